@@ -1,0 +1,1 @@
+"""The flow: registry, banks, patients, alarms, store, couriers."""

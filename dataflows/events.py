@@ -1,0 +1,209 @@
+"""What goes out: vitals, alarms, waveforms, device status, ledger; every key is made from journal content only."""
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+Condition = Literal[
+    "asystole",
+    "extreme-bradycardia",
+    "extreme-tachycardia",
+    "lost-contact",
+    "frozen",
+    "saturated",
+    "poor-signal",
+    "cannot-analyse",
+    "off-body",
+    "broker-lost",
+    "courier-down",
+]
+AlarmKind = Literal["physiological", "technical"]
+Priority = Literal["high", "medium", "low"]
+AlarmState = Literal["active", "acknowledged", "ended", "missed"]
+WARD = "ward"  # the subject of alarms that concern no single patient
+
+NAN = float("nan")
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """A measured value; NaN where it could not be measured."""
+
+    value: float = NAN
+    u: float = NAN  # standard uncertainty, in the value's unit
+    quality: float = 0.0  # 0..1
+
+
+class Vitals(msgspec.Struct, frozen=True, array_like=True):
+    """One second of one patient, [second, second + 1) in corrected device time."""
+
+    kind: ClassVar[str] = "vitals"
+    site: str
+    patient: str
+    second: int  # unix time, s
+    hr: Reading  # heart rate out of every source, bpm
+    rr_interval: Reading  # last RR interval, ms
+    rmssd: Reading  # ms
+    sdnn: Reading  # ms
+    pulse: Reading  # pulse rate of the optical sensor, bpm
+    temp: Reading  # skin temperature, Cel
+    coverage: float  # share of the expected samples that came, 0..1
+    quality: float  # of the cardiac signal, 0..1
+    reason: str  # why the quality is not 1, in one word; empty: nothing to say
+    source: str  # what hr was made from: mcg, ppg, mcg+ppg, none
+    settling: bool  # filters restarted a short time ago
+    late: bool  # the evidence was older than 30 s on arrival
+
+    @property
+    def key(self) -> str:
+        """Same patient and second: same row."""
+        return f"{self.patient}/{self.second}"
+
+
+class Wave(msgspec.Struct, frozen=True, array_like=True):
+    """One second of one patient's cleaned cardiac lead for the eye, 125 Hz."""
+
+    kind: ClassVar[str] = "wave"
+    site: str
+    patient: str
+    second: int
+    stream: str
+    scale: float  # unit per count
+    unit: str
+    samples: bytes  # little-endian int16
+
+    @property
+    def key(self) -> str:
+        """Same patient, stream and second: same row."""
+        return f"{self.patient}/{self.stream}/{self.second}"
+
+
+class AlarmEvent(msgspec.Struct, frozen=True, array_like=True):
+    """One transition of one alarm."""
+
+    kind: ClassVar[str] = "alarm"
+    site: str
+    id: str  # hash of patient, condition and onset
+    step: int  # counts this alarm's transitions from 0
+    patient: str
+    condition: Condition
+    category: AlarmKind
+    priority: Priority
+    state: AlarmState
+    onset_ns: int  # when the condition became true by its definition, corrected device time
+    event_ns: int  # newest evidence of this transition, corrected device time
+    arrival_ns: int  # of the journal record that caused it
+    value: float
+    limit: float
+    quality: float
+    confidence: float
+    algorithm: str
+    version: str
+    reason: str  # in words that a nurse can use
+    actor: str = ""  # who acknowledged
+    note: str = ""
+    strip: bytes = b""  # the 10 s before the event, one lead, 125 Hz, little-endian int16
+    strip_scale: float = NAN  # unit per count
+
+    @property
+    def key(self) -> str:
+        """Same alarm and step: same row."""
+        return f"{self.id}/{self.step}"
+
+
+class PatientInfo(msgspec.Struct, frozen=True, array_like=True):
+    """Where a patient lies and what the patient wears."""
+
+    kind: ClassVar[str] = "patient"
+    site: str
+    patient: str
+    bed: str
+    devices: tuple[str, ...]
+    admitted: bool
+    revision: int
+
+    @property
+    def key(self) -> str:
+        """One row per patient, revised."""
+        return self.patient
+
+
+class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
+    """What is known of a device, revised every ten seconds and at every change."""
+
+    kind: ClassVar[str] = "device"
+    site: str
+    device: str
+    patient: str  # empty: not assigned
+    model: str
+    simulated: bool
+    state: str  # online, offline, zeroing, calibrating, lost
+    reason: str
+    last_seen_ns: int  # arrival time of the newest packet
+    clock_offset_ms: float  # corrected minus raw device time
+    noise_floor: float  # as the device measured it last, unit / sqrt(Hz) of its first stream
+    revision: int
+
+    @property
+    def key(self) -> str:
+        """One row per device, revised."""
+        return f"{self.site}/{self.device}"
+
+
+class Ledger(msgspec.Struct, frozen=True, array_like=True):
+    """Packets of one device in one hour of arrival: published = stored + quarantined + lost; repeats beside."""
+
+    kind: ClassVar[str] = "ledger"
+    site: str
+    device: str
+    hour: int  # unix time / 3600 of arrival
+    published: int  # by sequence number
+    stored: int
+    quarantined: int
+    lost: int
+    repeated: int
+    late: int  # of the stored: out of order, reached only this ledger
+    revision: int
+
+    @property
+    def key(self) -> str:
+        """One row per device and hour, revised."""
+        return f"{self.site}/{self.device}/{self.hour}"
+
+
+class Bad(msgspec.Struct, frozen=True, array_like=True):
+    """A message that was refused, and why."""
+
+    kind: ClassVar[str] = "bad"
+    site: str
+    offset: int  # in the journal
+    item: int  # within a bundle; 0 otherwise
+    arrival_ns: int
+    topic: str
+    reason: str
+    detail: str
+    size: int  # bytes
+
+    @property
+    def key(self) -> str:
+        """Same journal record: same row."""
+        return f"{self.offset}/{self.item}"
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a command."""
+
+    kind: ClassVar[str] = "answer"
+    site: str
+    command: str  # its id
+    actor: str
+    done: bool
+    detail: str
+    arrival_ns: int
+
+    @property
+    def key(self) -> str:
+        """One answer per command."""
+        return self.command
+
+
+Row = Vitals | Wave | AlarmEvent | PatientInfo | DeviceStatus | Ledger | Bad | Answer

@@ -1,0 +1,1 @@
+"""Simulated wearables: physiology, sensor physics, labelled truth, a fleet that publishes."""

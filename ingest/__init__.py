@@ -1,0 +1,1 @@
+"""What comes in: the wire contract, MQTT, the journal and the registry."""

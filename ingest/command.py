@@ -1,0 +1,64 @@
+"""Commands to the ward: one tagged type each, the same over MQTT and over the local door."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ingest.profile import Name
+
+CommandId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Note = Annotated[str, Meta(max_length=1000)]
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
+    id: CommandId  # a command that comes twice under one id is done once
+    note: Note = ""
+
+
+class Acknowledge(_Command, frozen=True, tag="acknowledge"):
+    """Someone has seen an alarm and takes care of it."""
+
+    patient: Name
+    alarm: Name
+
+
+class Shelve(_Command, frozen=True, tag="shelve"):
+    """Keep one condition of one patient quiet for a while."""
+
+    patient: Name
+    condition: Name
+    seconds: Annotated[int, Meta(ge=1, le=86_400)]
+
+
+class Admit(_Command, frozen=True, tag="admit"):
+    """A patient comes, or gets one more device."""
+
+    patient: Name
+    device: Name
+    bed: Name | None = None
+
+
+class Discharge(_Command, frozen=True, tag="discharge"):
+    """A patient leaves: all of the patient's devices are free."""
+
+    patient: Name
+
+
+class Transfer(_Command, frozen=True, tag="transfer"):
+    """A patient moves to another bed."""
+
+    patient: Name
+    bed: Name
+
+
+class SetLimits(_Command, frozen=True, tag="set-limits"):
+    """A patient's own alarm limits for one vital."""
+
+    patient: Name
+    vital: Literal["hr", "resp", "spo2", "temp"]
+    low: float | None = None
+    high: float | None = None
+
+
+Command = Acknowledge | Shelve | Admit | Discharge | Transfer | SetLimits

@@ -1,0 +1,35 @@
+"""Fixtures for every test: real programs, recorded signals, hypothesis profiles."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Deadlines are timing assertions in disguise; the machine is shared.
+settings.register_profile("femtoward", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
+settings.load_profile("femtoward")
+
+
+def program(name: str) -> str:
+    """Path of a real server, or skip; where FEMTOWARD_REQUIRE_SERVERS is set, a missing one fails."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if path is None:
+        if os.environ.get("FEMTOWARD_REQUIRE_SERVERS"):
+            pytest.fail(
+                f"{name} is not installed and FEMTOWARD_REQUIRE_SERVERS is set: install Debian's package {name}"
+            )
+        pytest.skip(f"{name} is not installed: install Debian's package {name} to run this test")
+    return path
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Folder of the recorded signals: FEMTOWARD_RECORDINGS, or `../shared/data` beside the checkout."""
+    folder = Path(os.environ.get("FEMTOWARD_RECORDINGS", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(
+            f"no recorded signals at {folder}: set FEMTOWARD_RECORDINGS to the folder that holds mitdb, bidmc, ..."
+        )
+    return folder
