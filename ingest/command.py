@@ -7,11 +7,13 @@ from msgspec import Meta
 
 from ingest.profile import Name
 
-CommandId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+CommandId = Name
 Note = Annotated[str, Meta(max_length=1000)]
 
 
-class _Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
+class _Command(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="command"
+):
     id: CommandId  # a command that comes twice under one id is done once
     note: Note = ""
 
@@ -57,8 +59,13 @@ class SetLimits(_Command, frozen=True, tag="set-limits"):
 
     patient: Name
     vital: Literal["hr", "resp", "spo2", "temp"]
-    low: float | None = None
+    low: float | None = None  # None: the ward's default
     high: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits between which nothing lies."""
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"limits of {self.vital}: low={self.low} came, need low < high={self.high}")
 
 
 Command = Acknowledge | Shelve | Admit | Discharge | Transfer | SetLimits

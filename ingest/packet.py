@@ -1,16 +1,16 @@
 """Packets: what a device publishes at once, and the reasons for which one is refused."""
 
 from enum import IntFlag
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from ingest.profile import StreamProfile
+from ingest.profile import MAX_STREAMS, SAMPLE_BYTES, Dtype, StreamProfile
 
 MAX_PAYLOAD_BYTES = 1 << 20
-MAX_TIME_NS = 1 << 62
 
 
 class StateFlag(IntFlag):
@@ -23,7 +23,10 @@ class StateFlag(IntFlag):
     OFF_BODY = 16
 
 
-class Block(msgspec.Struct, frozen=True, array_like=True):
+ALL_FLAGS = 31
+
+
+class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One stream's samples in a packet."""
 
     stream: int  # index into the birth's streams
@@ -33,7 +36,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     samples: bytes  # little-endian, channel by channel
 
 
-class Packet(msgspec.Struct, frozen=True, array_like=True):
+class Packet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a device publishes at once.
 
     ``t0_ns`` is the device's time of the first sample of every block in the packet.
@@ -46,7 +49,7 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
     seq: int
     t0_ns: int
     clock: int  # 0: free-running, 1: set by hand or by the phone, 2: disciplined (NTP, PTP, GNSS)
-    blocks: tuple[Block, ...]
+    blocks: Annotated[tuple[Block, ...], Meta(max_length=MAX_STREAMS)]
 
 
 BadReason = Literal[
@@ -73,6 +76,8 @@ class BadPacket(msgspec.Struct, frozen=True):
 
     reason: BadReason
     detail: str  # what came, what was expected, what to do
+    boot: str = ""  # of a packet whose header could be read: its boot id ...
+    seq: int = -1  # ... and number, so that the ledger counts it as quarantined, not as lost as well
 
 
 def samples(block: Block, profile: StreamProfile) -> NDArray[np.float64]:
@@ -90,14 +95,18 @@ def samples(block: Block, profile: StreamProfile) -> NDArray[np.float64]:
     ndarray, shape (n_channels, block_len)
         In ``profile.unit``; a float stream may hold NaN or infinity.
     """
-    if profile.dtype == "i3":
-        octets = np.frombuffer(block.samples, np.uint8).reshape(-1, 3)
+    return counts(block.samples, profile.dtype).reshape(profile.n_channels, profile.block_len) * profile.scale
+
+
+def counts(data: bytes, dtype: Dtype) -> NDArray[np.float64]:
+    """Return little-endian samples, of one block or of many in a row, as float64."""
+    if dtype == "i3":
+        octets = np.frombuffer(data, np.uint8).reshape(-1, 3)
         wide = np.zeros((len(octets), 4), np.uint8)
         wide[:, 1:] = octets
-        raw = wide.view("<i4")[:, 0] >> 8  # the sign comes along with the arithmetic shift
-    else:
-        raw = np.frombuffer(block.samples, f"<{profile.dtype}")
-    return raw.reshape(profile.n_channels, profile.block_len) * np.float64(profile.scale)
+        return (wide.view("<i4")[:, 0] >> 8).astype(np.float64)  # the sign comes along with the arithmetic shift
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN like any other
+        return np.frombuffer(data, f"<{dtype}").astype(np.float64)
 
 
 def raw_bytes(values: NDArray[np.float64], profile: StreamProfile) -> bytes:
@@ -110,11 +119,22 @@ def raw_bytes(values: NDArray[np.float64], profile: StreamProfile) -> bytes:
     profile
         The stream's profile.
     """
-    if profile.dtype == "f4":
-        return (values / profile.scale).astype("<f4").tobytes()
-    bits = {"i2": 16, "i3": 24, "i4": 32}[profile.dtype]
-    top = 2.0 ** (bits - 1)
-    counts = np.clip(np.rint(values / profile.scale), -top, top - 1)
-    if profile.dtype == "i3":
-        return np.ascontiguousarray(counts.astype("<i4").reshape(-1, 1).view(np.uint8)[:, :3]).tobytes()
-    return counts.astype(f"<{profile.dtype}").tobytes()
+    raw = values / profile.scale
+    if profile.dtype != "f4":
+        raw = np.clip(np.rint(raw), *count_range(profile.dtype))
+    return count_bytes(raw, profile.dtype)
+
+
+def count_range(dtype: Dtype) -> tuple[float, float]:
+    """Smallest and largest finite count that a dtype holds."""
+    if dtype == "f4":
+        return -float(np.finfo(np.float32).max), float(np.finfo(np.float32).max)
+    top = 2.0 ** (8 * SAMPLE_BYTES[dtype] - 1)
+    return -top, top - 1.0
+
+
+def count_bytes(raw: NDArray[np.float64], dtype: Dtype) -> bytes:
+    """Little-endian bytes of counts that are in the range of `dtype`, whole ones unless it is ``f4``."""
+    if dtype == "i3":
+        return np.ascontiguousarray(raw.astype("<i4").reshape(-1, 1).view(np.uint8)[:, :3]).tobytes()
+    return raw.astype(f"<{dtype}").tobytes()

@@ -1,6 +1,7 @@
 """Births and stream profiles: who a device is and what each of its streams looks like."""
 
 import math
+from functools import cached_property
 from typing import Annotated, Literal, NewType
 
 import msgspec
@@ -11,10 +12,13 @@ PatientId = NewType("PatientId", str)
 SiteId = NewType("SiteId", str)
 
 WIRE_VERSION = 1
-NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}\Z"  # not $, which would let a line feed follow
 MAX_STREAMS = 16
 MAX_CHANNELS = 256
 MAX_BLOCK_LEN = 65_536
+MAX_SCALE = 1e30  # times the largest float32 is still a double
+MAX_TIME_NS = 1 << 62
+MAX_COUNT = 1 << 53  # of packets or samples: exact as a double, and in every JSON library
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Dtype = Literal["i2", "i3", "i4", "f4"]
@@ -25,16 +29,16 @@ Vector = tuple[float, float, float]
 SAMPLE_BYTES: dict[Dtype, int] = {"i2": 2, "i3": 3, "i4": 4, "f4": 4}
 
 
-class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """When a stream was calibrated, until when that holds, and how far its gain may be off."""
 
     id: Name
-    time_ns: Annotated[int, Meta(ge=0, lt=2**63)]
-    expiry_ns: Annotated[int, Meta(ge=0, lt=2**63)]
+    time_ns: Annotated[int, Meta(ge=0, lt=MAX_TIME_NS)]
+    expiry_ns: Annotated[int, Meta(ge=0, lt=MAX_TIME_NS)]
     gain_error: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
 
 
-class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One stream of a device.
 
     ``value [unit] = scale * raw``; a block holds ``n_channels * block_len`` raw samples, channel by channel.
@@ -48,7 +52,7 @@ class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     name: Name
     kind: Kind
     sensor: Sensor
-    rate_hz: Annotated[float, Meta(gt=0.0, le=100_000.0)]
+    rate_hz: Annotated[float, Meta(ge=0.001, le=100_000.0)]
     n_channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
     unit: Annotated[str, Meta(min_length=1, max_length=32)]  # UCUM
     dtype: Dtype
@@ -71,8 +75,8 @@ class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
                 )
             if not all(math.isfinite(x) for vector in geometry for x in vector):
                 raise ValueError(f"stream {self.name}: {field} holds a number that is not finite")
-        if not math.isfinite(self.scale) or self.scale == 0.0:
-            raise ValueError(f"stream {self.name}: scale={self.scale} is not a finite number other than 0")
+        if not 0.0 < abs(self.scale) <= MAX_SCALE:
+            raise ValueError(f"stream {self.name}: scale={self.scale} came, need 0 < |scale| <= {MAX_SCALE:g}")
         for field in ("rate_hz", "noise_floor", "range", "bandwidth_hz"):
             if not math.isfinite(getattr(self, field)):
                 raise ValueError(f"stream {self.name}: {field} is not finite")
@@ -88,7 +92,7 @@ class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return round(self.block_len / self.rate_hz * 1e9)
 
 
-class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, dict=True):
     """Who a device is: published retained, before its first packet.
 
     Raises
@@ -111,8 +115,18 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if len(set(names)) != len(names):
             raise ValueError(f"device {self.device}: stream names {names} are not all different")
 
+    @cached_property
+    def limits(self) -> tuple[tuple[int, int], ...]:
+        """Per stream, bytes of one block and end of the sample numbers; worked out once, asked at every packet.
 
-class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+        A sample number whose time since boot does not fit into 62 bits of ns (146 years) is a wrong one.
+        """
+        ratios = [stream.rate_hz.as_integer_ratio() for stream in self.streams]
+        ends = [min(MAX_COUNT, MAX_TIME_NS * n // (d * 1_000_000_000)) for n, d in ratios]
+        return tuple((stream.n_bytes, end) for stream, end in zip(self.streams, ends, strict=True))
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a device says of itself; `offline` is its last will."""
 
     state: Literal["online", "offline", "zeroing", "calibrating"]

@@ -1,0 +1,31 @@
+"""What ingest itself writes into the journal, beside messages: one type per kind of record, as JSON."""
+
+import msgspec
+
+
+class Blind(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Payload of a TICK that is not empty: for so long ingest itself saw nothing."""
+
+    blind_ns: int = 0
+
+
+class LinkNotice(msgspec.Struct, frozen=True):
+    """Payload of LINK: the connection to the broker came or went."""
+
+    up: bool
+    reason: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Payload of REPORT: whether all is well with some part of the system, and what to do if not."""
+
+    reporter: str
+    ok: bool
+    detail: str
+
+
+class Oversize(msgspec.Struct, frozen=True):
+    """Payload of OVERSIZE: what is left of a message too large to be kept."""
+
+    size: int  # of the message, bytes
+    head: bytes  # its first bytes; base64 in JSON

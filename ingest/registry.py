@@ -1,0 +1,309 @@
+"""Who wears what, and where: births, statuses and bindings, folded from messages and commands in journal order."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from ingest.command import Admit, Command, Discharge, Transfer
+from ingest.documents import encode_command
+from ingest.packet import BadPacket
+from ingest.profile import Birth, Status
+
+VERSION = 1
+MAX_COMMANDS = 4096  # that are remembered, so that one that comes twice is done once
+
+
+class Wearer(msgspec.Struct, frozen=True, array_like=True):
+    """A patient as of now."""
+
+    patient: str
+    bed: str  # empty: none
+    devices: tuple[str, ...]  # in alphabetical order
+    admitted: bool
+    revision: int  # counts this patient's changes from 1
+
+
+class Binding(msgspec.Struct, frozen=True, array_like=True):
+    """A device that went from one patient to another; None: to or from nobody."""
+
+    device: str
+    before: str | None
+    after: str | None
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True):
+    """What a message changed; empty if nothing."""
+
+    birth: bool = False  # the device's profile is new
+    bindings: tuple[Binding, ...] = ()
+    patients: tuple[Wearer, ...] = ()  # as they are now, those that changed
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a command."""
+
+    mine: bool  # False: acknowledge, shelve and set-limits are for the alarms to do
+    done: bool
+    detail: str
+    repeated: bool = False  # the id was seen before: nothing was done now, `done` and `detail` are of the first time
+    change: Change = Change()
+
+
+class _Device(msgspec.Struct, array_like=True):
+    birth: Birth | None = None
+    status: Status | None = None
+    patient: str | None = None
+    bound_by: Literal["", "birth", "command"] = ""
+
+
+class _Patient(msgspec.Struct, array_like=True):
+    bed: str = ""
+    admitted: bool = False
+    revision: int = 0
+    devices: tuple[str, ...] = ()
+
+
+class _Seen(msgspec.Struct, frozen=True, array_like=True):
+    digest: bytes
+    done: bool
+    detail: str
+
+
+class _Site(msgspec.Struct, array_like=True):
+    devices: dict[str, _Device]
+    patients: dict[str, _Patient]
+    commands: dict[str, _Seen]  # oldest first
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    version: int
+    sites: dict[str, _Site]
+
+
+class _SavedVersion(msgspec.Struct, array_like=True):
+    version: int
+
+
+class Registry:
+    """A fold over births, statuses and commands in the order of the journal; the same messages give the same registry.
+
+    Rules
+    -----
+    - The newest birth is in force, a lower number too: a device that was reset counts anew, and the broker keeps each
+      device's order, so an older birth cannot overtake. One that comes again unchanged (every reconnect brings it)
+      changes nothing; the same number with other content is refused.
+    - A birth's patient is a hint. It binds when it is new, that is, other than the device's last hint, and only if no
+      command bound the device. So a discharged patient's device is not bound again by its retained birth.
+    - An admission by command outranks hints until the patient is discharged.
+    - A bed holds one patient at a time.
+    """
+
+    def __init__(self) -> None:
+        self._sites: dict[str, _Site] = {}
+
+    def apply_birth(self, site: str, birth: Birth) -> Change | BadPacket:
+        """Take a birth into force.
+
+        Examples
+        --------
+        >>> from ingest.profile import StreamProfile
+        >>> ppg = StreamProfile(name="ppg", kind="ppg", sensor="spad", rate_hz=100.0, n_channels=1, unit="{count}",
+        ...                     dtype="i4", block_len=25)
+        >>> registry = Registry()
+        >>> registry.apply_birth("s", Birth(version=1, device="w1", birth=0, streams=(ppg,), patient="p1")).bindings
+        (Binding(device='w1', before=None, after='p1'),)
+        >>> registry.patient_of("s", "w1")
+        'p1'
+        """
+        device = self._device(site, birth.device)
+        known = device.birth
+        if known == birth:
+            return Change()
+        if known is not None and known.birth == birth.birth:
+            return BadPacket(
+                "bad-birth",
+                f"birth {birth.birth} of device {birth.device!r} came with other content than before "
+                f"({_differences(known, birth)}): count the birth number up whenever anything in it changes",
+            )
+        device.birth = birth
+        if birth.patient == (known.patient if known else None) or device.bound_by == "command":
+            return Change(birth=True)
+        binding, patients = self._bind(site, birth.device, birth.patient, "birth")
+        return Change(birth=True, bindings=binding, patients=patients)
+
+    def apply_status(self, site: str, device: str, status: Status) -> bool:
+        """Take a status; whether it is new."""
+        entry = self._device(site, device)
+        changed, entry.status = entry.status != status, status
+        return changed
+
+    def apply_command(self, site: str, actor: str, command: Command) -> Outcome:
+        """Do a command, once per id; the registry's own are admit, discharge and transfer."""
+        seen = self._site(site).commands
+        digest = blake2b(encode_command(command), digest_size=8).digest()
+        if (first := seen.get(command.id)) is not None:
+            mine = isinstance(command, Admit | Discharge | Transfer)
+            if first.digest == digest:
+                return Outcome(mine, first.done, first.detail, repeated=True)
+            detail = f"id {command.id!r} was used before for another command: give each command an id of its own"
+            return Outcome(mine=True, done=False, detail=detail)
+        outcome = self._do(site, actor, command)
+        seen[command.id] = _Seen(digest, outcome.done, outcome.detail)
+        if len(seen) > MAX_COMMANDS:
+            del seen[next(iter(seen))]
+        return outcome
+
+    def birth_of(self, site: str, device: str) -> Birth | None:
+        """Birth in force."""
+        entry = self._find(site, device)
+        return entry.birth if entry else None
+
+    def status_of(self, site: str, device: str) -> Status | None:
+        """What the device said of itself last."""
+        entry = self._find(site, device)
+        return entry.status if entry else None
+
+    def patient_of(self, site: str, device: str) -> str | None:
+        """The patient who wears a device."""
+        entry = self._find(site, device)
+        return entry.patient if entry else None
+
+    def devices(self, site: str) -> tuple[str, ...]:
+        """Devices heard of, in alphabetical order."""
+        return tuple(sorted(self._sites[site].devices)) if site in self._sites else ()
+
+    def patients(self, site: str) -> tuple[Wearer, ...]:
+        """Patients heard of, discharged ones too, in alphabetical order."""
+        return (
+            tuple(self._wearer(site, name) for name in sorted(self._sites[site].patients))
+            if site in self._sites
+            else ()
+        )
+
+    def sites(self) -> tuple[str, ...]:
+        """Sites heard of, in alphabetical order."""
+        return tuple(sorted(self._sites))
+
+    def encode(self) -> bytes:
+        """Everything that is known, as bytes of a stated version."""
+        return msgspec.msgpack.encode(_Saved(VERSION, self._sites))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Registry":
+        """Registry from what `encode` gave.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are of another version, or are none of ours.
+        """
+        version = msgspec.msgpack.decode(data, type=_SavedVersion).version
+        if version != VERSION:
+            raise ValueError(f"a registry of version {version} came, need version {VERSION}: fold the journal again")
+        registry = cls()
+        registry._sites = msgspec.msgpack.decode(data, type=_Saved).sites
+        return registry
+
+    def _do(self, site: str, actor: str, command: Command) -> Outcome:
+        if isinstance(command, Admit):
+            return self._admit(site, actor, command)
+        if isinstance(command, Discharge):
+            return self._discharge(site, actor, command)
+        if isinstance(command, Transfer):
+            return self._transfer(site, actor, command)
+        return Outcome(mine=False, done=False, detail="")
+
+    def _admit(self, site: str, actor: str, command: Admit) -> Outcome:
+        if command.bed is not None and (refusal := self._occupied(site, command.bed, command.patient)):
+            return refusal
+        bindings, wearers = self._bind(site, command.device, command.patient, "command", bed=command.bed)
+        moved = f", which {bindings[0].before} wore before" if bindings and bindings[0].before else ""
+        unborn = "" if self.birth_of(site, command.device) else "; the device has not been heard of yet"
+        detail = f"{actor}: {command.patient} wears {command.device}{moved}{unborn}"
+        return Outcome(mine=True, done=True, detail=detail, change=Change(bindings=bindings, patients=wearers))
+
+    def _discharge(self, site: str, actor: str, command: Discharge) -> Outcome:
+        patient = self._site(site).patients.get(command.patient)
+        if patient is None or not patient.admitted:
+            return _refused(f"{command.patient} is not admitted here: nothing to discharge")
+        freed = patient.devices
+        for name in freed:
+            device = self._device(site, name)
+            device.patient, device.bound_by = None, ""
+        patient.admitted, patient.bed, patient.devices = False, "", ()
+        change = Change(
+            bindings=tuple(Binding(name, command.patient, None) for name in freed),
+            patients=tuple(self._revised(site, [command.patient])),
+        )
+        detail = f"{actor}: {command.patient} discharged, {', '.join(freed) or 'no device'} freed"
+        return Outcome(mine=True, done=True, detail=detail, change=change)
+
+    def _transfer(self, site: str, actor: str, command: Transfer) -> Outcome:
+        patient = self._site(site).patients.get(command.patient)
+        if patient is None or not patient.admitted:
+            return _refused(f"{command.patient} is not admitted here: admit the patient first")
+        if refusal := self._occupied(site, command.bed, command.patient):
+            return refusal
+        before, patient.bed = patient.bed, command.bed
+        patients = tuple(self._revised(site, [command.patient])) if before != command.bed else ()
+        detail = f"{actor}: {command.patient} lies in {command.bed}, before in {before or 'no bed'}"
+        return Outcome(mine=True, done=True, detail=detail, change=Change(patients=patients))
+
+    def _occupied(self, site: str, bed: str, patient: str) -> Outcome | None:
+        """Refusal if somebody else lies in a bed."""
+        for name, entry in self._site(site).patients.items():
+            if entry.bed == bed and name != patient:
+                return _refused(f"bed {bed} is taken by {name}: transfer or discharge {name} first")
+        return None
+
+    def _bind(
+        self, site: str, name: str, patient: str | None, by: Literal["birth", "command"], *, bed: str | None = None
+    ) -> tuple[tuple[Binding, ...], tuple[Wearer, ...]]:
+        """Bind a device to a patient, or to nobody; what changed."""
+        device = self._device(site, name)
+        before = device.patient
+        device.patient, device.bound_by = patient, by if patient else ""
+        patients = self._site(site).patients
+        changed = []
+        if before is not None and before != patient:
+            patients[before].devices = tuple(other for other in patients[before].devices if other != name)
+            changed.append(before)
+        if patient is not None:
+            entry = patients.setdefault(patient, _Patient())
+            if before != patient or not entry.admitted or bed not in (None, entry.bed):
+                changed.append(patient)
+            entry.admitted = True
+            entry.bed = entry.bed if bed is None else bed
+            entry.devices = tuple(sorted({*entry.devices, name}))
+        bindings = (Binding(name, before, patient),) if before != patient else ()
+        return bindings, tuple(self._revised(site, changed))
+
+    def _revised(self, site: str, names: list[str]) -> Iterator[Wearer]:
+        for name in names:
+            self._site(site).patients[name].revision += 1
+            yield self._wearer(site, name)
+
+    def _wearer(self, site: str, name: str) -> Wearer:
+        patient = self._site(site).patients[name]
+        return Wearer(name, patient.bed, patient.devices, patient.admitted, patient.revision)
+
+    def _find(self, site: str, device: str) -> _Device | None:
+        state = self._sites.get(site)
+        return state.devices.get(device) if state else None
+
+    def _site(self, site: str) -> _Site:
+        return self._sites.setdefault(site, _Site({}, {}, {}))
+
+    def _device(self, site: str, device: str) -> _Device:
+        return self._site(site).devices.setdefault(device, _Device())
+
+
+def _refused(detail: str) -> Outcome:
+    return Outcome(mine=True, done=False, detail=detail)
+
+
+def _differences(known: Birth, birth: Birth) -> str:
+    """Names of the fields in which two births differ."""
+    return ", ".join(name for name in Birth.__struct_fields__ if getattr(known, name) != getattr(birth, name))

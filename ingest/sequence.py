@@ -1,0 +1,198 @@
+"""Sequence numbers of packets and of samples: what is fresh, repeated, late or missing; pure, per device."""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from ingest.packet import BadPacket, Block, Packet
+
+WINDOW = 1024  # sequence numbers back from the newest within which each is known to have come or not: 256 s of packets
+MAX_TRAILS = 4  # boots that are remembered, so that a straggler of an old boot does not look like another boot
+BRIDGE_S = 0.2  # a longer gap is not bridged
+
+_MASK = (1 << WINDOW) - 1
+_ONE = (1).to_bytes(WINDOW // 8, "little")
+
+
+class Trail(msgspec.Struct, frozen=True, array_like=True):
+    """What came of one boot."""
+
+    boot: str
+    base: int  # numbers below were published before we listened: they are not missed
+    newest: int
+    seen: bytes  # bit i, the least first: number ``newest - i`` came
+    lost: int  # numbers missed so far, less those that came late
+
+
+class SequenceState(msgspec.Struct, frozen=True, array_like=True):
+    """What came of a device, newest boot first."""
+
+    trails: tuple[Trail, ...] = ()
+    unread: int = 0  # messages since the newest packet whose number could not be read
+
+
+class Verdict(NamedTuple):
+    """What a packet is, by its number."""
+
+    kind: Literal["fresh", "repeat", "late"]
+    missing: int  # numbers newly missed; -1: one that was missed has come late
+    new_boot: bool = False
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True):
+    """Counts of packets: ``published == stored + quarantined + lost``, always; repeats and late ones beside."""
+
+    published: int = 0
+    stored: int = 0
+    quarantined: int = 0
+    lost: int = 0
+    repeated: int = 0
+    late: int = 0
+
+
+def observe(state: SequenceState, boot: str, seq: int) -> tuple[SequenceState, Verdict]:
+    """Place a packet in its device's sequence.
+
+    Parameters
+    ----------
+    state
+        What came before.
+    boot, seq
+        As the packet has them, also a refused one whose header could be read.
+
+    Notes
+    -----
+    A device's first boot counts from the first number seen, later boots from 0. A number more than `WINDOW` back
+    counts as a repeat: a repeat that is taken for late would stand in the ledger twice, a late one that is taken for a
+    repeat stays counted as lost. Numbers missed next to messages that could not be read are taken to be those.
+
+    Examples
+    --------
+    >>> state, verdict = observe(SequenceState(), "b1", 7)
+    >>> state, verdict = observe(state, "b1", 10)
+    >>> verdict
+    Verdict(kind='fresh', missing=2, new_boot=False)
+    >>> observe(state, "b1", 9)[1]
+    Verdict(kind='late', missing=-1, new_boot=False)
+    """
+    trails = state.trails
+    boots = [trail.boot for trail in trails]
+    if boot not in boots:
+        missed = seq if trails else 0
+        missing = max(missed - state.unread, 0)
+        newcomer = Trail(boot, seq - missed, seq, _ONE, missing)
+        return SequenceState((newcomer, *trails[: MAX_TRAILS - 1])), Verdict("fresh", missing, new_boot=True)
+    age = boots.index(boot)
+    trail = trails[age]
+    if seq <= trail.newest:
+        trail, verdict = _earlier(trail, seq)
+        unread = state.unread
+    else:
+        ahead = seq - trail.newest
+        missing = max(ahead - 1 - state.unread, 0)
+        seen = _ONE
+        if ahead < WINDOW:
+            bits = int.from_bytes(trail.seen, "little") << ahead & _MASK | 1
+            seen = bits.to_bytes(WINDOW // 8, "little")
+        trail = Trail(boot, trail.base, seq, seen, trail.lost + missing)
+        verdict = Verdict("late" if age else "fresh", missing)
+        unread = 0
+    return SequenceState((*trails[:age], trail, *trails[age + 1 :]), unread), verdict
+
+
+def _earlier(trail: Trail, seq: int) -> tuple[Trail, Verdict]:
+    """Place a number that is not beyond the newest."""
+    back = trail.newest - seq
+    bits = int.from_bytes(trail.seen, "little")
+    if back >= WINDOW or bits >> back & 1:
+        return trail, Verdict("repeat", 0)
+    # Without a number missed, this one was taken for a message that could not be read, or came before we listened.
+    missing = -1 if trail.lost and seq >= trail.base else 0
+    seen = (bits | 1 << back).to_bytes(WINDOW // 8, "little")
+    return Trail(trail.boot, trail.base, trail.newest, seen, trail.lost + missing), Verdict("late", missing)
+
+
+def unreadable(state: SequenceState) -> SequenceState:
+    """A message came whose number could not be read."""
+    return SequenceState(state.trails, state.unread + 1)
+
+
+def count(tally: Tally, verdict: Verdict, *, refused: bool = False) -> Tally:
+    """Count a packet that was placed in the sequence; `refused` if it is quarantined.
+
+    Examples
+    --------
+    >>> count(Tally(), Verdict("fresh", 2))
+    Tally(published=3, stored=1, quarantined=0, lost=2, repeated=0, late=0)
+    """
+    if verdict.kind == "repeat":
+        return msgspec.structs.replace(tally, repeated=tally.repeated + 1)
+    return Tally(
+        published=tally.published + 1 + verdict.missing,
+        stored=tally.stored + (not refused),
+        quarantined=tally.quarantined + refused,
+        lost=tally.lost + verdict.missing,
+        repeated=tally.repeated,
+        late=tally.late + (verdict.kind == "late" and not refused),
+    )
+
+
+def count_unreadable(tally: Tally) -> Tally:
+    """Count a message whose number could not be read: published, and quarantined."""
+    return msgspec.structs.replace(tally, published=tally.published + 1, quarantined=tally.quarantined + 1)
+
+
+class StreamCursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a stream's next block should begin; start a new one at every boot and birth."""
+
+    next_sample: int = -1  # -1: not begun
+
+
+class Continuity(NamedTuple):
+    """How a block follows the one before."""
+
+    kind: Literal["contiguous", "bridged", "reseat", "backwards"]
+    samples: int = 0  # missing before the block, or how far it reaches back
+    blocks: int = 0  # whole blocks to bridge
+
+
+def follow(cursor: StreamCursor, first_sample: int, block_len: int, rate_hz: float) -> tuple[StreamCursor, Continuity]:
+    """Place a block in its stream.
+
+    Returns
+    -------
+    cursor
+        Moved on, unless the block goes backwards.
+    continuity
+        ``contiguous``; ``bridged``: some whole blocks of together under 200 ms are missing; ``reseat``: more, or not
+        whole blocks, or the stream begins; ``backwards``: it begins before the end of the one before.
+
+    Examples
+    --------
+    >>> cursor, begins = follow(StreamCursor(), 1000, 25, 500.0)
+    >>> follow(cursor, 1050, 25, 500.0)[1]
+    Continuity(kind='bridged', samples=25, blocks=1)
+    """
+    gap = first_sample - cursor.next_sample
+    moved = StreamCursor(first_sample + block_len)
+    if cursor.next_sample < 0:
+        return moved, Continuity("reseat")
+    if gap == 0:
+        return moved, Continuity("contiguous")
+    if gap < 0:
+        return cursor, Continuity("backwards", -gap)
+    if gap % block_len == 0 and gap < BRIDGE_S * rate_hz:
+        return moved, Continuity("bridged", gap, gap // block_len)
+    return moved, Continuity("reseat", gap)
+
+
+def backwards(packet: Packet, block: Block, name: str, cursor: StreamCursor) -> BadPacket:
+    """Refuse a packet that is new by its number but whose samples reach back."""
+    return BadPacket(
+        "sample-number-backwards",
+        f"stream {block.stream} {name!r}: packet {packet.seq} begins at sample {block.first_sample}, "
+        f"{cursor.next_sample} or later was expected: count samples on from packet to packet, "
+        f"and choose a new boot id when counting restarts",
+        packet.boot,
+        packet.seq,
+    )

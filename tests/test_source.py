@@ -1,0 +1,133 @@
+"""The journal as a Bytewax source: each record once and in order, through stops, resumes and drains."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import bytewax.operators as op
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSink, cluster_main
+
+from ingest.journal import Journal, JournalError, JournalPrunedError, Record, RecordKind
+from ingest.source import JournalSource
+
+
+def fill(path: Path, count: int, **limits: int) -> None:
+    with Journal(path, segment_bytes=500, **limits) as journal:  # type: ignore[arg-type]  # integers, all of them
+        for _ in range(count):
+            journal.append([(RecordKind.MESSAGE, "t", b"%d" % journal.next_offset)])
+
+
+def run(source: JournalSource, out: list[tuple[str, Record]], workers: int = 1, store: Path | None = None) -> None:
+    graph = Dataflow("journal")
+    op.output("out", op.input("in", graph, source), TestingSink(out))
+    recovery = None if store is None else RecoveryConfig(str(store))  # type: ignore[no-untyped-call]  # Bytewax's
+    cluster_main(  # type: ignore[no-untyped-call]  # own functions
+        graph, [], 0, epoch_interval=timedelta(0), recovery_config=recovery, worker_count_per_proc=workers
+    )
+
+
+def offsets(out: list[tuple[str, Record]], partition: str = "main") -> list[int]:
+    return [record.offset for name, record in out if name == partition]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 512])
+def test_a_replay_gives_every_record_once_and_in_order(tmp_path: Path, batch_size: int) -> None:
+    fill(tmp_path / "a", 50)
+    fill(tmp_path / "b", 30)
+    out: list[tuple[str, Record]] = []
+    source = JournalSource({"main": tmp_path / "a", "annex": tmp_path / "b"}, batch_size=batch_size, stop_at_end=True)
+    run(source, out)
+    assert offsets(out) == list(range(50))
+    assert offsets(out, "annex") == list(range(30))
+    assert all(record.payload == b"%d" % record.offset for _, record in out)
+
+
+def test_two_workers_share_the_partitions(tmp_path: Path) -> None:
+    fill(tmp_path / "a", 20)
+    fill(tmp_path / "b", 20)
+    out: list[tuple[str, Record]] = []
+    source = JournalSource({"main": tmp_path / "a", "annex": tmp_path / "b"}, stop_at_end=True)
+    run(source, out, workers=2)
+    assert offsets(out) == offsets(out, "annex") == list(range(20))
+
+
+def test_a_resumed_flow_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    store = tmp_path / "recovery"
+    store.mkdir()
+    init_db_dir(store, 1)  # type: ignore[no-untyped-call]  # Bytewax's own function
+    out: list[tuple[str, Record]] = []
+    for count in (10, 0, 25):
+        fill(tmp_path / "journal", count)
+        source = JournalSource({"main": tmp_path / "journal"}, batch_size=3, stop_at_end=True)
+        run(source, out, store=store)
+    assert offsets(out) == list(range(35))
+
+
+def once_read(out: list[tuple[str, Record]], count: int, then: Callable[[], None]) -> Callable[[], bool]:
+    """Answer for `stopping`: True from when `count` records are out on, `then` being done once at that moment."""
+    done: list[bool] = []
+
+    def stopping() -> bool:
+        if not done and len(out) >= count:
+            done.append(True)
+            then()
+        return bool(done)
+
+    return stopping
+
+
+def test_a_drain_reads_to_the_end_as_of_that_moment(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    fill(path, 30)
+    out: list[tuple[str, Record]] = []
+    source = JournalSource({"main": path}, batch_size=4, stopping=once_read(out, 8, lambda: fill(path, 12)))
+    run(source, out)
+    assert offsets(out) == list(range(42))
+
+
+def test_a_source_that_has_read_all_waits_a_little_and_then_sees_more(tmp_path: Path) -> None:
+    source = JournalSource({"main": tmp_path / "journal"}, batch_size=10)
+    part = source.build_part("in", "main", None)
+    assert part.next_batch() == []
+    due = part.next_awake()
+    assert due is not None
+    assert due <= datetime.now(UTC) + timedelta(milliseconds=25)
+    fill(tmp_path / "journal", 15)
+    assert len(part.next_batch()) == 10
+    assert (part.next_awake(), part.snapshot()) == (None, 10)
+    assert len(part.next_batch()) == 5
+    assert part.next_awake() is not None
+    part.close()
+
+
+def test_resuming_before_what_is_left_is_refused_in_words(tmp_path: Path) -> None:
+    fill(tmp_path / "journal", 50, retain_bytes=1)
+    source = JournalSource({"main": tmp_path / "journal"})
+    with pytest.raises(JournalPrunedError, match="no longer holds offset 3"):
+        source.build_part("in", "main", 3)
+    part = source.build_part("in", "main", None)
+    assert part.next_batch()[-1][1].offset == part.snapshot() - 1 == 49
+    part.close()
+
+
+def test_resuming_after_the_end_is_another_journal_and_refused(tmp_path: Path) -> None:
+    fill(tmp_path / "journal", 5)
+    source = JournalSource({"main": tmp_path / "journal"})
+    with pytest.raises(JournalError, match="ends at offset 5, but partition 'main' is to go on at 6"):
+        source.build_part("in", "main", 6)
+
+
+def test_a_journal_to_replay_must_be_there(tmp_path: Path) -> None:
+    source = JournalSource({"main": tmp_path / "nowhere"}, stop_at_end=True)
+    with pytest.raises(JournalError, match=r"no journal at .*nowhere to replay"):
+        source.build_part("in", "main", None)
+
+
+def test_wrong_parameters_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one journal"):
+        JournalSource({})
+    with pytest.raises(ValueError, match="batch_size=0"):
+        JournalSource({"main": "x"}, batch_size=0)
