@@ -1,0 +1,267 @@
+"""N simulated patients with their wearables: packets, births and truth, all from a seed."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import msgspec
+import numpy as np
+from numpy.random import Generator, SeedSequence, default_rng
+
+from device_sim.bodies import Body, chances_of, random_body, stack_bodies
+from device_sim.environment import random_grid
+from device_sim.expected import muted_slots
+from device_sim.faults import MUTE
+from device_sim.packing import Packed
+from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S, Moment, Physics
+from device_sim.physiology import Beat, BeatSource, Breath, Heart
+from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_recording
+from device_sim.scenario import Script, load_scenario, script_of
+from device_sim.truth import Scribe, TruthLine, Who
+from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK, reference_birth
+from ingest.codec import encode_packet
+from ingest.packet import Packet
+from ingest.profile import WIRE_VERSION, Birth
+
+MAX_PATIENTS = 100_000
+_DISCIPLINED = 2
+_WARM_AGAIN_S = 1000.0  # a device that was off the body is cooler for this long
+# Neighbours' packets leave as far apart as can be, whatever their number: multiples of the golden ratio.
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fleet is.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range; the message says what is allowed.
+    """
+
+    patients: int = 12
+    scenario: str = "ward"  # a built-in name, or the path of a TOML file
+    seed: int = 1
+    seconds: float = 0.0  # of simulated time; 0: for ever
+    site: str = "demo"
+    wfdb: str | None = None  # path of a record without extension: it becomes the heart of the first patient
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        if not 1 <= self.patients <= MAX_PATIENTS:
+            raise ValueError(f"patients={self.patients}: need 1 <= patients <= {MAX_PATIENTS}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"seed={self.seed}: need 0 <= seed < 2**63")
+        if not 0.0 <= self.seconds < 1e9:
+            raise ValueError(f"seconds={self.seconds}: need 0 (for ever) <= seconds < 1e9")
+
+
+def who(index: int, site: str) -> Who:
+    """Names of patient `index`, which do not depend on how many there are."""
+    number = f"{index + 1:04d}"
+    return Who(f"patient-{number}", f"wearable-{number}", f"bed-{number}", site)
+
+
+@dataclass
+class _Patient:
+    """What changes from beat to beat and from packet to packet; what changes from sample to sample are arrays."""
+
+    who: Who
+    birth: Birth
+    boot: str
+    phase_ns: int
+    phase_s: float
+    script: Script
+    heart: BeatSource
+    scribe: Scribe
+    recent: deque[Beat] = field(default_factory=deque)  # whose waves are not over
+    untold: deque[Beat] = field(default_factory=deque)  # not yet in the truth
+    held: list[bytes] = field(default_factory=list)  # packets that could not leave
+    seq: int = 0
+
+
+class Fleet:
+    """Simulated patients as arrays.
+
+    The same options and start time give the same bytes, and a patient's bytes depend on seed, script and the patient's
+    own number only, not on how many others there are.
+
+    Parameters
+    ----------
+    options
+        Who is simulated.
+    t_start_ns
+        Unix time at which the simulation starts.
+
+    Examples
+    --------
+    >>> fleet = Fleet(FleetOptions(patients=2, scenario="quiet"), t_start_ns=1_700_000_000_000_000_000)
+    >>> [(device, len(payload) > 2000) for device, payload in fleet.step()]
+    [(0, True), (1, True)]
+    """
+
+    def __init__(self, options: FleetOptions, t_start_ns: int) -> None:
+        scenario = load_scenario(options.scenario)
+        recording = load_recording(options.wfdb) if options.wfdb is not None else None
+        self._t_start_ns = t_start_ns
+        self._recording = recording
+        chances = [chances_of(options.seed, index) for index in range(options.patients)]
+        bodies: list[Body] = []
+        self._patients: list[_Patient] = []
+        for index, one in enumerate(chances):
+            mine = recording if index == 0 else None
+            script = script_of(scenario, index)
+            if mine:
+                # A recorded heart follows no scripted rhythm; the faults of the device stay.
+                script = script._replace(patient=msgspec.structs.replace(script.patient, rhythms=()))
+            body = random_body(one.body, script, TYPICAL_R_PT if mine else None)
+            bodies.append(body)
+            self._patients.append(_patient(index, options, t_start_ns, script, body.breath, one.heart, mine))
+        self.names = [patient.who for patient in self._patients]
+        self.births = [patient.birth for patient in self._patients]
+        self.phase_ns = [patient.phase_ns for patient in self._patients]
+        self._phase_s = np.array([patient.phase_s for patient in self._patients])
+        self._order = sorted(range(options.patients), key=self.phase_ns.__getitem__)
+        grid = random_grid(default_rng(SeedSequence(options.seed, spawn_key=(0,))))
+        self._physics = Physics(stack_bodies(bodies), grid, chances)
+        self._slot = 0
+        self._packed: Packed | None = None
+        self._lines: list[TruthLine] = [line for patient in self._patients for line in patient.scribe.opening()]
+        self._notes: list[tuple[int, bytes]] = []
+
+    def step(self) -> list[tuple[int, bytes]]:
+        """Packets of the next 250 ms of all devices, in the order in which they leave.
+
+        The packet of device `i` leaves at ``t_start_ns + phase_ns[i] + PACKET_NS * (steps before + 1)``.
+        """
+        slot_of_chunk = self._slot % SLOTS_PER_CHUNK
+        if self._packed is None or slot_of_chunk == 0:
+            self._packed = Packed(self._physics.chunk(self._moment()), self._slot)
+        leaving: list[tuple[int, bytes]] = []
+        self._notes = []
+        for index in self._order:
+            patient = self._patients[index]
+            leaving += [(index, payload) for payload in self._leaving(patient, index, slot_of_chunk, self._packed)]
+            self._tell(patient, index)
+        self._slot += 1
+        return leaving
+
+    def notes(self) -> list[tuple[int, bytes]]:
+        """For the truth topics: devices of the last step in whose packet a heart beat, and the beats as JSON."""
+        return self._notes
+
+    def truth_lines(self) -> list[TruthLine]:
+        """Lines of truth since they were last asked for."""
+        lines, self._lines = self._lines, []
+        return lines
+
+    def closing_lines(self) -> list[TruthLine]:
+        """Lines of truth that are left when the run is over."""
+        return [*self.truth_lines(), *(line for patient in self._patients for line in patient.scribe.closing())]
+
+    def _moment(self) -> Moment:
+        """Beats and faults of the second that begins now."""
+        starts_s = self._phase_s + self._slot / SLOTS_PER_CHUNK
+        now = Moment(starts_s, [], [], [], [])
+        for row, patient in enumerate(self._patients):
+            start_s = float(starts_s[row])
+            end_s = start_s + CHUNK_S
+            fresh = patient.heart.advance(end_s + LOOK_AHEAD_S)
+            patient.untold.extend(fresh)
+            patient.recent.extend(fresh)
+            while patient.recent and patient.recent[0].time_s < start_s - LOOK_BACK_S:
+                patient.recent.popleft()
+            now.beats.extend([(row, beat) for beat in patient.recent])
+            script = patient.script
+            if script.patient.faults:
+                faults = script.faults(start_s - _WARM_AGAIN_S, end_s)
+                now.faults.extend(
+                    (row, fault) for fault in faults if fault.to_s > start_s - CHUNK_S or fault.name == "off-body"
+                )
+            if script.patient.rhythms:
+                episodes = script.episodes(start_s - CHUNK_S, end_s)
+                now.fibrillating.extend((row, one) for one in episodes if one.rhythm == "atrial-fibrillation")
+        if self._recording:
+            now.recorded.append((0, self._recording, float(self._phase_s[0])))
+        return now
+
+    def _leaving(self, patient: _Patient, row: int, slot: int, packed: Packed) -> list[bytes]:
+        """Packets that leave a device now: one, none, or all that were held back."""
+        fault = self._mute(patient)
+        if fault == "silence":
+            return []
+        packet = Packet(
+            WIRE_VERSION,
+            patient.birth.device,
+            patient.boot,
+            patient.birth.birth,
+            patient.seq,
+            self._t_start_ns + patient.phase_ns + self._slot * PACKET_NS,
+            _DISCIPLINED,
+            packed.blocks(row, slot),
+        )
+        patient.seq += 1
+        patient.held.append(encode_packet(packet))
+        if fault == "dead-spot":
+            return []
+        leaving, patient.held = patient.held, []
+        return leaving
+
+    def _mute(self, patient: _Patient) -> str:
+        """Name of the fault that keeps this slot's packet of a device from leaving; empty: none."""
+        if not patient.script.patient.faults:
+            return ""
+        start_s = patient.phase_s + self._slot / SLOTS_PER_CHUNK
+        for fault in patient.script.faults(start_s - CHUNK_S, start_s + CHUNK_S):
+            first, after = muted_slots(fault, patient.phase_s)
+            if fault.name in MUTE and first <= self._slot < after:
+                return fault.name
+        return ""
+
+    def _tell(self, patient: _Patient, index: int) -> None:
+        """Write down the truth of this slot of a device."""
+        to_s = patient.phase_s + (self._slot + 1) / SLOTS_PER_CHUNK
+        beats = []
+        while patient.untold and patient.untold[0].time_s < to_s:
+            beats.append(patient.untold.popleft())
+        self._lines += patient.scribe.until(to_s, beats)
+        if beats:
+            note = {
+                "t0_ns": self._t_start_ns + patient.phase_ns + self._slot * PACKET_NS,
+                "beats": [{"time_ns": self._t_start_ns + round(b.time_s * 1e9), "class": b.kind} for b in beats],
+            }
+            self._notes.append((index, msgspec.json.encode(note)))
+
+
+def _patient(  # what makes a patient comes from six places and is put together once
+    index: int,
+    options: FleetOptions,
+    t_start_ns: int,
+    script: Script,
+    breath: Breath,
+    rng: Generator,
+    recording: Recording | None,
+) -> _Patient:
+    """Put together what one patient carries."""
+    one = who(index, options.site)
+    phase_ns = int(index * _GOLDEN % 1.0 * PACKET_NS)
+    phase_s = phase_ns / 1e9
+    return _Patient(
+        who=one,
+        birth=reference_birth(one.device, one.patient, t_start_ns),
+        boot=f"{crc32(f'{options.seed}/{index}/{t_start_ns}'.encode()):08x}",
+        phase_ns=phase_ns,
+        phase_s=phase_s,
+        script=script,
+        heart=RecordedHeart(recording, phase_s) if recording else Heart(script, breath, rng),
+        scribe=Scribe(
+            one,
+            script,
+            breath,
+            t_start_ns=t_start_ns,
+            phase_s=phase_s,
+            end_s=options.seconds or math.inf,
+            rhythm="recorded" if recording else "sinus",
+        ),
+    )

@@ -1,0 +1,108 @@
+"""Hearts beat as their scripts ask."""
+
+import numpy as np
+import pytest
+from numpy.random import default_rng
+from numpy.typing import NDArray
+from scipy import signal
+from scipy.interpolate import CubicSpline
+
+from device_sim.physiology import Beat, Heart, random_breath, rate_over
+from device_sim.scenario import PatientScript, RhythmEvent, Script
+
+Array = NDArray[np.float64]
+
+
+def heart_of(*events: RhythmEvent, rate_bpm: float = 75.0, breath_bpm: float = 15.0, seed: int = 1) -> Heart:
+    script = Script(PatientScript(rate_bpm=rate_bpm, breath_bpm=breath_bpm, rhythms=events), 0.0)
+    return Heart(script, random_breath(default_rng(seed), breath_bpm), default_rng(seed + 1000))
+
+
+def times_of(beats: list[Beat]) -> Array:
+    return np.array([beat.time_s for beat in beats])
+
+
+def test_sinus_rhythm_has_the_mean_and_the_spread_that_were_asked_for() -> None:
+    for seed in range(4):
+        rr = np.diff(times_of(heart_of(seed=seed).advance(1800.0)))
+        assert rr.mean() == pytest.approx(0.8, rel=0.01)
+        assert rr.std() == pytest.approx(0.04 * 0.8, rel=0.10)
+
+
+def test_rr_intervals_have_a_peak_at_0_1_hz_and_one_at_the_breath_with_half_and_whole_power() -> None:
+    low, high = [], []
+    for seed in range(6):
+        times = times_of(heart_of(breath_bpm=16.0, seed=seed).advance(1800.0))
+        grid = np.arange(10.0, 1790.0, 0.25)
+        f, power = signal.welch(CubicSpline(times[:-1], np.diff(times))(grid), fs=4.0, nperseg=1024)
+        low.append(power[(f > 0.06) & (f < 0.14)].sum())
+        high.append(power[(f > 0.20) & (f < 0.34)].sum())
+        assert f[np.argmax(power * (f > 0.18))] == pytest.approx(16.0 / 60.0, abs=0.03)
+    # A spline through the beats takes some 5 % of the faster peak.
+    assert sum(low) / sum(high) == pytest.approx(0.5, rel=0.12)
+
+
+def test_beats_do_not_depend_on_how_time_is_cut() -> None:
+    events = (
+        RhythmEvent(rhythm="ectopy", from_s=3.0, for_s=20.0),
+        RhythmEvent(rhythm="atrial-fibrillation", from_s=30.0),
+    )
+    whole = heart_of(*events).advance(60.0)
+    cut = heart_of(*events)
+    assert [beat for k in range(240) for beat in cut.advance(0.25 * (k + 1))] == whole
+
+
+def test_asystole_is_abrupt_and_as_long_as_scripted() -> None:
+    times = times_of(heart_of(RhythmEvent(rhythm="asystole", from_s=20.0, for_s=12.0)).advance(60.0))
+    assert not np.any((times >= 20.0) & (times < 32.0))
+    assert np.diff(times).max() >= 12.0
+    assert times[times < 20.0].max() > 19.0
+    assert times[times > 32.0].min() < 33.0
+
+
+@pytest.mark.parametrize(("rhythm", "rate_bpm"), [("bradycardia", 33.0), ("tachycardia", 170.0)])
+def test_a_scripted_rate_is_reached_in_a_ramp_over_beats_and_left_again(rhythm: str, rate_bpm: float) -> None:
+    event = RhythmEvent(rhythm=rhythm, from_s=20.0, for_s=30.0, rate_bpm=rate_bpm, ramp_s=5.0)
+    times = times_of(heart_of(event, rate_bpm=70.0).advance(90.0))
+    rate, at = 60.0 / np.diff(times), times[1:]
+    assert rate[(at > 28.0) & (at < 50.0)] == pytest.approx(rate_bpm, rel=0.1)
+    assert np.median(rate[at > 60.0]) == pytest.approx(70.0, rel=0.1)
+    # From beat to beat the rate changes by a step that a heart can make.
+    assert np.abs(np.diff(np.log(rate))).max() < 0.45
+
+
+def test_atrial_fibrillation_is_irregular_without_memory_or_p_waves() -> None:
+    beats = heart_of(RhythmEvent(rhythm="atrial-fibrillation", from_s=0.0, rate_bpm=95.0)).advance(600.0)[5:]
+    rr = np.diff(times_of(beats))
+    assert not any(beat.atrial for beat in beats)
+    assert rr.mean() == pytest.approx(60.0 / 95.0, rel=0.05)
+    assert 0.15 < rr.std() / rr.mean() < 0.30
+    assert abs(np.corrcoef(rr[1:], rr[:-1])[0, 1]) < 0.1
+
+
+def test_an_ectopic_beat_comes_early_and_is_followed_by_a_full_pause() -> None:
+    beats = heart_of(RhythmEvent(rhythm="ectopy", from_s=0.0)).advance(600.0)
+    at = [k for k, beat in enumerate(beats) if beat.kind == "V"]
+    assert 0.08 < len(at) / len(beats) < 0.25
+    for k in at[1:-1]:
+        assert beats[k].rr_s < 0.7 * beats[k + 1].rr_s
+        assert beats[k].rr_s + beats[k + 1].rr_s == pytest.approx(1.6, rel=0.2)
+        assert not beats[k].atrial
+
+
+def test_the_rate_is_that_of_the_last_8_intervals_within_10_s() -> None:
+    assert rate_over([0.0], 1.0) is None
+    assert rate_over([0.0, 1.0], 1.0) == pytest.approx(60.0)
+    fast = [0.5 * k for k in range(40)]
+    assert rate_over(fast, 19.5) == pytest.approx(120.0)
+    assert rate_over([*fast, 25.0], 30.0) is None
+    slow = [2.0 * k for k in range(20)]
+    assert rate_over(slow, 38.5) == pytest.approx(30.0)
+    assert rate_over([*slow, 38.1], 38.05) == pytest.approx(30.0), "later beats do not count"
+
+
+def test_the_breath_rate_is_the_mean_that_was_asked_for_and_wanders() -> None:
+    breath = random_breath(default_rng(9), 18.0)
+    rates = 60.0 * np.diff(breath.turns(np.arange(3600.0)))
+    assert rates.mean() == pytest.approx(18.0, rel=0.01)
+    assert 0.02 < rates.std() / rates.mean() < 0.06

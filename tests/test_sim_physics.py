@@ -1,0 +1,201 @@
+"""The sensors do what their declarations say, in closed form or by measurement."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import signal
+
+from device_sim.bodies import chances_of, random_body
+from device_sim.environment import interference, random_grid, random_surroundings
+from device_sim.faults import Fault
+from device_sim.field import half_space_lead, normal_lead
+from device_sim.heartvector import R_DIRECTION, fibrillation, heart_vectors
+from device_sim.opm import Opm
+from device_sim.physiology import Beat
+from device_sim.scenario import load_scenario, script_of
+from device_sim.spad import PULSE, TRANSIT_S, Spad, pulse_waves
+from device_sim.thermometer import ROOM_CEL, off_body
+from device_sim.tones import Tones, stack, upsample
+from device_sim.wearable import N_MCG
+
+Array = NDArray[np.float64]
+HEART_M = np.array([0.01, -0.005, -0.08])
+Q = np.array([1.0, 0.5, 0.3]) * 1e-6
+
+
+def half_space_field(at: Array) -> Array:
+    return np.stack([half_space_lead(HEART_M, at, np.tile(e, (len(at), 1))) @ Q for e in np.eye(3)], axis=-1)
+
+
+@pytest.mark.parametrize(("moment_uam", "distance_m", "field_pt"), [(1.0, 0.08, 15.6), (2.0, 0.10, 20.0)])
+def test_a_dipole_at_right_angles_gives_the_textbook_field(
+    moment_uam: float, distance_m: float, field_pt: float
+) -> None:
+    lead = normal_lead(np.zeros(3), np.array([[distance_m, 0.0, 0.0]]))
+    assert abs(lead[0] @ [0.0, moment_uam * 1e-6, 0.0]) == pytest.approx(field_pt, rel=0.005)
+
+
+def test_a_dipole_that_points_at_the_surface_gives_no_field() -> None:
+    sensors = np.random.default_rng(1).uniform(-0.05, 0.05, (5, 3))
+    axes = np.tile([0.3, 0.4, 0.866], (5, 1))
+    np.testing.assert_allclose(half_space_lead(HEART_M, sensors, axes)[:, 2], 0.0, atol=1e-6)
+
+
+def test_the_half_space_field_agrees_with_biot_savart_along_the_normal() -> None:
+    sensors = np.random.default_rng(2).uniform(-0.05, 0.05, (5, 3))
+    np.testing.assert_allclose(half_space_field(sensors)[:, 2], normal_lead(HEART_M, sensors) @ Q, rtol=1e-12)
+
+
+def test_the_half_space_field_has_neither_divergence_nor_curl() -> None:
+    sensors = np.random.default_rng(3).uniform(-0.05, 0.05, (4, 3))
+    h = 1e-5
+    slopes = [(half_space_field(sensors + h * e) - half_space_field(sensors - h * e)) / (2 * h) for e in np.eye(3)]
+    gradient = np.stack(slopes, axis=1)
+    size = np.abs(gradient).max()
+    np.testing.assert_allclose(np.trace(gradient, axis1=1, axis2=2) / size, 0.0, atol=1e-5)
+    np.testing.assert_allclose((gradient - gradient.transpose(0, 2, 1)) / size, 0.0, atol=1e-5)
+
+
+def test_the_best_channel_sees_the_r_peak_that_was_asked_for_and_the_reference_little() -> None:
+    script = script_of(load_scenario("quiet"), 0)
+    for index in range(5):
+        mix = random_body(chances_of(3, index).body, script, 50.0).mix
+        peaks = np.abs(mix[:, :3] @ R_DIRECTION)
+        assert peaks[:N_MCG].max() == pytest.approx(50.0)
+        assert peaks[N_MCG:].max() < 0.2 * 50.0
+
+
+def opm_noise(knee_hz: float, seconds: int) -> Array:
+    opm = Opm(knee_hz=knee_hz)
+    rng = np.random.default_rng(4)
+    state = opm.init(np.zeros((8, 1)))
+    parts = []
+    for _ in range(seconds):
+        state, out = opm.step(state, np.zeros((8, 1, 500)), rng.standard_normal((8, 1, 500)), np.ones((8, 1)))
+        parts.append(out.field_pt)
+    return np.concatenate(parts, axis=-1)[:, 0]
+
+
+@pytest.mark.parametrize("knee_hz", [1.0, 2.0, 5.0])
+def test_opm_noise_density_is_within_1_db_of_what_is_declared(knee_hz: float) -> None:
+    noise = opm_noise(knee_hz, 240)
+    f, density = signal.welch(noise[:, 20_000:], fs=500.0, nperseg=20_000)
+    power = density.mean(axis=0)
+    for centre in np.geomspace(0.15, 200.0, 20):
+        band = (f >= centre / 2 ** (1 / 6)) & (f < centre * 2 ** (1 / 6))
+        declared = 0.015**2 * (1.0 + knee_hz / f[band])
+        assert abs(10.0 * math.log10(power[band].sum() / declared.sum())) < 1.0, centre
+
+
+def test_opm_bandwidth_is_first_order_and_as_declared() -> None:
+    opm = Opm(noise_pt=0.0)
+    t = np.arange(5000) / 500.0
+    tones = np.stack([100.0 * np.sin(2.0 * np.pi * f * t) for f in (1.0, 135.0)])[:, None]
+    _, out = opm.step(opm.init(tones[..., 0]), tones, np.zeros_like(tones), np.ones((2, 1)))
+    size = np.sqrt(2.0 * np.mean(out.field_pt[..., 1000:] ** 2, axis=-1))[:, 0]
+    assert size[0] == pytest.approx(100.0, rel=1e-3)
+    assert size[1] == pytest.approx(100.0 / math.sqrt(2.0), rel=1e-3)
+
+
+def test_opm_clips_at_its_range_and_says_so() -> None:
+    opm = Opm()
+    field = np.tile(np.array([100.0, 9000.0, -9000.0])[:, None, None], (1, 1, 500))
+    _, out = opm.step(opm.init(field[..., 0]), field, np.zeros_like(field), np.ones((3, 1)))
+    assert np.all(out.saturated[:, 0], axis=-1).tolist() == [False, True, True]
+    assert out.field_pt[1:, 0, -1].tolist() == [5000.0, -5000.0]
+
+
+def test_opm_response_is_dispersive_with_gain() -> None:
+    opm = Opm(noise_pt=0.0)
+    field = np.full((1, 1, 500), 4000.0)
+    _, out = opm.step(opm.init(field[..., 0]), field, np.zeros_like(field), np.full((1, 1), 1.02))
+    np.testing.assert_allclose(out.field_pt, 1.02 * 4000.0 / (1.0 + (4.0 / 25.0) ** 2), rtol=1e-9)
+
+
+def test_opm_gives_the_same_however_a_signal_is_cut() -> None:
+    opm = Opm()
+    rng = np.random.default_rng(5)
+    field, white, gain = 100.0 * rng.standard_normal((2, 3, 500)), rng.standard_normal((2, 3, 500)), np.ones((2, 3))
+    state = opm.init(field[..., 0])
+    _, whole = opm.step(state, field, white, gain)
+    state, head = opm.step(state, field[..., :123], white[..., :123], gain)
+    _, tail = opm.step(state, field[..., 123:], white[..., 123:], gain)
+    np.testing.assert_array_equal(whole.field_pt, np.concatenate([head.field_pt, tail.field_pt], axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"), [({"bandwidth_hz": 300.0}, "bandwidth_hz"), ({"linewidth_pt": 6000.0}, "linewidth_pt")]
+)
+def test_an_impossible_opm_is_refused(settings: dict[str, float], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Opm(**settings)
+
+
+@pytest.mark.parametrize(("rate_cps", "dead_time_s"), [(2e3, 1e-9), (5e7, 1e-9), (5e7, 28.5e-9)])
+def test_photon_counts_have_mean_and_variance_of_a_counter_with_dead_time(rate_cps: float, dead_time_s: float) -> None:
+    spad = Spad(dead_time_s=dead_time_s, dark_cps=0.0)
+    counts = spad.count(np.full((1, 1, 40_000), rate_cps), [np.random.default_rng(6)])
+    busy = 1.0 + rate_cps * dead_time_s
+    assert counts.mean() == pytest.approx(rate_cps * 0.01 / busy, rel=0.002)
+    assert counts.var() / counts.mean() == pytest.approx(busy**-2, rel=0.03)
+
+
+def test_a_pulse_rises_one_transit_time_after_the_r_peak() -> None:
+    wave = pulse_waves([(0, Beat(0.1, "N", 1.0, atrial=True), 1.0)], np.zeros(1), 100, 100.0)[0]
+    assert np.argmax(wave) / 100.0 == pytest.approx(0.1 + TRANSIT_S + PULSE[0][0], abs=0.011)
+    assert wave[: int(100 * (0.1 + TRANSIT_S))].max() < 0.06
+
+
+def test_waves_do_not_depend_on_where_a_chunk_is_cut() -> None:
+    beats = [(0, Beat(t, kind, 0.8, atrial=True)) for t, kind in ((0.3, "N"), (1.05, "V"), (1.9, "N"))]  # type: ignore[arg-type]  # the literals widen to str
+    whole = heart_vectors(beats, np.ones(1), np.zeros(1), 1000, 500.0)
+    halves = [heart_vectors(beats, np.ones(1), np.array([start]), 500, 500.0) for start in (0.0, 1.0)]
+    np.testing.assert_allclose(whole, np.concatenate(halves, axis=-1), atol=1e-9)
+
+
+def test_the_r_peak_of_a_beat_lies_where_the_truth_says() -> None:
+    vector = heart_vectors([(0, Beat(0.5, "N", 0.9, atrial=True))], np.ones(1), np.zeros(1), 500, 500.0)[0]
+    along = R_DIRECTION @ vector
+    assert abs(int(np.argmax(along)) - 250) <= 1
+
+
+def test_f_waves_lie_between_4_and_9_hz() -> None:
+    t = np.arange(30_000)[None] / 500.0
+    f, power = signal.welch(fibrillation(t, np.array([6.0]), np.zeros(1))[0, 0], fs=500.0, nperseg=5000)
+    assert power[(f >= 4.0) & (f <= 9.0)].sum() > 0.75 * power.sum()
+
+
+def test_interference_is_mains_with_harmonics_and_drift_and_seamless() -> None:
+    rng = np.random.default_rng(7)
+    grid, one = random_grid(rng), random_surroundings(rng)
+    around = one._replace(
+        remnant_pt=one.remnant_pt[None], drift=stack([one.drift]), mains_pt=one.mains_pt[None], start=one.start[None]
+    )
+    seconds = [interference(around, grid, np.array([float(k)]), 500, 500.0)[0] for k in range(40)]
+    field = np.concatenate(seconds, axis=-1)
+    f, power = signal.welch(signal.detrend(field), fs=500.0, nperseg=5000)
+    total = power.sum(axis=0)
+    lines = [total[(f > centre - 1) & (f < centre + 1)].sum() for centre in (50.0, 100.0, 150.0)]
+    assert lines[0] > lines[2] > lines[1] > 1e4 * total[(f > 60) & (f < 90)].sum()
+    jumps = np.abs(np.diff(field, axis=-1)).max(axis=0)
+    assert jumps[499::500].max() <= 1.05 * jumps.max()
+
+
+def test_knots_are_joined_by_straight_lines() -> None:
+    np.testing.assert_allclose(upsample(np.array([[0.0, 1.0, 3.0]]), 2), [[0.0, 0.5, 1.0, 2.0]])
+
+
+def test_a_device_taken_off_cools_towards_the_room_and_warms_again() -> None:
+    t = np.array([0.0, 10.0, 500.0, 2000.0])
+    readings = off_body(np.full(4, 35.0), t, Fault("off-body", 5.0, 600.0))
+    assert readings[0] == 35.0
+    assert readings[1] < 35.0
+    assert readings[2] == pytest.approx(ROOM_CEL, abs=0.2)
+    assert readings[3] == pytest.approx(35.0, abs=0.01)
+
+
+def test_tones_are_rows_of_equal_size() -> None:
+    row = Tones(np.ones(3), np.ones(3), np.zeros(3))
+    assert stack([row, row]).frequency_hz.shape == (2, 3)

@@ -1,0 +1,231 @@
+"""A simulated ward on a real broker: everything arrives, acknowledged, in order, and the last word is offline."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from servers import Broker, eventually, free_port, start_mosquitto
+
+from device_sim.address import parse_broker
+from device_sim.publish import MAX_PENDING, LinkPlan, Message, Publisher
+from device_sim.simulate import Progress, SimOptions, run_simulation
+from device_sim.truth import BeatLine, PatientLine, read_truth
+from ingest.codec import decode_birth, decode_bundle, decode_packet, decode_status, device_of
+from ingest.packet import Packet
+from ingest.profile import Birth, Status
+from ingest.topics import ROOT, Topic, parse_topic
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with start_mosquitto(tmp_path / "broker") as one:
+        yield one
+
+
+class Listener:
+    """Subscribes to everything and keeps it in order of arrival."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.messages: list[tuple[str, bytes]] = []
+        self._subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.loop_start()
+        assert self._subscribed.wait(30.0)
+
+    def close(self) -> None:
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def of(self, leaf: str) -> list[tuple[str, bytes]]:
+        """Payloads of a leaf of the topic tree with the name in their topic."""
+        topics = [(parse_topic(topic), payload) for topic, payload in list(self.messages)]
+        return [(topic.name, payload) for topic, payload in topics if isinstance(topic, Topic) and topic.leaf == leaf]
+
+    def _on_connect(
+        self, client: Client, _data: object, _flags: ConnectFlags, _reason: ReasonCode, _more: Properties | None
+    ) -> None:
+        client.subscribe(f"{ROOT}/#", qos=1)
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self.messages.append((message.topic, bytes(message.payload)))
+
+
+@pytest.fixture
+def listener(broker: Broker) -> Iterator[Listener]:
+    one = Listener(broker)
+    yield one
+    one.close()
+
+
+def checked(listener: Listener, packets: list[tuple[str, bytes]]) -> dict[str, list[Packet]]:
+    """Packets by device, each decoded against the birth that was published."""
+    births = {name: decode_birth(payload, name) for name, payload in listener.of("birth")}
+    found: dict[str, list[Packet]] = {}
+    for device, payload in packets:
+        birth = births[device]
+        assert isinstance(birth, Birth)
+        packet = decode_packet(payload, device, birth)
+        assert isinstance(packet, Packet), packet
+        found.setdefault(device, []).append(packet)
+    return found
+
+
+def states(listener: Listener, device: str) -> list[str]:
+    """States that a device told, in order."""
+    found = [decode_status(payload) for name, payload in listener.of("status") if name == device]
+    return [status.state for status in found if isinstance(status, Status)]
+
+
+def test_a_ward_arrives_whole_in_order_and_says_goodbye(broker: Broker, listener: Listener, tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    options = SimOptions(
+        broker=broker.url, patients=5, seconds=3.0, speed=4.0, scenario="quiet", truth=str(tmp_path / "truth.jsonl")
+    )
+    report = run_simulation(options, threading.Event(), heard.append)
+    assert (report.patients, report.packets_published, report.packets_acknowledged) == (5, 60, 60)
+    assert report.seconds == 3.0
+    assert heard[-1].connected == 5
+    eventually(lambda: len(listener.of("data")) == 60 and len(listener.of("status")) == 10, what="the ward")
+    packets = checked(listener, listener.of("data"))
+    assert len(packets) == 5
+    for device, ones in packets.items():
+        assert [packet.seq for packet in ones] == list(range(12))
+        assert ones[0].t0_ns >= report.t_start_ns
+        assert states(listener, device) == ["online", "offline"]
+    lines = list(read_truth(tmp_path / "truth.jsonl"))
+    assert {line.device for line in lines if isinstance(line, PatientLine)} == set(packets)
+    assert any(isinstance(line, BeatLine) for line in lines)
+    assert listener.of("truth")
+
+
+def test_a_gateway_puts_many_devices_into_one_message(broker: Broker, listener: Listener) -> None:
+    options = SimOptions(broker=broker.url, patients=20, seconds=2.0, speed=4.0, scenario="quiet", bundles=True)
+    report = run_simulation(options, threading.Event())
+    assert report.packets_acknowledged == report.packets_published == 160
+    eventually(lambda: len(listener.of("status")) == 40, what="all farewells")
+    bundles = [decode_bundle(payload) for _, payload in listener.of("bundle")]
+    payloads = [payload for bundle in bundles if isinstance(bundle, list) for payload in bundle]
+    assert len(bundles) < len(payloads) == 160
+    packets = checked(listener, [(str(device_of(payload)), payload) for payload in payloads])
+    assert {device: [packet.seq for packet in ones] for device, ones in packets.items()} == {
+        device: list(range(8)) for device in packets
+    }
+    assert len(packets) == 20
+
+
+def test_stopping_ends_an_endless_ward_with_everything_acknowledged(broker: Broker, listener: Listener) -> None:
+    stopping = threading.Event()
+
+    def stop_after_2_s(progress: Progress) -> None:
+        if progress.seconds >= 2.0:
+            stopping.set()
+
+    options = SimOptions(broker=broker.url, patients=2, speed=5.0, scenario="quiet")
+    report = run_simulation(options, stopping, stop_after_2_s)
+    assert report.packets_published == report.packets_acknowledged > 0
+    eventually(lambda: states(listener, "wearable-0002") == ["online", "offline"], what="the farewell")
+
+
+def test_what_could_not_be_sent_is_sent_late_and_in_order(broker: Broker) -> None:
+    listener = Listener(broker)
+    listener.close()
+    cut = threading.Event()
+
+    def restart_the_broker(progress: Progress) -> None:
+        if progress.seconds >= 2.0 and not cut.is_set():
+            cut.set()
+            threading.Thread(target=broker.restart).start()
+
+    options = SimOptions(broker=broker.url, patients=3, seconds=6.0, speed=2.0, scenario="quiet")
+    report = run_simulation(options, threading.Event(), restart_the_broker)
+    assert cut.is_set()
+    assert report.reconnects >= 3
+    assert report.packets_acknowledged == report.packets_published == 72
+
+
+def test_the_last_will_says_that_a_device_was_cut_off(broker: Broker, listener: Listener) -> None:
+    status = f"{ROOT}/demo/wearable-0001/status"
+    plan = LinkPlan("one", (Message(status, b'{"state":"online"}'),), (), Message(status, b'{"state":"offline"}'))
+    first = Publisher(parse_broker(broker.url), [plan])
+    first.connect(30.0)
+    eventually(lambda: states(listener, "wearable-0001") == ["online"], what="online")
+    second = Publisher(parse_broker(broker.url), [plan._replace(greeting=(), will=None)])
+    second.connect(30.0)  # the same client id: the broker cuts the first one off
+    eventually(lambda: states(listener, "wearable-0001") == ["online", "offline"], what="the will")
+    second.close(1.0)
+    first.close(0.0)
+
+
+def test_messages_keep_their_order_over_the_window_of_what_is_in_flight(broker: Broker, listener: Listener) -> None:
+    publisher = Publisher(parse_broker(broker.url), [LinkPlan("one", (), (), None)])
+    publisher.connect(30.0)
+    for number in range(300):
+        publisher.publish(0, Message(f"{ROOT}/demo/wearable-0001/data", str(number).encode()))
+    assert publisher.waiting > 200
+    publisher.close(30.0)
+    assert publisher.acknowledged == publisher.published == 300
+    eventually(lambda: len(listener.of("data")) == 300, what="300 messages")
+    assert [int(payload) for _, payload in listener.of("data")] == list(range(300))
+
+
+def test_no_broker_is_said_with_its_address() -> None:
+    port = free_port()
+    publisher = Publisher(parse_broker(f"mqtt://127.0.0.1:{port}"), [LinkPlan("one", (), (), None)])
+    with pytest.raises(ConnectionError, match=rf"0 of 1 clients connected .* 127\.0\.0\.1:{port} .*refused"):
+        publisher.connect(0.2)
+    publisher.close(0.0)
+
+
+def test_a_broker_that_lets_nobody_in_is_said_without_the_password(tmp_path: Path) -> None:
+    with start_mosquitto(tmp_path / "closed", anonymous=False) as broker:
+        publisher = Publisher(
+            parse_broker(f"mqtt://nurse:secret@127.0.0.1:{broker.port}"), [LinkPlan("one", (), (), None)]
+        )
+        with pytest.raises(ConnectionError, match="refused the connection") as refusal:
+            publisher.connect(1.0)
+        publisher.close(0.0)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"broker": "http://u:secret@host"}, "broker 'host': need mqtt://"),
+        ({"broker": "mqtt://"}, "need mqtt://"),
+        ({"speed": 0.0}, "speed=0.0"),
+        ({"site": "ward 7"}, "site='ward 7'"),
+        ({"patients": 0}, "patients=0"),
+        ({"scenario": "wrad"}, "scenario 'wrad' is unknown"),
+        ({"wfdb": "no/such"}, r"no file no/such\.hea"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_starts(wrong: dict[str, object], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        SimOptions(**wrong)  # type: ignore[arg-type]  # one dict holds values for several fields
+
+
+def test_a_device_that_is_cut_off_for_long_forgets_the_oldest_and_counts_it() -> None:
+    publisher = Publisher(parse_broker(f"mqtt://127.0.0.1:{free_port()}"), [LinkPlan("one", (), (), None)])
+    for _ in range(MAX_PENDING + 7):
+        publisher.publish(0, Message(f"{ROOT}/demo/wearable-0001/data", b""))
+    assert (publisher.dropped, publisher.waiting) == (7, MAX_PENDING)
+    publisher.close(0.0)
+
+
+def test_stopping_does_not_wait_for_a_broker_that_is_not_there() -> None:
+    stopping = threading.Event()
+    stopping.set()
+    report = run_simulation(SimOptions(broker=f"mqtt://127.0.0.1:{free_port()}", patients=1), stopping)
+    assert report.packets_published == 0
