@@ -15,7 +15,7 @@ Condition = Literal[
     "cannot-analyse",
     "off-body",
     "broker-lost",
-    "courier-down",
+    "system-fault",
 ]
 AlarmKind = Literal["physiological", "technical"]
 Priority = Literal["high", "medium", "low"]

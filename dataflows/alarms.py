@@ -1,0 +1,178 @@
+"""The life of alarms: one state machine over a bank of patients, each condition a column, driven by evidence only."""
+
+import hashlib
+from enum import IntEnum
+from typing import NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.events import AlarmKind, Condition, Priority
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+SECOND_NS = 1_000_000_000
+CONTINUITY_NS = 2 * SECOND_NS  # a condition that was not looked at for longer has not been holding all the while
+STALE_NS = 30 * SECOND_NS  # older evidence neither raises nor clears
+
+
+class Rule(NamedTuple):
+    """What makes an alarm of a condition."""
+
+    condition: Condition
+    category: AlarmKind
+    priority: Priority
+    limit: float  # in the unit of the condition's value
+    delay_s: float  # how long the condition holds before it is an alarm
+    clear_s: float  # how long it is over before the alarm ends
+    reasons: tuple[str, ...]  # words for a nurse, chosen by the evidence's `why`
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "asystole",
+        "physiological",
+        "high",
+        4.0,
+        0.0,
+        2.0,
+        ("no heartbeat for {value:.0f} s", "no heartbeat for {value:.0f} s on a poor signal: asystole or sensor off"),
+    ),
+    Rule("extreme-bradycardia", "physiological", "high", 40.0, 0.0, 3.0, ("heart rate {value:.0f} /min over 5 beats",)),
+    Rule(
+        "extreme-tachycardia", "physiological", "high", 140.0, 0.0, 3.0, ("heart rate {value:.0f} /min over 17 beats",)
+    ),
+    Rule("lost-contact", "technical", "medium", 10.0, 0.0, 0.0, ("nothing heard from the device for 10 s",)),
+    Rule("frozen", "technical", "medium", 2.0, 0.0, 2.0, ("the sensor repeats one value",)),
+    Rule(
+        "saturated",
+        "technical",
+        "medium",
+        0.1,
+        1.0,
+        2.0,
+        ("the sensor is at the end of its range", "the sensor has lost its lock", "the sensor is zeroing"),
+    ),
+    Rule("poor-signal", "technical", "low", 0.3, 10.0, 3.0, ("signal quality {value:.2f}: check how the device sits",)),
+    Rule("cannot-analyse", "technical", "medium", 10.0, 10.0, 3.0, ("no heart rate can be measured from any sensor",)),
+    Rule("off-body", "technical", "medium", 0.0, 3.0, 3.0, ("the device lies still, cold and without a pulse",)),
+    Rule("broker-lost", "technical", "medium", 10.0, 10.0, 0.0, ("the connection to the MQTT broker is down",)),
+    Rule("system-fault", "technical", "low", 0.0, 0.0, 0.0, ("a part of the system is in trouble",)),
+)
+COLUMN: dict[Condition, int] = {rule.condition: i for i, rule in enumerate(RULES)}
+N_CONDITIONS = len(RULES)
+_DELAY_NS = np.array([round(rule.delay_s * SECOND_NS) for rule in RULES], np.int64)
+_CLEAR_NS = np.array([round(rule.clear_s * SECOND_NS) for rule in RULES], np.int64)
+
+
+class Phase(IntEnum):
+    """Where an alarm stands."""
+
+    CLEAR = 0
+    ACTIVE = 1
+    ACKNOWLEDGED = 2
+    MISSED = 3  # true, but its evidence came too late to page
+
+
+class Transition(IntEnum):
+    """What happened to an alarm in one step."""
+
+    NONE = 0
+    RAISED = 1
+    ENDED = 2
+    MISSED = 3
+
+
+class AlarmBank(NamedTuple):
+    """Alarms of a bank of patients, shape (n_patients, N_CONDITIONS)."""
+
+    phase: IntArray  # Phase
+    onset_ns: IntArray  # when the condition came true; 0: it is not
+    true_ns: IntArray  # when it was last seen to be true
+    over_ns: IntArray  # since when it is over while the alarm stands; 0: it is not over
+    ended_ns: IntArray  # when the last alarm of this kind ended: a new onset lies after it
+    next_step: IntArray  # number of this alarm's next transition
+
+
+class Evidence(NamedTuple):
+    """What is known of every condition at one moment, shape (n_patients, N_CONDITIONS)."""
+
+    truth: IntArray  # 1 true, 0 false, -1 not known
+    onset_ns: IntArray
+    value: FloatArray
+    why: IntArray  # which of the rule's reasons
+
+
+def no_alarms(n_patients: int) -> AlarmBank:
+    """Return a bank in which nothing is wrong."""
+    return AlarmBank(*(np.zeros((n_patients, N_CONDITIONS), np.int64) for _ in AlarmBank._fields))
+
+
+def nothing_known(n_patients: int) -> Evidence:
+    """Return evidence that says nothing, to be filled in column by column."""
+    shape = (n_patients, N_CONDITIONS)
+    return Evidence(
+        np.full(shape, -1, np.int64), np.zeros(shape, np.int64), np.full(shape, np.nan), np.zeros(shape, np.int64)
+    )
+
+
+def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, stale: BoolArray) -> tuple[AlarmBank, IntArray]:
+    """Advance every alarm by one moment.
+
+    Parameters
+    ----------
+    bank
+        Alarms as they stand.
+    evidence
+        What is known now. Not known (-1) holds everything as it is.
+    event_ns : shape (n_patients,)
+        Time of the newest evidence.
+    stale : shape (n_patients,)
+        The evidence was older than 30 s on arrival: it neither raises nor clears, but what it shows is recorded.
+
+    Returns
+    -------
+    AlarmBank
+        Alarms after it.
+    ndarray, shape (n_patients, N_CONDITIONS)
+        The `Transition` of each.
+    """
+    now = event_ns[:, None]
+    stale = stale[:, None]
+    true, false = evidence.truth == 1, evidence.truth == 0
+    clear, missed = bank.phase == Phase.CLEAR, bank.phase == Phase.MISSED
+
+    holding = (bank.onset_ns > 0) & (now - bank.true_ns <= CONTINUITY_NS)
+    begun = np.where(holding, bank.onset_ns, np.maximum(evidence.onset_ns, bank.ended_ns + 1))
+    onset = np.where(clear & true, begun, np.where(clear & false, 0, bank.onset_ns))
+    held = true & clear & (now - onset >= _DELAY_NS)
+    is_missed = held & stale
+    raised = (held | (missed & true)) & ~stale
+
+    counts = false & ~clear & (~stale | missed)
+    over = np.where(true, 0, np.where(counts & (bank.over_ns == 0), now, bank.over_ns))
+    done = counts & (now - over >= _CLEAR_NS)
+    ended = done & ~missed
+
+    phase = np.where(raised, Phase.ACTIVE, np.where(is_missed, Phase.MISSED, np.where(done, Phase.CLEAR, bank.phase)))
+    moved = raised | is_missed | ended
+    after = AlarmBank(
+        phase=phase,
+        onset_ns=np.where(done, 0, onset),
+        true_ns=np.where(true, now, bank.true_ns),
+        over_ns=np.where(done, 0, over),
+        ended_ns=np.where(done, now, bank.ended_ns),
+        next_step=np.where(done, 0, bank.next_step + moved),
+    )
+    transition = Transition.RAISED * raised.astype(np.int64) + Transition.ENDED * ended + Transition.MISSED * is_missed
+    return after, transition
+
+
+def alarm_id(patient: str, condition: Condition, onset_ns: int) -> str:
+    """Name an alarm: the same in every replay of the same journal."""
+    return hashlib.sha256(f"{patient}|{condition}|{onset_ns}".encode()).hexdigest()[:20]
+
+
+assert {rule.condition for rule in RULES} == set(get_args(Condition)), "every condition has a rule"  # noqa: S101 - holds for the table above or the module is wrong

@@ -1,0 +1,257 @@
+"""The cardiac lane: mains and surroundings out, beats found, rates and conditions as of a time."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly import conditions, intervals
+from anomaly.beats import BeatDetector, BeatState
+from anomaly.intervals import BeatRing
+from anomaly.mains import mains_notch
+from anomaly.quality import FROZEN_S, SATURATED_SHARE, CardiacEvidence, SignalQuality, SignalState, cardiac_quality
+from anomaly.reference import ReferenceCanceller, ReferenceState
+from anomaly.repair import Repair, RepairState
+from anomaly.sos import SosFilter, SosState
+from anomaly.strip import StripRing, StripState
+from dataflows import estimates
+from dataflows.alarms import SECOND_NS
+from dataflows.estimates import BoolArray, FloatArray, IntArray
+from dataflows.lane import Part
+from ingest.packet import StateFlag
+
+AS_OF_LAG_NS = SECOND_NS // 4  # a beat is decided at most so long after its peak: a second's row ends so much earlier
+SETTLE_NS = 3 * SECOND_NS  # the detector learns and the filters settle
+KEPT_BEATS = 128  # a ring for the last minute at up to 128 /min, and for the rate at any
+CENTRE_HZ = 12.0  # of a QRS's band: the slope that a beat is timed by
+FLOOR_SIGMA = 3.0  # the detector's floor over the rms of the noise that it is made from: its peaks stay below it
+TIMING_FLOOR_MS = 0.5  # of a beat, when there is no noise: sampling and interpolation
+STRIP_HZ = 125.0
+
+
+class CardiacState(NamedTuple):
+    """Kernels, the ring of beats, and what the newest block said of itself; one row per device."""
+
+    repair: RepairState
+    signal: SignalState
+    notch: SosState
+    reference: ReferenceState
+    beats: BeatState
+    strip: StripState
+    ring: BeatRing
+    start_ns: IntArray  # of the samples without a hole, corrected time
+    end_ns: IntArray
+    seen: IntArray  # samples since then
+    snr: FloatArray
+    quality: FloatArray
+    reason: IntArray
+    saturated: BoolArray
+    unlocked: BoolArray
+    zeroing: BoolArray
+    fault_ns: IntArray  # since when one of these three holds; 0: none does
+    frozen_ns: IntArray  # since when one value is repeated; 0: it is not
+
+
+@dataclass(frozen=True)
+class Cardiac:
+    """Lane of a magnetocardiogram with or without reference sensors.
+
+    Parameters
+    ----------
+    rate_hz, block_len
+        Of the stream; the references have the same.
+    heart, references : Part
+        The streams; ``references.n_channels`` is 0 where there are none.
+    range_
+        The sensor clips at +-range, in the stream's unit; 0: not stated.
+    mains_hz
+        50 or 60.
+    """
+
+    rate_hz: float
+    block_len: int
+    heart: Part
+    references: Part
+    range_: float = 0.0
+    mains_hz: float = 50.0
+
+    kind = "cardiac"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Streams that make up a block."""
+        return (self.heart, self.references) if self.references.n_channels else (self.heart,)
+
+    @property
+    def block_ns(self) -> int:
+        """Duration of a block."""
+        return round(self.block_len / self.rate_hz * SECOND_NS)
+
+    @cached_property
+    def repair(self) -> Repair:
+        """Stands first: one NaN would stay in a filter for good."""
+        return Repair()
+
+    @cached_property
+    def signal(self) -> SignalQuality:
+        """Looks at the samples as they came."""
+        return SignalQuality(self.rate_hz, self.range_, mains_hz=self.mains_hz)
+
+    @cached_property
+    def notch(self) -> SosFilter:
+        """Takes the mains out."""
+        return mains_notch(self.rate_hz, self.mains_hz)
+
+    @cached_property
+    def reference(self) -> ReferenceCanceller:
+        """Takes the surroundings out."""
+        return ReferenceCanceller(self.heart.n_channels, self.references.n_channels, self.rate_hz)
+
+    @cached_property
+    def beats(self) -> BeatDetector:
+        """Finds the beats."""
+        return BeatDetector(self.rate_hz)
+
+    @cached_property
+    def strip_ring(self) -> StripRing:
+        """Keeps the last seconds for the eye."""
+        return StripRing(self.rate_hz, STRIP_HZ)
+
+    def init(self, first: FloatArray, t0_ns: IntArray) -> CardiacState:
+        """Nothing seen yet."""
+        n, c = len(first), self.heart.n_channels
+        repair = self.repair.init(first)
+        _, whole = self.repair.step(repair, first)
+        no, zero = np.zeros(n, np.bool_), np.zeros(n, np.int64)
+        return CardiacState(
+            repair=repair,
+            signal=self.signal.init(whole.block[:, :c]),
+            notch=self.notch.init(whole.block),
+            reference=self.reference.init(whole.block),
+            beats=self.beats.init(np.zeros((n, c, self.block_len))),
+            strip=self.strip_ring.init(np.zeros((n, c, self.block_len))),
+            ring=intervals.empty(n, KEPT_BEATS),
+            start_ns=t0_ns,
+            end_ns=t0_ns,
+            seen=zero,
+            snr=np.full(n, np.nan),
+            quality=np.zeros(n),
+            reason=zero,
+            saturated=no,
+            unlocked=no,
+            zeroing=no,
+            fault_ns=zero,
+            frozen_ns=zero,
+        )
+
+    def step(self, state: CardiacState, block: FloatArray, t0_ns: IntArray, flags: IntArray) -> CardiacState:
+        """Take a block in the stream's unit, heart first, then references."""
+        n, c = len(block), self.heart.n_channels
+        repair, whole = self.repair.step(state.repair, block)
+        heart = np.ascontiguousarray(whole.block[:, :c])
+        signal, raw = self.signal.step(state.signal, heart)
+        notch, x = self.notch.step(state.notch, whole.block)
+
+        zeroing = (flags & (StateFlag.ZEROING | StateFlag.CALIBRATING)) != 0
+        unlocked = ((flags & StateFlag.LOCKED) == 0) & ~zeroing
+        flagged = (flags & StateFlag.SATURATED) != 0
+        saturated = flagged | (raw.clipped.min(axis=-1) > SATURATED_SHARE)
+        fault = saturated | unlocked | zeroing
+        not_finite = whole.n_bad / (block.shape[1] * self.block_len)
+        trust = (~fault & (raw.clipped.max(axis=-1) <= 0.0) & (not_finite <= 0.0)).astype(np.float64)
+
+        reference, x = self.reference.step_trusted(state.reference, x, trust)
+        beats, found = self.beats.step(state.beats, x)
+        strip, _ = self.strip_ring.step(state.strip, x)
+        offset_ns = np.rint((found.at - state.seen[:, None]) * (SECOND_NS / self.rate_hz))
+        at_ns = np.where(np.isnan(offset_ns), 0, t0_ns[:, None] + np.nan_to_num(offset_ns).astype(np.int64))
+        ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality))
+        levels = beats.levels
+        heard = ~levels.learning & (levels.floor > 0.0)
+        snr = np.where(heard, FLOOR_SIGMA * levels.signal / np.where(heard, levels.floor, 1.0), np.nan)
+
+        end_ns = t0_ns + self.block_ns
+        frozen = raw.frozen_s >= FROZEN_S
+        quality, reason = cardiac_quality(
+            CardiacEvidence(
+                missing=np.zeros(n),
+                not_finite=not_finite,
+                unlocked=unlocked | zeroing,
+                clipped=np.where(flagged, 1.0, raw.clipped.mean(axis=-1)),
+                frozen_s=raw.frozen_s,
+                off_body=(flags & StateFlag.OFF_BODY) != 0,
+                dead=np.all(raw.flat, axis=-1),
+                settling=end_ns - state.start_ns < SETTLE_NS,
+                snr=snr,
+            )
+        )
+        return CardiacState(
+            repair=repair,
+            signal=signal,
+            notch=notch,
+            reference=reference,
+            beats=beats,
+            strip=strip,
+            ring=ring,
+            start_ns=state.start_ns,
+            end_ns=end_ns,
+            seen=state.seen + self.block_len,
+            snr=snr,
+            quality=quality,
+            reason=reason,
+            saturated=saturated,
+            unlocked=unlocked,
+            zeroing=zeroing,
+            fault_ns=np.where(fault, np.where(state.fault_ns > 0, state.fault_ns, t0_ns), 0),
+            frozen_ns=np.where(frozen, end_ns - np.rint(raw.frozen_s * SECOND_NS).astype(np.int64), 0),
+        )
+
+    def estimate(self, state: CardiacState, end_ns: IntArray) -> estimates.Cardiac:
+        """Tell what was known `AS_OF_LAG_NS` before the end of a second."""
+        as_of, since = end_ns - AS_OF_LAG_NS, state.start_ns + SETTLE_NS
+        # A peak of a band around CENTRE_HZ is timed to 1 / (2 pi f SNR): the noise over the slope beside it.
+        blur_ms = 1e3 / (2.0 * np.pi * CENTRE_HZ * np.maximum(np.nan_to_num(state.snr, nan=1.0), 1.0))
+        rate = intervals.summary(state.ring, as_of, np.hypot(TIMING_FLOOR_MS, blur_ms), since)
+        still = conditions.asystole(state.ring, as_of, since)
+        slow = conditions.extreme_bradycardia(state.ring, as_of, since)
+        fast = conditions.extreme_tachycardia(state.ring, as_of, since)
+        return estimates.Cardiac(
+            present=state.end_ns > end_ns - SECOND_NS,
+            hr=rate.hr_bpm,
+            hr_u=rate.hr_u,
+            rr_ms=rate.rr_ms,
+            rr_u=rate.rr_u,
+            rmssd_ms=rate.rmssd_ms,
+            rmssd_u=rate.rmssd_u,
+            sdnn_ms=rate.sdnn_ms,
+            sdnn_u=rate.sdnn_u,
+            quality=state.quality,
+            reason=state.reason,
+            settling=end_ns - state.start_ns < SETTLE_NS,
+            saturated=state.saturated,
+            unlocked=state.unlocked,
+            zeroing=state.zeroing,
+            fault_ns=state.fault_ns,
+            frozen_ns=state.frozen_ns,
+            asystole=_truth(still),
+            asystole_ns=still.onset_ns,
+            asystole_s=still.value,
+            bradycardia=_truth(slow),
+            bradycardia_ns=slow.onset_ns,
+            bradycardia_rate=slow.value,
+            tachycardia=_truth(fast),
+            tachycardia_ns=fast.onset_ns,
+            tachycardia_rate=fast.value,
+        )
+
+    def strips(self, state: CardiacState, end_ns: IntArray, seconds: float) -> NDArray[np.float32]:
+        """Return the cleaned first lead of each row up to a time, at `STRIP_HZ`; NaN where there is none."""
+        position = state.seen - (state.end_ns - end_ns) * (self.rate_hz / SECOND_NS)
+        strips: NDArray[np.float32] = self.strip_ring.take_seconds(state.strip, position, seconds)
+        return strips
+
+
+def _truth(evidence: conditions.Evidence) -> IntArray:
+    return np.where(evidence.known, evidence.true.astype(np.int64), -1)

@@ -1,0 +1,1 @@
+"""Couriers: carry rows from the store to InfluxDB and to webhook receivers, each at its own pace."""

@@ -1,0 +1,241 @@
+"""What every courier shares: reading the store, retrying, remembering, reporting, stopping."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import NamedTuple, Protocol
+
+from dataflows.couriers.cursors import Cursors, Refused
+from dataflows.couriers.lanes import BackOff, Lanes
+from dataflows.store import Store, Stored, StoreError, StoreMissing
+
+Report = Callable[[str, bool, str], None]  # courier's name, whether it delivers, what happened in words
+
+log = logging.getLogger(__name__)
+
+
+class DeliveryFailed(Exception):
+    """The receiver did not take the rows now and may take them later.
+
+    Parameters
+    ----------
+    reason
+        In words, without secrets.
+    retry_after_s
+        What the receiver asked for, if it did.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class ReceiverGone(DeliveryFailed):
+    """The receiver wants nothing more: no row is sent until the couriers are started anew; rows wait in the store."""
+
+
+class Courier(Protocol):
+    """One way out of the house."""
+
+    @property
+    def name(self) -> str:
+        """Names the cursor and the reports: must not change between starts."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Which rows it carries."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """How many rows it carries at once."""
+        ...
+
+    @property
+    def give_up_s(self) -> float | None:
+        """After how long a row that keeps failing becomes a dead letter; None: never."""
+        ...
+
+    def lane(self, row: Stored) -> str:
+        """Rows of one lane are delivered in order; a lane that fails holds up no other."""
+        ...
+
+    def deliver(self, rows: Sequence[Stored]) -> Sequence[Refused]:
+        """Deliver rows of one lane and return those that will never be taken.
+
+        Called again with the same rows after a crash: the receiver must be able to tell (same point, same id).
+
+        Raises
+        ------
+        DeliveryFailed
+            Some may not have been delivered; try all of them again later.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Pace(NamedTuple):
+    """How fast a courier looks, retries, reports and ends."""
+
+    poll_s: float = 0.05
+    back_off: BackOff = BackOff()
+    report_after_s: float = 10.0
+    drain_s: float = 5.0
+
+
+DEFAULT_PACE = Pace()
+READ_ROWS = 64  # at least, in one query
+MOST_WAITING = 1024  # rows in memory whose receiver fails; the others wait in the store
+
+
+class Carrier:
+    """Carries rows from the store with one courier, in one thread.
+
+    Parameters
+    ----------
+    courier
+        What delivers.
+    store, cursors
+        Paths of the partition's store and of the couriers' file.
+    report
+        Called when the courier has failed for `Pace.report_after_s`, and again when it delivers once more.
+    pace
+        Times.
+    now_s, now_ns
+        Monotonic clock for waiting, wall clock for what is written down.
+    """
+
+    def __init__(
+        self,
+        courier: Courier,
+        store: str,
+        cursors: str,
+        report: Report,
+        pace: Pace = DEFAULT_PACE,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.courier = courier
+        self._store = store
+        self._cursors = cursors
+        self._report = report
+        self._pace = pace
+        self._now_s = now_s
+        self._now_ns = now_ns
+        self._attempts = 0  # to open the store and the cursors, since both were last well
+        self._reason = ""
+        self._said_ok: bool | None = None
+
+    def run(self, stopping: threading.Event) -> None:
+        """Carry until `stopping` is set; then, for `Pace.drain_s` at most, what can be delivered at once."""
+        broken_since_s = 0.0
+        while True:
+            try:
+                with Store(self._store, readonly=True) as store, closing(Cursors(self._cursors)) as cursors:
+                    self._carry(store, cursors, stopping)
+            except StoreMissing:
+                wait_s = self._pace.poll_s  # no failure: the flow makes it when it starts
+            except (StoreError, sqlite3.Error, OSError) as error:
+                self._attempts += 1
+                broken_since_s = self._now_s() if self._attempts == 1 else broken_since_s
+                wait_s = self._pace.back_off.after(self._attempts, None, lambda: 0.5)
+                log.warning("courier %s cannot go on, next try in %.1f s: %s", self.courier.name, wait_s, error)
+                if self._now_s() - broken_since_s >= self._pace.report_after_s:
+                    self._say(ok=False, detail=str(error))
+            else:
+                return
+            if stopping.wait(wait_s):
+                return
+
+    def _carry(self, store: Store, cursors: Cursors, stopping: threading.Event) -> None:
+        name = self.courier.name
+        head, ahead = cursors.settled(name), cursors.ahead(name)
+        if head > store.last_id():
+            raise StoreError(
+                f"{name} has delivered up to row {head}, but {self._store} ends at {store.last_id()}: the store was"
+                f" replaced; remove {self._cursors} to deliver the new one from its beginning"
+            )
+        if self._said_ok is None:
+            self._said_ok = cursors.told(name)
+        self._attempts = 0
+        lanes = Lanes(self.courier.lane, self.courier.batch, self._pace.back_off)
+        deadline_s = float("inf")
+        while self._now_s() < deadline_s:
+            if stopping.is_set():
+                deadline_s = min(deadline_s, self._now_s() + self._pace.drain_s)
+            room = len(lanes) < max(MOST_WAITING, self.courier.batch)
+            found = store.read(head, max(READ_ROWS, self.courier.batch), self.courier.kinds) if room else []
+            lanes.add(stored for stored in found if stored.id not in ahead)
+            head = found[-1].id if found else head
+            batch = lanes.next(self._now_s())
+            if batch and not self._try(batch, lanes, cursors, head):
+                stopping.wait()
+                return
+            self._look_after(lanes, cursors)
+            if not batch and not found and stopping.wait(self._pace.poll_s) and deadline_s < float("inf"):
+                return  # nothing is left that could be delivered at once
+
+    def _try(self, batch: Sequence[Stored], lanes: Lanes, cursors: Cursors, head: int) -> bool:
+        """Deliver a batch or note that it failed; False when the receiver wants nothing more."""
+        try:
+            refused = self.courier.deliver(batch)
+        except ReceiverGone as gone:
+            log.warning("courier %s: %s", self.courier.name, gone.reason)
+            self._say(ok=False, detail=gone.reason, cursors=cursors)
+            return False
+        except DeliveryFailed as failure:
+            self._reason, retry_after_s = failure.reason, failure.retry_after_s
+        except Exception as error:  # a fault of ours in one courier must not stop the others, nor lose a row
+            log.exception("courier %s failed in a way that it should not", self.courier.name)
+            self._reason, retry_after_s = f"{type(error).__name__}: {error}", None
+        else:
+            self._settle(batch, refused, lanes, cursors, head)
+            lanes.wake()
+            return True
+        log.warning("courier %s: row %d not delivered: %s", self.courier.name, batch[0].id, self._reason)
+        if self.courier.give_up_s is not None:
+            now_ns = self._now_ns()
+            failing_s = (now_ns - cursors.failed(self.courier.name, batch[0].id, now_ns)) / 1e9
+            if failing_s >= self.courier.give_up_s:
+                reason = f"given up after {failing_s / 3600:.1f} h: {self._reason}"
+                self._settle(batch[:1], [Refused(batch[0], reason)], lanes, cursors, head)
+                return True
+        lanes.failed(batch, self._now_s(), retry_after_s)
+        return True
+
+    def _settle(
+        self, batch: Sequence[Stored], refused: Sequence[Refused], lanes: Lanes, cursors: Cursors, head: int
+    ) -> None:
+        lanes.settled(batch)
+        lowest = lanes.lowest_id()
+        cursors.settle(self.courier.name, batch, head if lowest is None else lowest - 1, refused, self._now_ns())
+        for letter in refused:
+            log.error("courier %s: row %d refused for good: %s", self.courier.name, letter.row.id, letter.reason)
+
+    def _look_after(self, lanes: Lanes, cursors: Cursors) -> None:
+        since_s = lanes.failing_since_s()
+        if since_s is None:
+            self._say(ok=True, detail="delivers again", cursors=cursors)
+        elif self._now_s() - since_s >= self._pace.report_after_s:
+            self._say(ok=False, detail=self._reason, cursors=cursors)
+
+    def _say(self, *, ok: bool, detail: str, cursors: Cursors | None = None) -> None:
+        if self._said_ok is ok:
+            return
+        try:
+            self._report(self.courier.name, ok, detail)
+        except OSError:
+            log.exception("courier %s could not report; it will try again", self.courier.name)
+            return
+        self._said_ok = ok
+        if cursors is not None:
+            cursors.tell(self.courier.name, ok=ok)

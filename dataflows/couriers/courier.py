@@ -1,0 +1,103 @@
+"""The couriers of one partition: a thread each, so that one that is down delays nobody else."""
+
+import logging
+import threading
+import time
+
+import msgspec
+
+from dataflows.couriers.carrier import Carrier, Courier, Pace, Report
+from dataflows.couriers.influx import InfluxCourier, InfluxOptions
+from dataflows.couriers.lanes import BackOff
+from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
+from ingest import door
+
+log = logging.getLogger(__name__)
+
+LOOK_AFTER_S = 1.0
+
+
+class CourierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the couriers of a partition need."""
+
+    store: str  # path of store.sqlite; may not be there yet
+    cursors: str  # path of couriers.sqlite
+    door: str | None = None  # folder of ingest's local door, where reports go; None: they are only logged
+    influx: InfluxOptions | None = None
+    webhooks: tuple[WebhookOptions, ...] = ()
+    poll_s: float = 0.05
+    first_retry_s: float = 0.5
+    longest_retry_s: float = 60.0
+    report_after_s: float = 10.0
+    drain_s: float = 5.0
+
+
+def run_couriers(options: CourierOptions, stopping: threading.Event, report: Report | None = None) -> None:
+    """Carry rows until `stopping` is set, then drain for at most ``drain_s`` and return.
+
+    Parameters
+    ----------
+    options
+        Which couriers, and where they read and remember.
+    stopping
+        Set by the caller.
+    report
+        Called from the couriers' threads with (courier, ok, detail) when one has failed for ``report_after_s``, and
+        again when it delivers; by default these are left at ingest's local door, or only logged where there is none.
+
+    Raises
+    ------
+    ValueError
+        An option or a secret is missing or malformed; nothing was started.
+    RuntimeError
+        A courier's thread died of a fault of ours: start the process again, and nothing is lost.
+    """
+    pace = Pace(
+        options.poll_s, BackOff(options.first_retry_s, options.longest_retry_s), options.report_after_s, options.drain_s
+    )
+    report = report or (_log_report if options.door is None else _report_at(options.door))
+    carriers = [Carrier(courier, options.store, options.cursors, report, pace) for courier in couriers_of(options)]
+    threads = [
+        # Daemons: a delivery that hangs at the end is abandoned, and repeated under its id at the next start.
+        threading.Thread(target=carrier.run, args=(stopping,), name=f"courier {carrier.courier.name}", daemon=True)
+        for carrier in carriers
+    ]
+    for thread in threads:
+        thread.start()
+    while not stopping.wait(LOOK_AFTER_S):
+        for thread in threads:
+            if not thread.is_alive():
+                raise RuntimeError(f"the thread of {thread.name} has died (its traceback is above): start again")
+    deadline_s = time.monotonic() + options.drain_s
+    for carrier, thread in zip(carriers, threads, strict=True):
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+        if thread.is_alive():
+            log.warning("courier %s was still busy after %.1f s of draining", carrier.courier.name, options.drain_s)
+        else:
+            carrier.courier.close()
+
+
+def couriers_of(options: CourierOptions) -> list[Courier]:
+    """Every courier that the options name, checked."""
+    couriers: list[Courier] = [WebhookCourier(webhook) for webhook in options.webhooks]
+    if options.influx is not None:
+        couriers.append(InfluxCourier(options.influx))
+    names = [courier.name for courier in couriers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two couriers are called {name}, each needs a name of its own: it names a cursor")
+    return couriers
+
+
+def _report_at(folder: str) -> Report:
+    def report(courier: str, ok: bool, detail: str) -> None:  # noqa: FBT001 - the shape of Report
+        try:
+            door.report(folder, courier, ok=ok, detail=detail)
+        except door.DoorFullError as error:
+            raise OSError(str(error)) from error  # as a full disk: tried again later
+
+    return report
+
+
+def _log_report(courier: str, ok: bool, detail: str) -> None:  # noqa: FBT001 - the shape of Report
+    log.log(logging.INFO if ok else logging.ERROR, "courier %s %s: %s", courier, "is well" if ok else "fails", detail)

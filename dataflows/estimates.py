@@ -1,0 +1,101 @@
+"""What each lane of a device knows of one second; absent is a value too."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+class Cardiac(NamedTuple):
+    """Magnetocardiogram or ECG, shape (n,) each."""
+
+    present: BoolArray  # the lane has data of this second
+    hr: FloatArray  # 1/min
+    hr_u: FloatArray
+    rr_ms: FloatArray
+    rr_u: FloatArray
+    rmssd_ms: FloatArray
+    rmssd_u: FloatArray
+    sdnn_ms: FloatArray
+    sdnn_u: FloatArray
+    quality: FloatArray  # 0..1
+    reason: IntArray  # anomaly.quality.Reason
+    settling: BoolArray
+    saturated: BoolArray
+    unlocked: BoolArray
+    zeroing: BoolArray
+    fault_ns: IntArray  # since when saturated, unlocked or zeroing; 0: it is not
+    frozen_ns: IntArray  # since when one value is repeated; 0: it is not
+    asystole: IntArray  # 1 true, 0 false, -1 not known
+    asystole_ns: IntArray  # onset
+    asystole_s: FloatArray  # time without a beat
+    bradycardia: IntArray
+    bradycardia_ns: IntArray
+    bradycardia_rate: FloatArray
+    tachycardia: IntArray
+    tachycardia_ns: IntArray
+    tachycardia_rate: FloatArray
+
+
+class Optical(NamedTuple):
+    """Photoplethysmogram, shape (n,) each."""
+
+    present: BoolArray
+    pulse: FloatArray  # 1/min
+    pulse_u: FloatArray
+    quality: FloatArray
+    last_pulse_ns: IntArray
+    light_share: FloatArray  # counts now over those when there was a pulse
+
+
+class Motion(NamedTuple):
+    """Acceleration, shape (n,) each."""
+
+    present: BoolArray
+    still: BoolArray  # as still as a table
+    moving: BoolArray
+
+
+class Thermal(NamedTuple):
+    """Skin temperature, shape (n,) each."""
+
+    present: BoolArray
+    temp: FloatArray  # Cel
+    temp_u: FloatArray
+    raw: FloatArray  # newest reading, plausible or not, Cel
+    fall: FloatArray  # under the warmest level of late, Cel
+
+
+class Second(NamedTuple):
+    """All that is known of one second of n patients."""
+
+    cardiac: Cardiac
+    optical: Optical
+    motion: Motion
+    thermal: Thermal
+
+
+def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
+    hints = kind.__annotations__
+    nothing: dict[object, object] = {FloatArray: np.nan, IntArray: 0, BoolArray: False}
+    types: dict[object, type] = {FloatArray: np.float64, IntArray: np.int64, BoolArray: np.bool_}
+    columns: list[NDArray[np.generic]] = []
+    for name in kind._fields:
+        value = 0.0 if name == "quality" else nothing[hints[name]]
+        value = -1 if name in ("asystole", "bradycardia", "tachycardia") else value
+        columns.append(np.full(n, value, types[hints[name]]))
+    return tuple(columns)
+
+
+def nothing_measured(n: int) -> Second:
+    """Return the estimates of patients who wear nothing, to be filled in lane by lane."""
+    return Second(
+        Cardiac(*_absent(Cardiac, n)),  # type: ignore[arg-type]  # columns are made from the annotations
+        Optical(*_absent(Optical, n)),  # type: ignore[arg-type]
+        Motion(*_absent(Motion, n)),  # type: ignore[arg-type]
+        Thermal(*_absent(Thermal, n)),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,114 @@
+"""One patient out of many lanes: which heart rate to believe, and what is wrong."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from anomaly.motion import OffBodyEvidence, off_body
+from dataflows.alarms import COLUMN, SECOND_NS, Evidence, nothing_known
+from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
+from dataflows.events import Condition
+
+GOOD_QUALITY = 0.5  # a source of this quality is believed by itself
+POOR_QUALITY = 0.3  # below it, a source is not believed
+PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats
+FROZEN_NS = 2 * SECOND_NS
+RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
+
+SOURCES = ("none", "mcg", "ppg", "mcg+ppg")
+
+
+class Fused(NamedTuple):
+    """Vitals of n patients, shape (n,) each."""
+
+    hr: FloatArray
+    hr_u: FloatArray
+    hr_quality: FloatArray
+    source: IntArray  # index into SOURCES
+
+
+def fused(second: Second) -> Fused:
+    """Make one heart rate out of the cardiac and the optical lane, by quality.
+
+    A good cardiac lane speaks alone: the pulse lags it by the transit time. Two middling ones that agree are averaged
+    by their variances. A lane under `POOR_QUALITY` is not believed; with none left the rate is NaN.
+    """
+    heart, light = second.cardiac, second.optical
+    q_heart = np.where(np.isfinite(heart.hr), heart.quality, 0.0)
+    q_light = np.where(np.isfinite(light.pulse), light.quality, 0.0)
+    heart_ok, light_ok = q_heart >= POOR_QUALITY, q_light >= POOR_QUALITY
+    agree = np.abs(heart.hr - light.pulse) <= 5.0
+    both = heart_ok & light_ok & agree & (q_heart < GOOD_QUALITY)
+    by_heart = heart_ok & ~both & ((q_heart >= GOOD_QUALITY) | (q_heart >= q_light))
+    by_light = light_ok & ~both & ~by_heart
+
+    w_heart, w_light = 1.0 / np.square(heart.hr_u), 1.0 / np.square(light.pulse_u)
+    mean = (heart.hr * w_heart + light.pulse * w_light) / (w_heart + w_light)
+    choose = [by_heart, by_light, both]
+    return Fused(
+        hr=np.select(choose, [heart.hr, light.pulse, mean], np.nan),
+        hr_u=np.select(choose, [heart.hr_u, light.pulse_u, 1.0 / np.sqrt(w_heart + w_light)], np.nan),
+        hr_quality=np.select(choose, [q_heart, q_light, np.maximum(q_heart, q_light)], 0.0),
+        source=np.select(choose, [1, 2, 3], 0),
+    )
+
+
+def evidence(second: Second, vitals: Fused, end_ns: IntArray) -> Evidence:
+    """Tell what is true of every condition at the end of a second.
+
+    A poor signal alone never talks an asystole away. Only positive proof of an artefact does (saturation, lost lock,
+    a device off the body by motion, temperature and light), or a pulse of another sensor; both leave it *not known*.
+    """
+    heart, light = second.cardiac, second.optical
+    known = nothing_known(len(end_ns))
+
+    def say(condition: Condition, truth: IntArray, onset_ns: IntArray, value: FloatArray, why: IntArray | int) -> None:
+        column = COLUMN[condition]
+        known.truth[:, column] = truth
+        known.onset_ns[:, column] = onset_ns
+        known.value[:, column] = value
+        known.why[:, column] = why
+
+    fault = heart.saturated | heart.unlocked | heart.zeroing
+    young = light.present & (end_ns - light.last_pulse_ns <= PULSE_PROOF_NS)
+    pulse = young & (light.quality >= GOOD_QUALITY)
+    off = off_body(
+        OffBodyEvidence(
+            pulse=young,
+            still=second.motion.still,
+            moving=second.motion.moving,
+            skin_c=second.thermal.raw,
+            fall_c=second.thermal.fall,
+            light_share=light.light_share,
+        )
+    )
+    poor = heart.quality < POOR_QUALITY
+
+    doubt = fault | off | pulse
+    asystole = np.where((heart.asystole == 1) & doubt, -1, heart.asystole)
+    say("asystole", asystole, heart.asystole_ns, heart.asystole_s, poor.astype(np.int64))
+
+    for condition, truth, onset_ns, rate in (
+        ("extreme-bradycardia", heart.bradycardia, heart.bradycardia_ns, heart.bradycardia_rate),
+        ("extreme-tachycardia", heart.tachycardia, heart.tachycardia_ns, heart.tachycardia_rate),
+    ):
+        contradicted = pulse & (np.abs(light.pulse - rate) > RATE_DISAGREEMENT * rate)
+        unsure = (truth == 1) & (poor | fault | contradicted)
+        say(condition, np.where(unsure, -1, truth), onset_ns, rate, 0)  # type: ignore[arg-type]  # the tuple's strings
+
+    here = heart.present
+    why = np.select([heart.zeroing, heart.unlocked], [2, 1], 0)
+    say("saturated", _known(fault, here), heart.fault_ns, np.full(len(end_ns), np.nan), why)
+    # A sensor at the end of its range repeats one value too: that has its name already.
+    frozen = (heart.frozen_ns > 0) & (end_ns - heart.frozen_ns >= FROZEN_NS) & ~fault
+    say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS, 0)
+    say("off-body", _known(off, second.motion.present & light.present), end_ns, second.thermal.temp, 0)
+    bad = poor & ~fault & ~frozen & ~off & ~heart.settling & (heart.asystole != 1)
+    say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, 0)
+    blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~off
+    say("cannot-analyse", _known(blind, here | light.present), end_ns, np.full(len(end_ns), np.nan), 0)
+    return known
+
+
+def _known(truth: BoolArray, known: BoolArray) -> IntArray:
+    return np.where(known, truth.astype(np.int64), -1)

@@ -1,0 +1,86 @@
+"""What passes from the fold of a partition to the banks of its shards."""
+
+from typing import NamedTuple
+
+from ingest.profile import Birth
+
+
+class BlockData(NamedTuple):
+    """One stream's samples, checked against its profile."""
+
+    stream: int
+    fresh: bool  # the row starts anew: the first block, or one after a gap
+    bridged: int  # whole blocks missing before this one, to be bridged
+    flags: int
+    noise_floor: float
+    samples: bytes
+
+
+class Data(NamedTuple):
+    """A packet in order, with its corrected time."""
+
+    device: str  # site/device
+    arrival_ns: int
+    awake_ns: int  # arrival time less all the time during which ingest was down or cut off from the broker
+    t0_ns: int  # corrected
+    blocks: tuple[BlockData, ...]
+
+
+class Bind(NamedTuple):
+    """A device is a patient's from here on, with this profile."""
+
+    device: str
+    patient: str  # site/patient
+    birth: Birth
+    arrival_ns: int
+
+
+class Unbind(NamedTuple):
+    """A device is its patient's no more."""
+
+    device: str
+    patient: str
+    arrival_ns: int
+    reason: str
+
+
+class Tick(NamedTuple):
+    """The clock of the journal."""
+
+    arrival_ns: int
+    awake_ns: int
+    link_down_ns: int  # since when the broker is out of reach; 0: it is not
+    ward: bool  # this shard looks after what concerns no single patient
+
+
+class Reported(NamedTuple):
+    """What a courier or a disk has to say of itself."""
+
+    reporter: str
+    ok: bool
+    detail: str
+    arrival_ns: int
+
+
+class Acknowledged(NamedTuple):
+    """Someone takes care of an alarm."""
+
+    patient: str
+    alarm: str
+    actor: str
+    note: str
+    command: str
+    arrival_ns: int
+
+
+Item = Data | Bind | Unbind | Tick | Reported | Acknowledged
+
+
+def site_of(key: str) -> str:
+    """Site of a ``site/device`` or ``site/patient`` key."""
+    return key.partition("/")[0]
+
+
+def name_of(key: str) -> str:
+    """Device or patient of a ``site/name`` key."""
+    return key.partition("/")[2]

@@ -1,0 +1,110 @@
+"""Who is here: devices, patients, and when a patient's second is complete."""
+
+import msgspec
+
+from dataflows.alarms import SECOND_NS
+from dataflows.items import Bind, Data
+from ingest.profile import Birth
+
+LOST_NS = 10 * SECOND_NS  # a device that is silent for so long is lost
+PATIENCE_NS = SECOND_NS // 2  # how long a complete second waits for the patient's other devices
+MAX_AHEAD_NS = 8 * SECOND_NS  # no device runs further ahead of the second that waits to be closed
+
+
+class Device(msgspec.Struct, array_like=True):
+    """A device as a patient wears it."""
+
+    key: str  # site/device
+    patient: str  # site/patient
+    birth: Birth
+    awake_ns: int  # journal's waking time of the newest packet
+    arrival_ns: int
+    lost: bool = False
+    start_ns: int = 0  # corrected time: the present run of samples without a hole ...
+    end_ns: int = 0
+    before_start_ns: int = 0  # ... and the run before it
+    before_end_ns: int = 0
+
+    def spoke(self, data: Data, end_ns: int, *, hole: bool) -> None:
+        """Take note of a packet in order."""
+        if hole or not self.end_ns:
+            self.before_start_ns, self.before_end_ns = self.start_ns, self.end_ns
+            self.start_ns = data.t0_ns
+        self.end_ns = end_ns
+        self.awake_ns, self.arrival_ns = data.awake_ns, data.arrival_ns
+
+    def covered_ns(self, second: int) -> int:
+        """Time within a second of which samples came."""
+        a, b = second * SECOND_NS, (second + 1) * SECOND_NS
+        now = max(0, min(b, self.end_ns) - max(a, self.start_ns))
+        return now + max(0, min(b, self.before_end_ns) - max(a, self.before_start_ns))
+
+
+class Patient(msgspec.Struct, array_like=True):
+    """A patient and the next second to close."""
+
+    key: str  # site/patient
+    devices: list[str] = []
+    next_second: int = 0  # 0: no data yet
+    ripe_ns: int = 0  # waking time at which the first device had passed that second; 0: none has
+
+
+class Roster:
+    """Devices and patients of one shard."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, Device] = {}
+        self.patients: dict[str, Patient] = {}
+
+    def bind(self, bind: Bind) -> Device:
+        """Give a device to a patient, or renew its profile."""
+        patient = self.patients.setdefault(bind.patient, Patient(bind.patient))
+        if bind.device not in patient.devices:
+            patient.devices.append(bind.device)
+        device = Device(bind.device, bind.patient, bind.birth, awake_ns=0, arrival_ns=bind.arrival_ns)
+        self.devices[bind.device] = device
+        return device
+
+    def unbind(self, key: str) -> Patient | None:
+        """Take a device away; return the patient if it was the last one."""
+        device = self.devices.pop(key, None)
+        if device is None:
+            return None
+        patient = self.patients[device.patient]
+        patient.devices.remove(key)
+        if patient.devices:
+            return None
+        return self.patients.pop(patient.key)
+
+    def worn(self, patient: Patient) -> list[Device]:
+        """Devices of a patient, in the order in which they came."""
+        return [self.devices[key] for key in patient.devices]
+
+    def complete(self, patient: Patient, awake_ns: int, *, tick: bool) -> int | None:
+        """Return the second to close now, if there is one.
+
+        A second is complete when every live device has passed it, at the first tick half a second after some device
+        has, or when a device has run far ahead. Seconds of which no device has data are passed over.
+        """
+        live = [d for d in self.worn(patient) if d.end_ns and awake_ns - d.awake_ns < LOST_NS]
+        if not live:
+            return None
+        if not patient.next_second:
+            patient.next_second = -(-min(d.start_ns for d in live) // SECOND_NS)
+        while True:
+            second = patient.next_second
+            end_ns = (second + 1) * SECOND_NS
+            ahead_ns = max(d.end_ns for d in live) - end_ns
+            if ahead_ns < 0:
+                return None
+            if any(d.covered_ns(second) for d in live):
+                break
+            later = [d.start_ns // SECOND_NS for d in live if d.start_ns // SECOND_NS > second]
+            patient.next_second = max(second + 1, min(later, default=0))
+            patient.ripe_ns = 0
+        patient.ripe_ns = patient.ripe_ns or awake_ns
+        waited = tick and awake_ns - patient.ripe_ns >= PATIENCE_NS
+        if min(d.end_ns for d in live) >= end_ns or waited or ahead_ns > MAX_AHEAD_NS:
+            patient.next_second, patient.ripe_ns = second + 1, 0
+            return second
+        return None

@@ -1,0 +1,88 @@
+"""Rows of vitals and waveforms out of the estimates of one closed second."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.quality import REASONS, Reason
+from dataflows.alarms import SECOND_NS, STALE_NS
+from dataflows.estimates import Second
+from dataflows.events import Reading, Vitals, Wave
+from dataflows.fusion import SOURCES, Fused
+from dataflows.items import name_of, site_of
+from dataflows.roster import Patient
+from ingest.profile import StreamProfile
+
+STRIP_COUNTS = 30_000  # a strip's largest sample as int16
+
+
+class Closing(NamedTuple):
+    """A patient's second that is complete."""
+
+    patient: Patient
+    second: int
+    arrival_ns: int  # of the journal record that closed it
+
+
+def vitals_rows(
+    closings: Sequence[Closing], known: Second, fused: Fused, coverage: Sequence[float]
+) -> Iterator[Vitals]:
+    """Make one row per closed second; Python at the rate of rows, columns made at once."""
+    heart, light, skin = known.cardiac, known.optical, known.thermal
+    q, zero = heart.quality.tolist(), np.zeros(len(closings))
+    hr = _readings(fused.hr, fused.hr_u, fused.hr_quality)
+    rr = _readings(heart.rr_ms, heart.rr_u, heart.quality)
+    rmssd = _readings(heart.rmssd_ms, heart.rmssd_u, heart.quality)
+    sdnn = _readings(heart.sdnn_ms, heart.sdnn_u, heart.quality)
+    pulse = _readings(light.pulse, light.pulse_u, light.quality)
+    temp = _readings(skin.temp, skin.temp_u, zero + 1.0)
+    reason = np.where(heart.present, heart.reason, Reason.NO_SIGNAL).tolist()
+    settling, source = heart.settling.tolist(), fused.source.tolist()
+    for i, (patient, second, arrival_ns) in enumerate(closings):
+        yield Vitals(
+            site=site_of(patient.key),
+            patient=name_of(patient.key),
+            second=second,
+            hr=hr[i],
+            rr_interval=rr[i],
+            rmssd=rmssd[i],
+            sdnn=sdnn[i],
+            pulse=pulse[i],
+            temp=temp[i],
+            coverage=coverage[i],
+            quality=q[i],
+            reason=REASONS[reason[i]],
+            source=SOURCES[source[i]],
+            settling=settling[i],
+            late=arrival_ns - (second + 1) * SECOND_NS > STALE_NS,
+        )
+
+
+def wave_row(closing: Closing, stream: StreamProfile, samples: NDArray[np.float32]) -> Wave:
+    """Make the waveform of a closed second."""
+    octets, scale = as_counts(samples)
+    return Wave(
+        site=site_of(closing.patient.key),
+        patient=name_of(closing.patient.key),
+        second=closing.second,
+        stream=stream.name,
+        scale=scale,
+        unit=stream.unit,
+        samples=octets,
+    )
+
+
+def as_counts(samples: NDArray[np.float32]) -> tuple[bytes, float]:
+    """Turn a strip into int16 bytes and their scale; what is missing is 0."""
+    whole = np.nan_to_num(samples.astype(np.float64))
+    peak = float(np.max(np.abs(whole), initial=0.0))
+    scale = peak / STRIP_COUNTS if peak > 0.0 else 1.0
+    return np.rint(whole / scale).astype("<i2").tobytes(), scale
+
+
+def _readings(value: NDArray[np.float64], u: NDArray[np.float64], quality: NDArray[np.float64]) -> list[Reading]:
+    measured = np.isfinite(value)
+    columns = (value, np.where(measured, u, np.nan), np.where(measured, quality, 0.0))
+    return [Reading(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]

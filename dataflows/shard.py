@@ -1,0 +1,224 @@
+"""A shard: the devices and patients of one Bytewax key, stepped as banks; the same items give the same rows."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import numpy as np
+
+from dataflows import fusion
+from dataflows.alarms import COLUMN, SECOND_NS, nothing_known
+from dataflows.bank import BankImage
+from dataflows.events import WARD, AlarmEvent, Answer, Condition, Vitals, Wave
+from dataflows.items import Acknowledged, Bind, Data, Item, Reported, Tick, Unbind
+from dataflows.roster import LOST_NS, Device, Patient, Roster
+from dataflows.rows import Closing, as_counts, vitals_rows, wave_row
+from dataflows.ward import Moment, Ward
+from dataflows.wearables import Wearables
+
+WARD_KEY = f"*/{WARD}"
+
+Row = Vitals | Wave | AlarmEvent | Answer
+
+
+class ShardImage(msgspec.Struct, frozen=True, array_like=True):
+    """A shard as it goes into a snapshot."""
+
+    devices: tuple[Device, ...]
+    patients: tuple[Patient, ...]
+    failing: dict[str, str]
+    alarms: BankImage
+    lanes: tuple[tuple[str, BankImage], ...]
+
+
+_decoder = msgspec.msgpack.Decoder(ShardImage)
+
+
+class Shard:
+    """Everything that is known of the patients of one key."""
+
+    VERSION = 1  # of the snapshot
+
+    def __init__(self) -> None:
+        self.roster = Roster()
+        self.wearables = Wearables()
+        self.ward = Ward(self._strip)
+        self._failing: dict[str, str] = {}  # courier -> what it said
+
+    def feed(self, items: Iterable[Item]) -> list[Row]:
+        """Take items in the order of the journal; how they are grouped into calls changes nothing."""
+        rows: list[Row] = []
+        round_: dict[str, Data] = {}  # at most one packet per patient, so that seconds close in the journal's order
+        for item in items:
+            if not isinstance(item, Data):
+                rows += self._packets(round_)
+                round_ = {}
+                rows += self._other(item)
+            elif device := self.roster.devices.get(item.device):
+                if device.patient in round_:
+                    rows += self._packets(round_)
+                    round_ = {}
+                round_[device.patient] = item
+        return rows + self._packets(round_)
+
+    def image(self) -> bytes:
+        """Copy everything for a snapshot."""
+        return msgspec.msgpack.encode(
+            ShardImage(
+                tuple(self.roster.devices.values()),
+                tuple(self.roster.patients.values()),
+                self._failing,
+                self.ward.bank.image(),
+                self.wearables.images(),
+            )
+        )
+
+    def restore(self, image: bytes) -> list[str]:
+        """Take up a snapshot; return why any part of it could not be taken up."""
+        kept = _decoder.decode(image)
+        self.roster.patients = {patient.key: patient for patient in kept.patients}
+        self.roster.devices = {device.key: device for device in kept.devices}
+        self._failing = dict(kept.failing)
+        for device in kept.devices:
+            self.wearables.plug(device)
+        problems = self.wearables.restore(kept.lanes)
+        if mismatch := self.ward.bank.restore(kept.alarms):
+            problems.append(f"alarms: {mismatch.detail}")
+        for patient in self.roster.patients:
+            self.ward.admit(patient)
+        return problems
+
+    def _other(self, item: Bind | Unbind | Tick | Reported | Acknowledged) -> list[Row]:
+        match item:
+            case Bind():
+                self.wearables.plug(self.roster.bind(item))
+                self.ward.admit(item.patient)
+                return []
+            case Unbind():
+                self.wearables.unplug(item.device)
+                gone = self.roster.unbind(item.device)
+                return [] if gone is None else list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
+            case Tick():
+                return self._tick(item)
+            case Reported():
+                return list(self._report(item))
+            case Acknowledged():
+                return list(self.ward.acknowledge(item))
+
+    def _packets(self, round_: Mapping[str, Data]) -> list[Row]:
+        if not round_:
+            return []
+        spoke = [(self.roster.devices[data.device], data) for data in round_.values()]
+        self.wearables.step(spoke)
+        back: dict[str, int] = {}
+        for device, data in spoke:
+            streams = device.birth.streams
+            end_ns = data.t0_ns + min(streams[block.stream].block_ns for block in data.blocks)
+            device.spoke(data, end_ns, hole=any(block.fresh for block in data.blocks))
+            if device.lost:
+                device.lost = False
+                back[device.patient] = data.arrival_ns
+        rows: list[Row] = list(self._contact({key: ns for key, ns in back.items() if not self._lost(key)}, lost=False))
+        patients = [self.roster.patients[key] for key in round_]
+        return rows + self._close(patients, {key: (data.arrival_ns, data.awake_ns) for key, data in round_.items()})
+
+    def _close(self, patients: list[Patient], now: Mapping[str, tuple[int, int]], *, tick: bool = False) -> list[Row]:
+        rows: list[Row] = []
+        while patients:
+            closings = [
+                Closing(patient, second, now[patient.key][0])
+                for patient in patients
+                if (second := self.roster.complete(patient, now[patient.key][1], tick=tick)) is not None
+            ]
+            rows += self._seconds(closings) if closings else []
+            patients = [closing.patient for closing in closings]
+        return rows
+
+    def _seconds(self, closings: list[Closing]) -> list[Row]:
+        end_ns = np.array([(closing.second + 1) * SECOND_NS for closing in closings], np.int64)
+        worn = [self.roster.worn(closing.patient) for closing in closings]
+        known = self.wearables.estimates(worn, end_ns)
+        vitals = fusion.fused(known)
+        coverage = [
+            max(device.covered_ns(closing.second) for device in devices) / SECOND_NS
+            for closing, devices in zip(closings, worn, strict=True)
+        ]
+        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage))
+        for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
+            if strip is not None:
+                rows.append(wave_row(closing, *strip))
+        moment = Moment(
+            [closing.patient.key for closing in closings],
+            end_ns.tolist(),
+            [closing.arrival_ns for closing in closings],
+            known.cardiac.quality.tolist(),
+        )
+        return rows + list(self.ward.observe(moment, fusion.evidence(known, vitals, end_ns)))
+
+    def _tick(self, tick: Tick) -> list[Row]:
+        rows: list[Row] = list(self._link(tick)) if tick.ward else []
+        newly: dict[str, int] = {}
+        for device in self.roster.devices.values():
+            if device.awake_ns and not device.lost and tick.awake_ns - device.awake_ns >= LOST_NS:
+                device.lost = True
+                newly[device.patient] = tick.arrival_ns
+        rows += self._contact(newly, lost=True)
+        ripe = [patient for patient in self.roster.patients.values() if patient.ripe_ns]
+        return rows + self._close(ripe, {p.key: (tick.arrival_ns, tick.awake_ns) for p in ripe}, tick=True)
+
+    def _contact(self, patients: Mapping[str, int], *, lost: bool) -> list[AlarmEvent]:
+        """Raise or end lost contact of patients, by the arrival time of what told."""
+        if not patients:
+            return []
+        since = [self._silent_since(key) if lost else at_ns for key, at_ns in patients.items()]
+        silent_s = [(at_ns - ns) / SECOND_NS for at_ns, ns in zip(patients.values(), since, strict=True)]
+        onset_ns = [ns + LOST_NS for ns in since]
+        return self._told("lost-contact", list(patients), list(patients.values()), onset_ns, silent_s, truth=lost)
+
+    def _lost(self, key: str) -> bool:
+        return any(device.lost for device in self.roster.worn(self.roster.patients[key]))
+
+    def _silent_since(self, key: str) -> int:
+        lost: list[Device] = [device for device in self.roster.worn(self.roster.patients[key]) if device.lost]
+        return max(device.arrival_ns for device in lost)
+
+    def _link(self, tick: Tick) -> list[AlarmEvent]:
+        self.ward.admit(WARD_KEY)
+        at, down = tick.arrival_ns, tick.link_down_ns
+        return self._told("broker-lost", [WARD_KEY], [at], [down], [(at - down) / SECOND_NS], truth=down > 0)
+
+    def _report(self, report: Reported) -> list[AlarmEvent]:
+        if report.ok:
+            self._failing.pop(report.reporter, None)
+        else:
+            self._failing[report.reporter] = report.detail
+        self.ward.admit(WARD_KEY)
+        at = report.arrival_ns
+        rows = self._told(
+            "system-fault", [WARD_KEY], [at], [at], [float(len(self._failing))], truth=bool(self._failing)
+        )
+        said = "; ".join(f"{reporter}: {detail}" for reporter, detail in sorted(self._failing.items()))
+        return [msgspec.structs.replace(row, reason=said or row.reason) for row in rows]
+
+    def _told(
+        self,
+        condition: Condition,
+        patients: list[str],
+        at_ns: list[int],
+        onset_ns: list[int],
+        value: list[float],
+        *,
+        truth: bool,
+    ) -> list[AlarmEvent]:
+        """Observe one condition of which the journal's clock, not a sensor, tells."""
+        known, column = nothing_known(len(patients)), COLUMN[condition]
+        known.truth[:, column] = truth
+        known.onset_ns[:, column] = onset_ns
+        known.value[:, column] = value
+        moment = Moment(patients, at_ns, at_ns, [float("nan")] * len(patients))
+        return self.ward.observe(moment, known)
+
+    def _strip(self, key: str, event_ns: int) -> tuple[bytes, float]:
+        patient = self.roster.patients.get(key)  # the ward itself is none
+        worn = [self.roster.worn(patient)] if patient else []
+        strips = self.wearables.strips(worn, np.array([event_ns], np.int64), 10.0)
+        return as_counts(strips[0].samples) if strips and strips[0] else (b"", float("nan"))

@@ -1,0 +1,131 @@
+"""The lanes of what surrounds the heart's signal: how the wearer moves, how warm the skin is."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from anomaly import motion, thermal
+from anomaly.repair import Repair, RepairState
+from dataflows import estimates
+from dataflows.alarms import SECOND_NS
+from dataflows.estimates import BoolArray, FloatArray, IntArray
+from dataflows.lane import Part
+
+THERMAL_HOLD_NS = 3 * SECOND_NS  # a temperature is taken once a second: the newest holds a little longer
+
+
+class MotionState(NamedTuple):
+    """Kernels and the newest block's movement; one row per device."""
+
+    repair: RepairState
+    motion: motion.MotionState
+    end_ns: IntArray
+    still: BoolArray
+    moving: BoolArray
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Lane of an accelerometer in m/s2."""
+
+    rate_hz: float
+    block_len: int
+    axes: Part
+
+    kind = "motion"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Streams that make up a block."""
+        return (self.axes,)
+
+    @property
+    def block_ns(self) -> int:
+        """Duration of a block."""
+        return round(self.block_len / self.rate_hz * SECOND_NS)
+
+    @cached_property
+    def repair(self) -> Repair:
+        """Stands first: one NaN would stay in a filter for good."""
+        return Repair()
+
+    @cached_property
+    def motion(self) -> motion.Motion:
+        """Measures the movement."""
+        return motion.Motion(self.rate_hz)
+
+    def init(self, first: FloatArray, t0_ns: IntArray) -> MotionState:
+        """Nothing seen yet."""
+        repair = self.repair.init(first)
+        _, whole = self.repair.step(repair, first)
+        no = np.zeros(len(first), np.bool_)
+        return MotionState(repair, self.motion.init(whole.block), t0_ns, no, no)
+
+    def step(self, state: MotionState, block: FloatArray, t0_ns: IntArray, flags: IntArray) -> MotionState:  # noqa: ARG002 - a lane's signature
+        """Take a block of shape (n, n_axes, block_len)."""
+        repair, whole = self.repair.step(state.repair, block)
+        inner, out = self.motion.step(state.motion, whole.block)
+        return MotionState(repair, inner, t0_ns + self.block_ns, out.still, out.moving)
+
+    def estimate(self, state: MotionState, end_ns: IntArray) -> estimates.Motion:
+        """Tell how the newest block moved."""
+        present = state.end_ns > end_ns - SECOND_NS
+        return estimates.Motion(present, state.still & present, state.moving & present)
+
+
+class ThermalState(NamedTuple):
+    """The kernel and its newest reading; one row per device."""
+
+    thermal: thermal.ThermalState
+    end_ns: IntArray
+    value: FloatArray
+    u: FloatArray
+    fall: FloatArray
+    raw: FloatArray
+
+
+@dataclass(frozen=True)
+class Thermal:
+    """Lane of a skin thermometer in Cel."""
+
+    rate_hz: float
+    block_len: int
+    skin: Part
+
+    kind = "thermal"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Streams that make up a block."""
+        return (self.skin,)
+
+    @property
+    def block_ns(self) -> int:
+        """Duration of a block."""
+        return round(self.block_len / self.rate_hz * SECOND_NS)
+
+    @cached_property
+    def thermal(self) -> thermal.Thermal:
+        """Takes the median."""
+        return thermal.Thermal(self.rate_hz)
+
+    def init(self, first: FloatArray, t0_ns: IntArray) -> ThermalState:
+        """Nothing read yet."""
+        unknown = np.full(len(first), np.nan)
+        return ThermalState(self.thermal.init(first), t0_ns, unknown, unknown, unknown, unknown)
+
+    def step(self, state: ThermalState, block: FloatArray, t0_ns: IntArray, flags: IntArray) -> ThermalState:  # noqa: ARG002 - a lane's signature
+        """Take a block of shape (n, 1, block_len)."""
+        inner, out = self.thermal.step(state.thermal, block)
+        return ThermalState(inner, t0_ns + self.block_ns, out.value, out.u, out.fall, out.raw)
+
+    def estimate(self, state: ThermalState, end_ns: IntArray) -> estimates.Thermal:
+        """Tell the newest reading while it is young."""
+        here = state.end_ns > end_ns - THERMAL_HOLD_NS
+
+        def young(value: FloatArray) -> FloatArray:
+            return np.where(here, value, np.nan)
+
+        return estimates.Thermal(here, young(state.value), young(state.u), young(state.raw), young(state.fall))

@@ -1,0 +1,171 @@
+"""Alarms of a shard's patients: evidence in, events out, acknowledgements between."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+
+from dataflows import alarms
+from dataflows.alarms import RULES, STALE_NS, AlarmBank, Evidence, Phase, Transition, alarm_id
+from dataflows.bank import Bank
+from dataflows.events import AlarmEvent, AlarmState, Answer
+from dataflows.items import Acknowledged, name_of, site_of
+
+VERSION = "1"
+_STATES: dict[int, AlarmState] = {Transition.RAISED: "active", Transition.ENDED: "ended", Transition.MISSED: "missed"}
+_STANDING = (Phase.ACTIVE, Phase.ACKNOWLEDGED)
+
+Strip = Callable[[str, int], tuple[bytes, float]]
+
+
+class Moment(NamedTuple):
+    """When and of whom something is known; each patient stands here once."""
+
+    patients: list[str]
+    event_ns: list[int]  # newest evidence, corrected device time
+    arrival_ns: list[int]  # of the journal record that brought it
+    quality: list[float]
+
+
+class Ward:
+    """The alarms of every patient of a shard.
+
+    Parameters
+    ----------
+    strip : callable
+        ``strip(patient, event_ns)`` returns the 10 s before an event, as int16 bytes, and their scale.
+    """
+
+    def __init__(self, strip: Strip) -> None:
+        self.bank: Bank[AlarmBank] = Bank(alarms.no_alarms(1))
+        self._strip = strip
+
+    def admit(self, patient: str) -> None:
+        """Begin with nothing wrong; a known patient keeps what stands."""
+        if patient not in self.bank:
+            self.bank.seat([patient], alarms.no_alarms(1))
+
+    def discharge(self, patient: str, arrival_ns: int, reason: str) -> list[AlarmEvent]:
+        """End what stands and forget the patient."""
+        bank = self.bank.take([patient])
+        self.bank.unseat(patient)
+        columns = np.flatnonzero(np.isin(bank.phase[0], _STANDING)).tolist()
+        return [
+            replace(
+                _event(patient, column, bank, 0, "ended"), event_ns=arrival_ns, arrival_ns=arrival_ns, reason=reason
+            )
+            for column in columns
+        ]
+
+    def observe(self, moment: Moment, evidence: Evidence) -> list[AlarmEvent]:
+        """Advance the alarms of some patients by one moment."""
+        before = self.bank.take(moment.patients)
+        event_ns = np.array(moment.event_ns, np.int64)
+        stale = np.array(moment.arrival_ns, np.int64) - event_ns > STALE_NS
+        after, transitions = alarms.step(before, evidence, event_ns, stale)
+        self.bank.put(moment.patients, after)
+        rows, columns = (index.tolist() for index in np.nonzero(transitions))
+        return [
+            self._told(moment, evidence, row, column, before, after, int(transitions[row, column]))
+            for row, column in zip(rows, columns, strict=True)
+        ]
+
+    def _told(
+        self,
+        moment: Moment,
+        evidence: Evidence,
+        row: int,
+        column: int,
+        before: AlarmBank,
+        after: AlarmBank,
+        transition: int,
+    ) -> AlarmEvent:
+        patient, rule = moment.patients[row], RULES[column]
+        # An alarm that ended has given up its onset and its step: the bank before still has them.
+        bank = before if transition == Transition.ENDED else after._replace(next_step=before.next_step)
+        value = float(evidence.value[row, column])
+        reason = rule.reasons[int(evidence.why[row, column])].format(value=value)
+        strip, scale = b"", float("nan")
+        if transition == Transition.RAISED:
+            strip, scale = self._strip(patient, moment.event_ns[row])
+        return replace(
+            _event(patient, column, bank, row, _STATES[transition]),
+            event_ns=moment.event_ns[row],
+            arrival_ns=moment.arrival_ns[row],
+            value=value,
+            quality=moment.quality[row],
+            confidence=_confidence(rule.category == "technical", moment.quality[row]),
+            reason="over" if transition == Transition.ENDED else reason,
+            strip=strip,
+            strip_scale=scale,
+        )
+
+    def acknowledge(self, command: Acknowledged) -> list[AlarmEvent | Answer]:
+        """Mark an alarm as taken care of, or say why not."""
+        answer = Answer(
+            site_of(command.patient),
+            command.command,
+            command.actor,
+            done=False,
+            detail="",
+            arrival_ns=command.arrival_ns,
+        )
+        name = name_of(command.patient)
+        if command.patient not in self.bank:
+            return [replace(answer, detail=f"no patient {name} is here: `femtoward alarms list` shows who is")]
+        bank = self.bank.take([command.patient])
+        column = _column(bank, command)
+        if column is None:
+            return [replace(answer, detail=f"alarm {command.alarm} of {name} does not stand: it ended or never was")]
+        if bank.phase[0, column] == Phase.ACKNOWLEDGED:
+            return [replace(answer, done=True, detail=f"alarm {command.alarm} had been acknowledged before")]
+        event = replace(
+            _event(command.patient, column, bank, 0, "acknowledged"),
+            event_ns=command.arrival_ns,
+            arrival_ns=command.arrival_ns,
+            reason=f"acknowledged by {command.actor}",
+            actor=command.actor,
+            note=command.note,
+        )
+        bank.phase[0, column] = Phase.ACKNOWLEDGED
+        bank.next_step[0, column] += 1
+        self.bank.put([command.patient], bank)
+        return [event, replace(answer, done=True, detail=f"acknowledged {event.condition} of {name}")]
+
+
+def _event(patient: str, column: int, bank: AlarmBank, row: int, state: AlarmState) -> AlarmEvent:
+    """Return an event of the alarm in a cell of a bank, its evidence still to be filled in."""
+    rule, onset_ns = RULES[column], int(bank.onset_ns[row, column])
+    return AlarmEvent(
+        site=site_of(patient),
+        id=alarm_id(patient, rule.condition, onset_ns),
+        step=int(bank.next_step[row, column]),
+        patient=name_of(patient),
+        condition=rule.condition,
+        category=rule.category,
+        priority=rule.priority,
+        state=state,
+        onset_ns=onset_ns,
+        event_ns=0,
+        arrival_ns=0,
+        value=float("nan"),
+        limit=rule.limit,
+        quality=float("nan"),
+        confidence=1.0,
+        algorithm=rule.condition,
+        version=VERSION,
+        reason="",
+    )
+
+
+def _column(bank: AlarmBank, command: Acknowledged) -> int | None:
+    for column in np.flatnonzero(np.isin(bank.phase[0], _STANDING)).tolist():
+        if alarm_id(command.patient, RULES[column].condition, int(bank.onset_ns[0, column])) == command.alarm:
+            return int(column)
+    return None
+
+
+def _confidence(technical: bool, quality: float) -> float:  # noqa: FBT001 - one private caller
+    # A technical condition is read off the signal itself; a physiological one is worth what the signal is worth.
+    return 1.0 if technical else max(0.5, quality)

@@ -1,0 +1,286 @@
+"""What every courier shares: order, retries, durable cursors, dead letters, reports, lanes and back-off."""
+
+import random
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from carrying import FAST, Place, Recorder, Reports, carrying
+from hypothesis import given
+from hypothesis import strategies as st
+from outgoing import alarm, ledger, vitals
+from receiver import WAIT_S
+
+from dataflows.couriers.carrier import Carrier, DeliveryFailed, ReceiverGone
+from dataflows.couriers.cursors import Cursors, Refused
+from dataflows.couriers.lanes import BackOff, Lanes
+from dataflows.store import Stored
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_rows_are_carried_in_order_and_the_cursor_follows(place: Place) -> None:
+    courier = Recorder()
+    with carrying(place, courier):  # the store is not there yet
+        place.put(alarm("a1"), vitals(), alarm("a2"))
+        place.put(alarm("a1", 1), ledger())
+        assert courier.wait_for(3) == ["a1/0", "a2/0", "a1/1"]
+    assert place.settled() == 4
+    with carrying(place, courier):
+        place.put(alarm("a3"))
+        assert courier.wait_for(4)[3:] == ["a3/0"]
+
+
+def test_what_is_in_the_store_when_stopping_comes_is_still_delivered(place: Place) -> None:
+    place.put(*[alarm(f"a{n}") for n in range(300)])
+    courier = Recorder(batch=7)
+    stopping = threading.Event()
+    stopping.set()
+    Carrier(courier, place.store, place.cursors, Reports(), FAST).run(stopping)
+    assert len(courier.delivered) == 300
+    assert place.settled() == 300
+
+
+def test_a_row_that_fails_holds_up_its_own_alarm_only(place: Place) -> None:
+    well = threading.Event()
+
+    def act(rows: Sequence[Stored]) -> Sequence[Refused]:
+        if rows[0].row.key == "a1/0" and not well.is_set():
+            raise DeliveryFailed("not now")
+        return ()
+
+    courier = Recorder(act)
+    place.put(alarm("a1"), alarm("a1", 1), alarm("a2"), alarm("a3"))
+    with carrying(place, courier):
+        assert courier.wait_for(2) == ["a2/0", "a3/0"]
+        assert place.settled() == 0  # never ahead of what waits
+        well.set()
+        assert courier.wait_for(4) == ["a2/0", "a3/0", "a1/0", "a1/1"]
+    assert place.settled() == 4
+
+
+def test_what_was_delivered_ahead_of_a_waiting_row_is_not_delivered_again_after_a_restart(place: Place) -> None:
+    def act(rows: Sequence[Stored]) -> Sequence[Refused]:
+        if rows[0].row.key.startswith("a1/"):
+            raise DeliveryFailed("not now")
+        return ()
+
+    first, second = Recorder(act), Recorder()
+    place.put(alarm("a1"), alarm("a2"), alarm("a3"))
+    with carrying(place, first):
+        first.wait_for(2)
+    with carrying(place, second):
+        place.put(alarm("a4"))
+        assert second.wait_for(2) == ["a1/0", "a4/0"]
+    assert place.settled() == 4
+
+
+def test_a_refused_row_becomes_a_dead_letter_and_the_others_go_on(place: Place) -> None:
+    courier = Recorder(lambda rows: [Refused(row, "poison") for row in rows if row.row.key == "a1/1"], batch=3)
+    place.put(alarm("a1"), alarm("a1", 1), alarm("a1", 2), alarm("a2"))
+    with carrying(place, courier):
+        courier.wait_for(4)
+    assert place.settled() == 4
+    with closing(Cursors(place.cursors)) as cursors:
+        [letter] = cursors.dead_letters("recorder")
+        assert cursors.dead_letters("another") == []
+        assert cursors.dead_letters() == [letter]
+    assert (letter.row_id, letter.kind, letter.site, letter.key, letter.reason) == (
+        2,
+        "alarm",
+        "north",
+        "a1/1",
+        "poison",
+    )
+
+
+def test_a_row_that_fails_for_too_long_is_given_up_even_across_restarts(place: Place) -> None:
+    now_ns = 0
+    tried = threading.Semaphore(0)
+
+    def act(rows: Sequence[Stored]) -> Sequence[Refused]:
+        if rows[0].row.key == "a1/0":
+            tried.release()
+            raise DeliveryFailed("receiver answers 500")
+        return ()
+
+    def run(courier: Recorder, count: int) -> None:
+        stopping = threading.Event()
+        carrier = Carrier(courier, place.store, place.cursors, Reports(), FAST, now_ns=lambda: now_ns)
+        thread = threading.Thread(target=carrier.run, args=(stopping,))
+        thread.start()
+        courier.wait_for(count)
+        assert tried.acquire(timeout=WAIT_S)
+        stopping.set()
+        thread.join(WAIT_S)
+
+    place.put(alarm("a1"), alarm("a2"))
+    run(Recorder(act, give_up_s=86_400.0), 1)
+    assert place.settled() == 0
+    now_ns = 86_400 * 1_000_000_000
+    place.put(alarm("a1", 1))
+    run(Recorder(act, give_up_s=86_400.0), 1)
+    assert place.settled() == 3
+    with closing(Cursors(place.cursors)) as cursors:
+        assert [letter.reason for letter in cursors.dead_letters()] == ["given up after 24.0 h: receiver answers 500"]
+
+
+def test_a_courier_that_fails_is_reported_once_and_again_when_it_delivers(place: Place) -> None:
+    well = threading.Event()
+
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        if not well.is_set():
+            raise DeliveryFailed("nobody answers")
+        return ()
+
+    courier, reports = Recorder(act), Reports()
+    place.put(alarm("a1"), alarm("a2"))
+    with carrying(place, courier, reports):
+        assert reports.wait_for(1) == [("recorder", False, "nobody answers")]
+        well.set()
+        courier.wait_for(2)
+        assert reports.wait_for(2)[1:] == [("recorder", True, "delivers again")]
+    assert len(reports.said) == 2
+
+
+def test_a_report_outlives_a_restart_and_is_taken_back_then(place: Place) -> None:
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        raise DeliveryFailed("nobody answers")
+
+    before, after = Reports(), Reports()
+    place.put(alarm("a1"))
+    with carrying(place, Recorder(act), before):
+        before.wait_for(1)
+    with carrying(place, Recorder(), after):
+        assert after.wait_for(1) == [("recorder", True, "delivers again")]
+
+
+def test_a_receiver_that_is_gone_gets_nothing_more_until_a_restart(place: Place) -> None:
+    asked = []
+
+    def act(rows: Sequence[Stored]) -> Sequence[Refused]:
+        asked.append(rows[0].row.key)
+        raise ReceiverGone("410")
+
+    reports = Reports()
+    place.put(alarm("a1"), alarm("a2"))
+    with carrying(place, Recorder(act), reports):
+        assert reports.wait_for(1) == [("recorder", False, "410")]
+    assert asked == ["a1/0"]
+    courier = Recorder()
+    with carrying(place, courier):
+        assert courier.wait_for(2) == ["a1/0", "a2/0"]
+
+
+def test_a_fault_of_our_own_is_retried_like_any_failure(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    faults = [ZeroDivisionError("ours")]
+
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        if faults:
+            raise faults.pop()
+        return ()
+
+    courier = Recorder(act)
+    place.put(alarm("a1"))
+    with carrying(place, courier):
+        courier.wait_for(1)
+    assert "ZeroDivisionError: ours" in caplog.text
+
+
+def test_a_store_that_was_replaced_is_reported_and_not_skipped_over(place: Place) -> None:
+    courier, reports = Recorder(), Reports()
+    place.put(alarm("a1"), alarm("a2"))
+    with carrying(place, courier):
+        courier.wait_for(2)
+    for suffix in ("", "-wal", "-shm"):
+        Path(place.store + suffix).unlink(missing_ok=True)
+    place.put(alarm("b1"))
+    with carrying(place, courier, reports):
+        [(_, ok, detail)] = reports.wait_for(1)
+    assert not ok
+    assert "the store was replaced" in detail
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(1, 40)), max_size=60), st.randoms())
+def test_lanes_keep_the_order_of_each_lane_and_lose_nothing(
+    script: list[tuple[int, bool, int]], order: random.Random
+) -> None:
+    lanes = Lanes(lambda row: row.row.key.split("/")[0], 3, BackOff(1.0, 8.0), order.random)
+    rows = [Stored(id_, alarm(f"a{lane}", id_)) for id_, (lane, _, _) in enumerate(script, start=1)]
+    done: list[Stored] = []
+    now_s = 0.0
+    waiting = list(rows)
+    for _, fails, step in script:
+        lanes.add(waiting[:2])
+        del waiting[:2]
+        now_s += step / 10
+        if batch := lanes.next(now_s):
+            assert len({row.row.key.split("/")[0] for row in batch}) == 1
+            if fails:
+                lanes.failed(batch, now_s)
+            else:
+                lanes.settled(batch)
+                done += batch
+        open_ids = {row.id for row in rows} - {row.id for row in done} - {row.id for row in waiting}
+        assert lanes.lowest_id() == min(open_ids, default=None)
+        assert len(lanes) == len(open_ids)
+    lanes.add(waiting)
+    while batch := lanes.next(now_s := now_s + 100.0):
+        lanes.settled(batch)
+        done += batch
+    assert sorted(done) == rows if not rows else sorted(row.id for row in done) == [row.id for row in rows]
+    for lane in range(5):
+        ids = [row.id for row in done if row.row.key.startswith(f"a{lane}/")]
+        assert ids == sorted(ids)
+
+
+def test_back_off_doubles_up_to_its_limit_and_honours_what_the_receiver_asks() -> None:
+    back_off = BackOff(0.5, 60.0)
+    assert [back_off.after(n, None, lambda: 1.0) for n in (1, 2, 3, 8, 9, 5000)] == [0.5, 1.0, 2.0, 60.0, 60.0, 60.0]
+    assert back_off.after(1, None, lambda: 0.0) == 0.25
+    assert back_off.after(1, 17.0, lambda: 0.0) == 17.0
+    with pytest.raises(ValueError, match="0 < first retry"):
+        BackOff(2.0, 1.0)
+
+
+def test_a_lane_that_fails_alone_is_woken_by_the_success_of_others_only_once() -> None:
+    lanes = Lanes(lambda row: row.row.key.split("/")[0], 1, BackOff(10.0, 10.0), lambda: 1.0)
+    poison = [Stored(1, alarm("a1"))]
+    lanes.add(poison)
+    lanes.failed(lanes.next(0.0), 0.0)
+    assert lanes.next(1.0) == []
+    lanes.wake()
+    assert lanes.next(1.0) == poison
+    lanes.failed(poison, 1.0)
+    lanes.wake()
+    assert lanes.next(2.0) == []
+    assert lanes.next(11.0) == poison
+
+
+def test_a_report_that_cannot_be_left_is_tried_again(place: Place) -> None:
+    faults = [OSError("the disk is full")]
+    reports = Reports()
+
+    def report(courier: str, ok: bool, detail: str) -> None:  # noqa: FBT001 - the shape of Report
+        if faults:
+            raise faults.pop()
+        reports(courier, ok, detail)
+
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        raise DeliveryFailed("nobody answers")
+
+    place.put(alarm())
+    stopping = threading.Event()
+    thread = threading.Thread(
+        target=Carrier(Recorder(act), place.store, place.cursors, report, FAST).run, args=(stopping,)
+    )
+    thread.start()
+    assert reports.wait_for(1) == [("recorder", False, "nobody answers")]
+    assert not faults
+    stopping.set()
+    thread.join(WAIT_S)

@@ -1,0 +1,226 @@
+"""Couriers as a whole, with real receivers: outages, hangs, kills, the local door, and a real InfluxDB."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from carrying import Place, Reports
+from influx_server import InfluxServer
+from outgoing import SECOND, alarm, ledger, vitals
+from receiver import SECRET, WAIT_S, Behaviour, Delivery, Receiver
+
+from dataflows.couriers.carrier import Carrier
+from dataflows.couriers.courier import CourierOptions, _report_at, run_couriers
+from dataflows.couriers.influx import InfluxOptions
+from dataflows.couriers.webhook import WebhookOptions
+from ingest.door import Door
+from ingest.segments import RecordKind
+
+VARIABLE = "WARD_SECRET"
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, SECRET)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def webhook(receiver: Receiver, name: str = "pager", timeout_s: float = 5.0) -> WebhookOptions:
+    return WebhookOptions(name=name, url=receiver.url, secret_env=VARIABLE, allow_local=True, timeout_s=timeout_s)
+
+
+@contextmanager
+def running(place: Place, report: Reports | None = None, **options: object) -> Iterator[None]:
+    stopping = threading.Event()
+    every = CourierOptions(
+        store=place.store,
+        cursors=place.cursors,
+        poll_s=0.005,
+        first_retry_s=0.005,
+        longest_retry_s=0.05,
+        report_after_s=0.05,
+        **options,  # type: ignore[arg-type]
+    )
+    thread = threading.Thread(target=run_couriers, args=(every, stopping, report))
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+
+
+def test_one_receiver_that_hangs_delays_no_other(place: Place) -> None:
+    behaviours: list[Behaviour] = ["hang", "drip", 500, "close"]
+    bad = [Receiver(lambda _, behaviour=behaviour: behaviour) for behaviour in behaviours]  # type: ignore[misc]
+    reports = Reports()
+    with Receiver() as good:
+        webhooks = (*(webhook(one, f"bad{n}", timeout_s=0.5) for n, one in enumerate(bad)), webhook(good))
+        with running(place, reports, webhooks=webhooks, drain_s=0.2):
+            for n in range(20):
+                place.put(alarm(f"a{n}"))
+                good.wait_for_ids(n + 1)
+            assert {courier for courier, ok, _ in reports.wait_for(4) if not ok} == {
+                f"webhook-bad{n}" for n in range(4)
+            }
+    for one in bad:
+        one.close()
+    assert len(good.deliveries) == 20
+    assert place.settled("webhook-pager") == 20
+    assert place.settled("webhook-bad0") == 0
+
+
+def test_an_outage_of_the_receiver_delays_every_event_and_loses_none(place: Place) -> None:
+    down = threading.Event()
+    down.set()
+    events = [alarm(f"a{n}", step) for step in range(3) for n in range(10)]
+    with (
+        Receiver(lambda _: 503 if down.is_set() else 204) as receiver,
+        running(place, webhooks=(webhook(receiver),)),
+    ):
+        place.put(*events)
+        receiver.wait_for(lambda came: len(came) >= 25)
+        down.clear()
+        receiver.wait_for_ids(30)
+        taken = receiver.wait_for(
+            lambda came: (
+                {(one.data["id"], one.data["step"]) for one in came} >= {(event.id, event.step) for event in events}
+            )
+        )
+    for n in range(10):
+        steps = [one.data["step"] for one in taken if one.data["id"] == f"a{n}"]
+        assert steps == sorted(steps)
+
+
+_COURIERS = """
+import threading
+from dataflows.couriers.courier import CourierOptions, _report_at, run_couriers
+from dataflows.couriers.webhook import WebhookOptions
+webhook = WebhookOptions(name="pager", url={url!r}, secret_env={variable!r}, allow_local=True)
+options = CourierOptions(
+    store={store!r}, cursors={cursors!r}, webhooks=(webhook,), poll_s=0.005, first_retry_s=0.005, longest_retry_s=0.05)
+run_couriers(options, threading.Event())
+"""
+
+
+def test_couriers_killed_between_sending_and_noting_lose_nothing_and_repeat_under_the_same_id(place: Place) -> None:
+    processes: list[subprocess.Popen[bytes]] = []
+    killed: list[str] = []
+    settled: list[int] = []
+    again = threading.Event()
+
+    def behave(delivery: Delivery) -> Behaviour:
+        number = int(delivery.data["id"][1:])
+        if number in {5, 12, 13} and delivery.id not in killed:
+            killed.append(delivery.id)
+            os.kill(processes[-1].pid, signal.SIGKILL)  # the event is taken, and the courier never learns of it
+            processes[-1].wait()
+            settled.append(place.settled("webhook-pager"))
+            again.set()
+        return 204
+
+    place.put(*[alarm(f"a{n}", state="missed" if n % 2 else "active") for n in range(20)])
+    with Receiver(behave) as receiver:
+        script = _COURIERS.format(url=receiver.url, variable=VARIABLE, store=place.store, cursors=place.cursors)
+        for _ in range(3):
+            processes.append(subprocess.Popen([sys.executable, "-c", script]))
+            assert again.wait(WAIT_S)
+            again.clear()
+        processes.append(subprocess.Popen([sys.executable, "-c", script]))
+        ids = receiver.wait_for_ids(20)
+        processes[-1].kill()
+        processes[-1].wait()
+        deliveries = list(receiver.deliveries)
+    assert ids == [f"north_a{n}_0" for n in range(20)]  # each once to a receiver that keeps ids, and in order
+    assert len(killed) == 3
+    assert settled == [5, 12, 13]  # never ahead of what the receiver has said it took
+    assert len(deliveries) == 23
+    bodies: dict[str, set[bytes]] = {}
+    for one in deliveries:
+        bodies.setdefault(one.id, set()).add(one.body)
+    assert all(len(same) == 1 for same in bodies.values())
+
+
+def test_reports_are_left_at_the_local_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = _report_at(str(tmp_path / "door"))
+    report("influx", False, "nobody answers")
+    [letter] = Door(tmp_path / "door").take(9)
+    assert letter.kind is RecordKind.REPORT
+    assert json.loads(letter.payload) == {"reporter": "influx", "ok": False, "detail": "nobody answers"}
+    monkeypatch.setattr("ingest.door.MAX_LETTERS", 1)
+    with pytest.raises(OSError, match="start ingest"):
+        report("influx", True, "delivers again")
+
+
+def test_names_must_differ_and_nothing_is_started_with_a_wrong_option(place: Place) -> None:
+    with Receiver() as receiver:
+        two = (webhook(receiver), webhook(receiver))
+        options = CourierOptions(store=place.store, cursors=place.cursors, webhooks=two)
+        with pytest.raises(ValueError, match="two couriers are called webhook-pager"):
+            run_couriers(options, threading.Event())
+    assert not Path(place.cursors).exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_ends_the_process_so_that_it_is_started_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflows.couriers.courier.LOOK_AFTER_S", 0.01)
+    monkeypatch.setattr(Carrier, "run", lambda *_: 1 / 0)
+    with Receiver() as receiver:
+        options = CourierOptions(store=place.store, cursors=place.cursors, webhooks=(webhook(receiver),))
+        with pytest.raises(RuntimeError, match="courier webhook-pager has died"):
+            run_couriers(options, threading.Event())
+
+
+def test_without_a_configured_receiver_the_couriers_just_wait(place: Place) -> None:
+    with running(place):
+        place.put(alarm())
+
+
+@pytest.mark.servers
+def test_an_outage_of_influxdb_loses_nothing_and_is_reported(place: Place, tmp_path: Path) -> None:
+    reports = Reports()
+    folder = tmp_path / "influx"
+    folder.mkdir()
+    with InfluxServer(folder) as server, Receiver() as receiver:
+        options = InfluxOptions(url=server.url, api="v1", batch=50)
+        with running(place, reports, influx=options, webhooks=(webhook(receiver),)):
+            place.put(*[vitals(f"p{n}", SECOND) for n in range(100)])
+            place.put(alarm("a0"))
+            receiver.wait_for_ids(1)
+            server.stop()
+            place.put(*[vitals(f"p{n}", SECOND + 1) for n in range(100)])
+            place.put(alarm("a1"))
+            receiver.wait_for_ids(2)  # alarms do not wait for InfluxDB
+            assert reports.wait_for(1)[0][:2] == ("influx", False)
+            server.start()
+            assert reports.wait_for(2)[1][:2] == ("influx", True)
+        assert server.count("vitals", "hr") == 200
+        assert server.count("alarm", "step") == 2
+    assert place.settled("influx") == 202
+
+
+@pytest.mark.servers
+def test_a_revised_row_overwrites_its_own_point(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "influx"
+    folder.mkdir()
+    with InfluxServer(folder) as server:
+        for revision in (1, 2, 3):
+            place.put(ledger(revision, stored=revision * 10))
+            with running(place, influx=InfluxOptions(url=server.url, api="v1")):
+                pass  # draining delivers what is there
+        [series] = server.query("SELECT stored FROM ledger")
+        assert [row[1] for row in series["values"]] == [30]

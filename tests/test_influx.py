@@ -1,0 +1,257 @@
+"""The InfluxDB courier: the request of the v2 path, what it does with refusals, and a real influxd from end to end."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+from http_stub import HttpStub, Reply, Request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from influx_server import InfluxServer
+from line_parser import Point, parse
+from msgspec.structs import replace
+from outgoing import NS, SECOND, alarm, any_vitals, device, ledger, one_of_each, texts, vitals, wave
+
+from dataflows.couriers.carrier import DeliveryFailed
+from dataflows.couriers.influx import InfluxCourier, InfluxOptions
+from dataflows.couriers.line_protocol import lines
+from dataflows.events import Row, Vitals
+from dataflows.store import Stored
+
+TOKEN = "a-token-that-must-not-be-seen"  # noqa: S105 - of no server
+
+Api = Literal["v1", "v2"]
+
+
+def stored(rows: list[Row]) -> list[Stored]:
+    return [Stored(id_, row) for id_, row in enumerate(rows, start=1)]
+
+
+@pytest.fixture(scope="module")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    with InfluxServer(tmp_path_factory.mktemp("influx")) as server:
+        yield server
+
+
+def v1(server: InfluxServer, bucket: str) -> InfluxCourier:
+    return InfluxCourier(InfluxOptions(url=server.url, api="v1", bucket=bucket))
+
+
+def test_the_v2_path_is_written_as_the_api_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = "WARD_TOKEN"
+    monkeypatch.setenv(variable, TOKEN)
+    with HttpStub() as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url, bucket="ward one", org="clinic", secret_env=variable))
+        assert courier.deliver(stored(one_of_each())) == []
+        courier.close()
+        [request] = server.requests
+    path, _, query = request.path.partition("?")
+    assert path == "/api/v2/write"
+    assert sorted(query.split("&")) == ["bucket=ward+one", "org=clinic", "precision=ns"]
+    assert request.headers["authorization"] == f"Token {TOKEN}"
+    assert request.headers["content-encoding"] == "gzip"
+    assert request.headers["content-type"].startswith("text/plain")
+    assert request.body == "\n".join(line for row in one_of_each() for line in lines(row))
+
+
+def test_the_token_is_in_no_log_and_in_no_error(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    with HttpStub(lambda _: Reply(401, '{"code":"unauthorized","message":"unauthorized access"}')) as server:
+        options = InfluxOptions(url=server.url, secret_file=str(tmp_path / "token"))
+        courier = InfluxCourier(options)
+        with pytest.raises(DeliveryFailed, match=r"401.*check the token.*unauthorized access") as failure:
+            courier.deliver(stored([vitals()]))
+        courier.close()
+        assert server.requests[0].headers["authorization"] == f"Token {TOKEN}"
+    assert TOKEN not in caplog.text + repr(failure.value) + repr(options)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "retry_after_s"),
+    [
+        (Reply(503, "", (("Retry-After", "7"),)), "503", 7.0),
+        (Reply(429, '{"code":"too many requests"}', (("Retry-After", "30"),)), "429", 30.0),
+        (Reply(404, '{"code":"not found","message":"bucket not found"}'), "404.*check bucket.*bucket not found", None),
+        (Reply(500, "<html>oops</html>"), "500: <html>oops", None),
+        (Reply(200, "a portal that answers everything"), "200", None),
+        (Reply(302, "", (("Location", "http://127.0.0.1:1/"),)), "302", None),
+    ],
+)
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_everything_but_204_is_a_failure_that_may_pass(
+    api: Api, reply: Reply, reason: str, retry_after_s: float | None
+) -> None:
+    with HttpStub(lambda _: reply) as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url, api=api))
+        with pytest.raises(DeliveryFailed, match=reason) as failure:
+            courier.deliver(stored([vitals()]))
+        assert failure.value.retry_after_s == retry_after_s
+        courier.close()
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_server_that_is_not_there_is_a_failure_that_may_pass(api: Api) -> None:
+    with HttpStub() as server:
+        url = server.url
+    courier = InfluxCourier(InfluxOptions(url=url, api=api))
+    with pytest.raises(DeliveryFailed, match="cannot be reached"):
+        courier.deliver(stored([vitals()]))
+    courier.close()
+
+
+def _refuse_poison(request: Request) -> Reply:
+    if "poison" in request.body:
+        return Reply(422, '{"code":"unprocessable entity","message":"failure writing points: field type conflict"}')
+    return Reply(204)
+
+
+@given(poisoned=st.sets(st.integers(0, 39), max_size=5))
+@settings(max_examples=15)
+def test_a_poisoned_line_takes_only_its_own_row_along(poisoned: set[int]) -> None:
+    rows: list[Row] = [vitals(f"p{i}", reason="poison" if i in poisoned else "") for i in range(40)]
+    with HttpStub(_refuse_poison) as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url))
+        refused = courier.deliver(stored(rows))
+        courier.close()
+        taken = [request.body for request in server.requests if "poison" not in request.body]
+    assert {one.row.id - 1 for one in refused} == poisoned
+    assert all("field type conflict" in one.reason for one in refused)
+    written = {parse(line).tags["patient"] for body in taken for line in body.split("\n")}
+    assert written == {f"p{i}" for i in range(40) if i not in poisoned}
+
+
+def test_a_server_that_refuses_every_row_is_taken_to_be_at_fault() -> None:
+    with HttpStub(lambda _: Reply(400, '{"error":"what do you want?"}')) as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url))
+        with pytest.raises(DeliveryFailed, match="refuses every row: 400: what do you want"):
+            courier.deliver(stored([vitals("p1"), vitals("p2")]))
+        [alone] = courier.deliver(stored([vitals("p1")]))
+        assert alone.reason == "400: what do you want?"
+        courier.close()
+
+
+def test_a_large_batch_goes_in_requests_of_bounded_size() -> None:
+    with HttpStub() as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url))
+        courier.deliver(stored([wave(second=SECOND + i) for i in range(250)]))
+        courier.close()
+        assert [request.body.count("\n") + 1 for request in server.requests] == [5000, 5000, 2500]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"url": "influx:8086"}, "need http://host:8086"),
+        ({"url": "http://me:secret@host:8086"}, "url holds a user or a password"),
+        ({"url": "http://host", "bucket": ""}, "bucket is empty"),
+        ({"url": "http://host", "batch": 0}, "need batch >= 1"),
+        ({"url": "http://host", "api": "v3"}, "Invalid enum value"),
+        ({"url": "http://host", "tokn": "x"}, "unknown field"),
+    ],
+)
+def test_a_malformed_option_is_refused_by_name(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=message) as refusal:
+        msgspec.convert(changes, InfluxOptions)
+    assert "secret@" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "file", "message"),
+    [
+        ("NOT_SET_ANYWHERE", "", "NOT_SET_ANYWHERE is not set"),
+        ("", "/nowhere/token", "cannot be read from /nowhere/token"),
+        ("A", "b", "need one"),
+    ],
+)
+def test_a_missing_token_is_refused_at_the_start(env: str, file: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InfluxCourier(InfluxOptions(url="http://host", secret_env=env, secret_file=file))
+
+
+@pytest.mark.servers
+def test_influxd_makes_the_database_and_gives_back_every_kind_of_row(influxd: InfluxServer) -> None:
+    text = 'quotes " and \\ , commas = \n newlines 🫀\\'
+    rows: list[Row] = [
+        replace(vitals(), reason=text),
+        alarm(reason=text),
+        alarm(step=1, state="ended"),
+        wave(),
+        device(),
+        ledger(),
+    ]
+    courier = v1(influxd, 'of "every" kind')
+    assert courier.deliver(stored(rows)) == []
+    assert courier.deliver(stored(rows)) == []  # overwrites itself
+    courier.close()
+    _same_points(influxd, 'of "every" kind', rows)
+
+
+@pytest.mark.servers
+@given(rows=st.lists(any_vitals, min_size=1, max_size=8, unique_by=lambda row: row.second), patient=texts)
+@settings(max_examples=25)
+def test_influxd_gives_back_any_text_and_any_number(influxd: InfluxServer, rows: list[Vitals], patient: str) -> None:
+    courier = v1(influxd, "anything")
+    site = f"site-{next(_NUMBERS)}"
+    some: list[Row] = [replace(row, site=site, patient=patient) for row in rows]
+    assert courier.deliver(stored(some)) == []
+    courier.close()
+    _same_points(influxd, "anything", some, site)
+
+
+@pytest.mark.servers
+def test_influxd_refuses_one_line_and_keeps_the_rest(influxd: InfluxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    courier = v1(influxd, "poisoned")
+    assert courier.deliver(stored([vitals("p0")])) == []
+    monkeypatch.setattr(
+        "dataflows.couriers.influx.lines",
+        lambda row: [f'vitals,patient={row.patient} hr="text" {SECOND * NS}'] if row.patient == "p3" else lines(row),
+    )
+    refused = courier.deliver(stored([vitals(f"p{i}") for i in range(1, 8)]))
+    courier.close()
+    assert [one.row.id for one in refused] == [3]
+    assert "field type conflict" in refused[0].reason
+    [series] = influxd.query('SELECT "patient", hr FROM vitals', "poisoned")
+    assert {row[1] for row in series["values"]} == {"p0", "p1", "p2", "p4", "p5", "p6", "p7"}
+
+
+@pytest.mark.servers
+def test_rows_older_than_the_retention_are_refused_without_being_tried_one_by_one(influxd: InfluxServer) -> None:
+    influxd.query("CREATE DATABASE short WITH DURATION 1h")
+    courier = v1(influxd, "short")
+    refused = courier.deliver(stored([vitals(f"p{i}") for i in range(20)]))
+    courier.close()
+    assert len(refused) == 20
+    assert "beyond retention policy" in refused[0].reason
+
+
+def _same_points(server: InfluxServer, database: str, rows: list[Row], site: str = "north") -> None:
+    """Everything that the server holds of a site is what the rows' lines say, in values and in types."""
+    wanted = [parse(line) for row in rows for line in lines(row)]
+    found = []
+    for measurement in {point.measurement for point in wanted}:
+        keys = {row[0] for row in server.query(f'SHOW TAG KEYS FROM "{measurement}"', database)[0]["values"]}
+        types = dict(server.query(f'SHOW FIELD KEYS FROM "{measurement}"', database)[0]["values"])
+        [series] = server.query(f"SELECT * FROM \"{measurement}\" WHERE site = '{site}'", database)  # noqa: S608
+        for values in series["values"]:
+            said = {name: value for name, value in zip(series["columns"], values, strict=True) if value is not None}
+            time_ns = said.pop("time")
+            tags = {name: said.pop(name) for name in keys if name in said}
+            # JSON knows one kind of number, the server's list of fields knows better.
+            fields = {name: _TYPES[types[name]](value) for name, value in said.items()}
+            found.append(Point(measurement, tags, fields, time_ns))
+    assert sorted(map(_comparable, found)) == sorted(map(_comparable, wanted))
+
+
+_NUMBERS = itertools.count()
+_TYPES: dict[str, Callable[[Any], Any]] = {"float": float, "integer": int, "boolean": bool, "string": str}
+
+
+def _comparable(point: Point) -> str:
+    # The server's JSON says -0 for -0.0, which reads as a whole number.
+    fields = {name: value + 0.0 if isinstance(value, float) else value for name, value in point.fields.items()}
+    return repr((point.time_ns, point.measurement, sorted(point.tags.items()), sorted(fields.items())))

@@ -1,0 +1,264 @@
+"""A shard: vitals by the second, alarms and their reasons, and that grouping, banking and stopping change nothing."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
+
+from dataflows.events import AlarmEvent, Answer, Vitals, Wave
+from dataflows.fold import Fold
+from dataflows.items import Item
+from dataflows.shard import Row, Shard
+from ingest.command import Acknowledge, Discharge
+from ingest.journal import RecordKind
+
+T = TypeVar("T")
+S0 = T0_NS // SECOND_NS
+
+
+def items_of(tape: Tape, n_shards: int = 1) -> dict[int, list[Item]]:
+    items: dict[int, list[Item]] = defaultdict(list)
+    for shard, content in Fold(n_shards).feed(tape.records):
+        if shard is not None:
+            items[shard].append(content)  # type: ignore[arg-type]  # what has a shard is an item
+    return items
+
+
+def rows_of(tape: Tape, n_shards: int = 1) -> list[Row]:
+    return [row for items in items_of(tape, n_shards).values() for row in Shard().feed(items)]
+
+
+def of(kind: type[T], rows: Sequence[Row]) -> list[T]:
+    return [row for row in rows if isinstance(row, kind)]
+
+
+def told(rows: Sequence[Row], condition: str | None = None) -> list[tuple[str, str]]:
+    return [(e.condition, e.state) for e in of(AlarmEvent, rows) if condition in (None, e.condition)]
+
+
+def canonical(rows: Sequence[Row]) -> list[bytes]:
+    return sorted(msgspec.msgpack.encode((row.kind, row)) for row in rows)
+
+
+def one_patient(signal: np.ndarray[tuple[int], np.dtype[np.float64]], **how: int) -> Tape:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    return played(tape, [packets("w1", signal, **how)])  # type: ignore[arg-type]
+
+
+def ward_tape(n_patients: int = 6, seconds: float = 22.0) -> Tape:
+    tape = Tape()
+    for i in range(n_patients):
+        tape.birth(birth_of(f"w{i}", f"p{i}"))
+    pauses = {1: [(10.0, 18.0)], 2: [(12.0, 16.5)]}
+    streams = [packets(f"w{i}", beating(seconds, 55.0 + 9 * i, pauses.get(i, []), seed=i)) for i in range(n_patients)]
+    del streams[3][40:60]  # a hole of 5 s
+    del streams[4][30:]  # lost for good
+    played(tape, streams)
+    tape.ticks(12.0)
+    return tape
+
+
+def test_each_second_has_one_row_and_the_rate_is_the_hearts() -> None:
+    rows = of(Vitals, rows_of(one_patient(beating(30.0, 72.0))))
+    assert [row.second - S0 for row in rows] == list(range(30))
+    settled = rows[10:]
+    assert all(abs(row.hr.value - 72.0) < 0.2 for row in settled)
+    assert all(row.hr.u < 1.0 and row.hr.quality > 0.9 and row.coverage == 1.0 for row in settled)
+    assert {row.source for row in settled} == {"mcg"}
+
+
+def test_each_second_has_its_waveform() -> None:
+    waves = of(Wave, rows_of(one_patient(beating(12.0, 60.0))))
+    assert len(waves) == 12
+    samples = np.frombuffer(waves[8].samples, "<i2") * waves[8].scale
+    assert len(samples) == 125
+    assert 25.0 < np.ptp(samples) < 70.0
+
+
+def test_a_pause_of_four_seconds_is_an_asystole_that_ends_with_the_next_beats() -> None:
+    events = of(AlarmEvent, rows_of(one_patient(beating(40.0, 70.0, [(15.0, 25.0)]))))
+    assert [(e.condition, e.state) for e in events] == [("asystole", "active"), ("asystole", "ended")]
+    raised = events[0]
+    assert 4.0 <= (raised.event_ns - T0_NS) / 1e9 - 14.9 <= 6.0
+    assert raised.priority == "high"
+    assert "no heartbeat" in raised.reason
+    assert len(raised.strip) == 2 * 1250
+    assert raised.id == events[1].id
+    assert [e.step for e in events] == [0, 1]
+
+
+def test_slow_and_fast_hearts_page() -> None:
+    slow = told(rows_of(one_patient(beating(40.0, 30.0))))
+    fast = told(rows_of(one_patient(beating(30.0, 170.0))))
+    assert slow == [("extreme-bradycardia", "active")]
+    assert fast == [("extreme-tachycardia", "active")]
+
+
+def test_a_flat_line_pages_as_asystole_though_the_signal_is_poor() -> None:
+    signal = np.concatenate([beating(15.0, 70.0), np.zeros(500 * 15)])
+    events = of(AlarmEvent, rows_of(one_patient(signal)))
+    assert ("asystole", "active") in [(e.condition, e.state) for e in events]
+    asystole = next(e for e in events if e.condition == "asystole")
+    assert "asystole or sensor off" in asystole.reason
+
+
+@pytest.mark.parametrize(("flags", "reason"), [(1 | 4, "range"), (0, "lock"), (1 | 2, "zeroing")])
+def test_a_saturated_or_unlocked_sensor_is_a_technical_alarm_and_no_asystole(flags: int, reason: str) -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    good = packets("w1", beating(30.0, 70.0, [(15.0, 30.0)]))
+    bad = packets("w1", beating(30.0, 70.0, [(15.0, 30.0)]), flags=flags)
+    played(tape, [[*good[:60], *bad[60:]]])
+    events = of(AlarmEvent, rows_of(tape))
+    assert ("saturated", "active") in [(e.condition, e.state) for e in events]
+    assert reason in next(e.reason for e in events if e.condition == "saturated")
+    assert "asystole" not in [e.condition for e in events]
+
+
+def test_a_device_that_falls_silent_is_lost_after_ten_seconds_and_found_again() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", beating(40.0, 70.0))
+    played(tape, [sent[:60]])
+    tape.ticks(14.0)
+    played(tape, [sent[120:]])
+    rows = rows_of(tape)
+    assert told(rows, "lost-contact") == [("lost-contact", "active"), ("lost-contact", "ended")]
+    raised = of(AlarmEvent, rows)[0]
+    assert abs((raised.onset_ns - T0_NS) / 1e9 - 25.0) < 0.2
+    assert raised.value >= 10.0
+    assert "asystole" not in {condition for condition, _ in told(rows)}
+
+
+def test_a_host_that_slept_does_not_call_its_devices_lost() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    played(tape, [packets("w1", beating(5.0, 70.0))])
+    tape.now_ns += 3600 * SECOND_NS
+    tape.tick(blind_ns=3600 * SECOND_NS)
+    tape.ticks(5.0)
+    assert told(rows_of(tape)) == []
+
+
+def test_a_lost_broker_is_one_alarm_of_the_ward_and_not_one_per_device() -> None:
+    tape = Tape()
+    for i in range(5):
+        tape.birth(birth_of(f"w{i}", f"p{i}"))
+    played(tape, [packets(f"w{i}", beating(5.0, 70.0)) for i in range(5)])
+    tape.link(up=False)
+    tape.ticks(30.0)
+    tape.link(up=True)
+    tape.ticks(2.0)
+    events = of(AlarmEvent, rows_of(tape, 3))
+    assert [(e.patient, e.condition, e.state) for e in events] == [
+        ("ward", "broker-lost", "active"),
+        ("ward", "broker-lost", "ended"),
+    ]
+
+
+def test_a_part_of_the_system_in_trouble_is_an_alarm_of_the_ward_with_its_reason() -> None:
+    tape = Tape()
+    for ok in (False, True):
+        report = {"reporter": "influx", "ok": ok, "detail": "connection refused"}
+        tape.add(RecordKind.REPORT, "", msgspec.json.encode(report))
+    events = of(AlarmEvent, rows_of(tape))
+    assert [(e.condition, e.state) for e in events] == [("system-fault", "active"), ("system-fault", "ended")]
+    assert events[0].reason == "influx: connection refused"
+
+
+def test_a_queue_after_an_outage_is_late_and_what_was_over_by_then_is_missed_and_does_not_page() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", beating(90.0, 70.0, [(30.0, 36.0)]))
+    played(tape, [sent[:80]])
+    tape.now_ns = T0_NS + 85 * SECOND_NS
+    for packet in sent[80:340]:
+        tape.packet(packet)
+    played(tape, [sent[340:]])
+    rows = rows_of(tape)
+    vitals = of(Vitals, rows)
+    assert [row.second - S0 for row in vitals] == list(range(90))
+    assert {row.second - S0 for row in vitals if row.late} == set(range(20, 55))
+    assert told(rows, "asystole") == [("asystole", "missed")]
+
+
+def test_acknowledging_is_an_event_with_its_actor_and_its_answer() -> None:
+    quiet = one_patient(beating(40.0, 70.0, [(15.0, 38.0)]))
+    alarm = of(AlarmEvent, rows_of(quiet))[0]
+    quiet.command(Acknowledge(id="c1", patient="p1", alarm=alarm.id, note="on my way"))
+    quiet.command(Acknowledge(id="c2", patient="p1", alarm=alarm.id))
+    quiet.command(Acknowledge(id="c3", patient="p1", alarm="unknown"))
+    quiet.command(Acknowledge(id="c4", patient="p9", alarm=alarm.id))
+    rows = rows_of(quiet)
+    last = of(AlarmEvent, rows)[-1]
+    assert (last.state, last.actor, last.note, last.id) == ("acknowledged", "nurse", "on my way", alarm.id)
+    assert [(a.command, a.done) for a in of(Answer, rows)] == [("c1", True), ("c2", True), ("c3", False), ("c4", False)]
+    assert len(told(rows)) == 2
+
+
+def test_a_discharge_ends_what_stands_and_frees_the_rows() -> None:
+    tape = one_patient(beating(30.0, 70.0, [(15.0, 30.0)]))
+    tape.command(Discharge(id="c1", patient="p1"))
+    shard = Shard()
+    rows = shard.feed(items_of(tape)[0])
+    assert told(rows)[-1] == ("asystole", "ended")
+    assert not shard.roster.devices
+    assert not shard.wearables.images()
+
+
+def test_neither_grouping_nor_a_stop_and_resume_changes_a_row() -> None:
+    items = items_of(ward_tape())[0]
+    whole = canonical(Shard().feed(items))
+
+    @settings(max_examples=6)
+    @given(st.lists(st.integers(0, len(items)), max_size=60), st.integers(0, len(items)))
+    def check(cuts: list[int], halt: int) -> None:
+        shard, rows = Shard(), []
+        for start, end in pairwise(sorted({0, *cuts, halt, len(items)})):
+            if start == halt:
+                resumed = Shard()
+                assert resumed.restore(shard.image()) == []
+                shard = resumed
+            rows += shard.feed(items[start:end])
+        assert canonical(rows) == whole
+
+    check()
+
+
+@pytest.mark.parametrize("n_shards", [3, 4])
+def test_the_number_of_shards_changes_no_row(n_shards: int) -> None:
+    assert canonical(rows_of(ward_tape(), n_shards)) == canonical(rows_of(ward_tape(), 1))
+
+
+def test_a_patient_alone_has_the_rows_that_the_patient_has_in_a_ward() -> None:
+    def of_p2(tape: Tape) -> list[bytes]:
+        return canonical([row for row in rows_of(tape) if not isinstance(row, Answer) and row.patient == "p2"])
+
+    tape = ward_tape()
+    alone = Tape()
+    alone.records = [r for r in tape.records if r.kind != RecordKind.MESSAGE or "/w2/" in r.topic]
+    assert of_p2(alone) == of_p2(tape)
+    assert of_p2(alone)
+
+
+def test_a_snapshot_that_no_longer_fits_starts_the_rows_anew_and_says_so() -> None:
+    tape = one_patient(beating(30.0, 70.0))
+    items = items_of(tape)[0]
+    shard = Shard()
+    shard.feed(items[: len(items) // 2])
+    image = msgspec.msgpack.decode(shard.image())
+    image[4][0][1][1] = msgspec.msgpack.encode([])  # a lane's arrays are gone
+    resumed = Shard()
+    problems = resumed.restore(msgspec.msgpack.encode(image))
+    assert "0 arrays came" in problems[0]
+    vitals = of(Vitals, resumed.feed(items[len(items) // 2 :]))
+    assert vitals[0].settling
+    assert abs(vitals[-1].hr.value - 70.0) < 0.5

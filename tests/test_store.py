@@ -1,0 +1,310 @@
+"""The store: keys, revisions, conflicts, digests, readers beside the writer, and what a kill leaves."""
+
+import os
+import random
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from outgoing import SECOND, alarm, any_row, device, ledger, one_of_each, vitals, wave
+
+from dataflows.body import decode_named, encode
+from dataflows.events import NAN, AlarmState, Reading, Row, Vitals
+from dataflows.store import APPLICATION_ID, Commit, Put, Store, StoreMissing, StoreUnfit
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "main" / "store.sqlite"
+
+
+def test_every_kind_of_row_comes_back_in_the_order_in_which_it_was_put(path: Path) -> None:
+    with Store(path) as store:
+        assert store.put(one_of_each()) == Put(8, 0, 0, 0)
+        stored = store.read(0, 100)
+        assert [row.id for row in stored] == list(range(1, 9))
+        assert [encode(row.row) for row in stored] == [encode(row) for row in one_of_each()]
+        assert [row.row.kind for row in store.read(2, 100, kinds=("ledger", "alarm"))] == ["alarm", "ledger"]
+        assert [row.id for row in store.read(2, 3)] == [3, 4, 5]
+        assert [row.id for row in store.read(0, 2, kinds=("bad", "vitals", "answer"))] == [1, 7]
+
+
+@given(any_row)
+def test_any_row_survives_its_bytes(row: Row) -> None:
+    assert encode(decode_named(row.kind, encode(row))) == encode(row)
+
+
+def test_the_same_row_twice_is_nothing_new(path: Path) -> None:
+    with Store(path) as store:
+        store.put(one_of_each())
+        before = store.last_id()
+        assert store.put(one_of_each()) == Put(0, 8, 0, 0)
+        assert store.last_id() == before
+        assert store.put([vitals(second=1), vitals(second=1)]) == Put(1, 1, 0, 0)
+
+
+def test_another_body_under_the_same_key_is_a_conflict_and_the_first_stays(path: Path) -> None:
+    with Store(path) as store:
+        store.put([vitals(hr=60.0)])
+        assert store.put([vitals("p2"), vitals(hr=61.0)]) == Put(1, 0, 1, 0)
+        assert store.put([vitals(hr=61.0)]) == Put(0, 0, 1, 0)
+        assert store.latest_vitals()["north", "p1"].hr.value == 60.0
+        [conflict] = store.conflicts()
+        assert isinstance(conflict.kept, Vitals)
+        assert isinstance(conflict.refused, Vitals)
+        assert (conflict.kept.hr.value, conflict.refused.hr.value) == (60.0, 61.0)
+        assert store.conflict_count() == 1
+
+
+def test_the_same_key_at_another_site_is_another_row(path: Path) -> None:
+    elsewhere = replace(vitals(), site="south")
+    with Store(path) as store:
+        assert store.put([vitals(), elsewhere]).new == 2
+        assert set(store.latest_vitals()) == {("north", "p1"), ("south", "p1")}
+
+
+def test_a_higher_revision_replaces_under_a_new_id_and_a_lower_one_is_ignored(path: Path) -> None:
+    with Store(path) as store:
+        store.put([ledger(1), vitals()])
+        assert store.put([ledger(3, stored=30)]) == Put(0, 0, 0, 1)
+        assert store.put([ledger(2, stored=20)]) == Put(0, 1, 0, 0)
+        assert store.put([ledger(3, stored=30)]) == Put(0, 1, 0, 0)
+        assert store.put([ledger(3, stored=31)]) == Put(0, 0, 1, 0)
+        assert [row.stored for row in store.ledger()] == [30]
+        assert [row.id for row in store.read(0, 9)] == [2, 3]
+        assert store.put([ledger(4), ledger(5, stored=50)]) == Put(0, 0, 0, 2)
+        assert [row.stored for row in store.ledger()] == [50]
+
+
+def test_an_id_is_never_used_again(path: Path) -> None:
+    with Store(path) as store:
+        store.put([ledger(1)])
+        for revision in range(2, 5):
+            store.put([ledger(revision)])
+            assert store.last_id() == revision
+    with Store(path) as store:
+        store.put([vitals()])
+        assert store.last_id() == 5
+
+
+@given(
+    st.lists(any_row, max_size=12, unique_by=lambda row: (row.kind, row.site, row.key)),
+    st.randoms(use_true_random=False),
+    st.integers(1, 5),
+)
+def test_the_digest_depends_on_what_the_rows_say_only(rows: list[Row], order: random.Random, size: int) -> None:
+    with (
+        TemporaryDirectory() as folder,
+        Store(f"{folder}/once") as once,
+        Store(f"{folder}/pieces", now_ns=lambda: 1) as pieces,
+    ):
+        once.put(rows)
+        shuffled = rows[:]
+        order.shuffle(shuffled)
+        for start in range(0, len(shuffled), size):
+            pieces.put([ledger(1), *shuffled[start : start + size]])
+            pieces.put(shuffled[: start + size])
+        for kind in ("vitals", "alarm"):
+            assert once.digest(kind) == pieces.digest(kind)
+
+
+def test_the_digest_sees_every_field_down_to_the_strip(path: Path, tmp_path: Path) -> None:
+    digests = set()
+    for n, event in enumerate((alarm(), alarm(reason="another"), alarm(step=1))):
+        with Store(tmp_path / f"{n}.sqlite") as store:
+            store.put([event])
+            digests.add(store.digest("alarm"))
+    with Store(path) as store:
+        digests.add(store.digest("alarm"))
+        store.put([replace(alarm(), strip=b"other")])
+        digests.add(store.digest("alarm"))
+    assert len(digests) == 5
+
+
+@pytest.mark.parametrize("bits", [0xFFF8000000000000, 0x7FF8000000000001, 0x7FF4000000000000, 0xFFF0000000000001])
+def test_every_nan_is_the_same_nan(path: Path, bits: int) -> None:
+    odd = struct.unpack("<d", struct.pack("<Q", bits))[0]
+    with Store(path) as store:
+        assert store.put([vitals(hr=NAN), wave()]).new == 2
+        assert store.put([vitals(hr=odd)]) == Put(0, 1, 0, 0)
+
+
+def test_infinities_stay_apart_from_nan(path: Path) -> None:
+    with Store(path) as store:
+        store.put([vitals("up", hr=float("inf")), vitals("down", hr=float("-inf"))])
+        found = store.latest_vitals()
+        assert (found["north", "up"].hr.value, found["north", "down"].hr.value) == (float("inf"), float("-inf"))
+
+
+def test_the_latest_vitals_are_the_newest_second_in_whatever_order_they_came(path: Path) -> None:
+    with Store(path) as store:
+        store.put([vitals(second=9), vitals(second=SECOND), vitals("p2", second=3)])
+        store.put([vitals(second=SECOND - 1)])
+        assert {key[1]: row.second for key, row in store.latest_vitals().items()} == {"p1": SECOND, "p2": 3}
+
+
+def test_alarms_are_found_by_their_present_state_and_with_their_history(path: Path) -> None:
+    with Store(path) as store:
+        store.put([alarm("a1"), alarm("a2"), alarm("a3", state="missed"), alarm("a1", 1, "acknowledged")])
+        store.put([alarm("a2", 11, "ended"), alarm("a2", 2, "acknowledged")])
+        assert {event.id: event.state for event in store.alarms()} == {
+            "a1": "acknowledged",
+            "a2": "ended",
+            "a3": "missed",
+        }
+        unended: tuple[AlarmState, ...] = ("active", "acknowledged")
+        assert [event.id for event in store.alarms(unended)] == ["a1"]
+        assert store.alarms(unended[:1]) == []
+        assert [event.step for event in store.history("a2")] == [0, 2, 11]
+        assert store.history("a") == []
+
+
+def test_patients_and_devices_are_those_of_the_newest_revision(path: Path) -> None:
+    with Store(path) as store:
+        store.put(one_of_each())
+        store.put([device(2, state="lost")])
+        assert store.patients()["north", "p1"].bed == "bed 1"
+        assert store.devices()["north", "w1"].state == "lost"
+        assert [store.count(kind) for kind in ("device", "vitals", "nothing")] == [1, 1, 0]
+
+
+def test_commit_times_are_written_by_the_next_put_and_by_closing(path: Path) -> None:
+    times = iter((100, 200, 300))
+    with Store(path, now_ns=lambda: next(times)) as store:
+        store.put([vitals(), wave()])
+        assert store.committed() == []
+        store.put([vitals(second=1)])
+        assert store.committed() == [Commit(2, 100)]
+        store.put([vitals(second=1)])
+        store.put([])
+        assert store.committed() == [Commit(2, 100), Commit(3, 200)]
+        store.put([vitals(second=2)])
+    with Store(path, readonly=True) as reader:
+        assert reader.committed(after=2) == [Commit(3, 200), Commit(4, 300)]
+
+
+def test_a_reader_sees_commits_of_the_writer_and_cannot_write(path: Path) -> None:
+    with Store(path) as writer, Store(path, readonly=True) as reader:
+        assert reader.last_id() == 0
+        writer.put([vitals()])
+        assert reader.last_id() == 1
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.put([vitals(second=1)])
+
+
+def test_a_reader_without_a_store_is_told_that_the_flow_has_not_begun(path: Path) -> None:
+    with pytest.raises(StoreMissing, match="the flow makes it"):
+        Store(path, readonly=True)
+    assert not path.exists()
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(StoreMissing, match="still empty"):
+        Store(path, readonly=True)
+
+
+def _text(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 100)
+
+
+def _other_database(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE other (x)")
+    db.close()
+
+
+def _other_version(path: Path) -> None:
+    Store(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_text, "cannot be read as a store"),
+        (_other_database, "no store"),
+        (_other_version, "schema version 99, this femtoward needs 1"),
+        (Path.mkdir, "is a folder"),
+    ],
+)
+def test_a_file_that_is_no_store_is_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path], None], message: str, *, readonly: bool
+) -> None:
+    path = tmp_path / "store.sqlite"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(StoreUnfit, match=message):
+        Store(path, readonly=readonly)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_the_file_says_what_it_is(path: Path) -> None:
+    Store(path).close()
+    assert int.from_bytes(path.read_bytes()[68:72], "big") == APPLICATION_ID
+
+
+def test_a_put_that_fails_leaves_nothing_and_the_store_usable(path: Path) -> None:
+    class Broken(Vitals, frozen=True):
+        @property
+        def key(self) -> str:
+            raise OSError
+
+    broken = Broken(*[getattr(vitals("p2"), name) for name in Vitals.__struct_fields__])
+    with Store(path) as store:
+        with pytest.raises(OSError):  # noqa: PT011 - raised above
+            store.put([ledger(), vitals(), broken])
+        assert store.last_id() == 0
+        assert store.put([ledger(), vitals()]).new == 2
+
+
+def test_a_numpy_number_is_refused_before_anything_is_written(path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    with Store(path) as store:
+        with pytest.raises(TypeError, match=r"numpy\.float64"):
+            store.put([vitals(), vitals("p2", hr=np.float64(60))])
+        assert store.last_id() == 0
+
+
+_WRITER = """
+import sys
+sys.path.insert(0, {tests!r})
+from outgoing import vitals
+from dataflows.store import Store
+store = Store({path!r})
+second = 0
+while True:
+    store.put([vitals(f"p{{n}}", second) for n in range(200)])
+    second += 1
+    print(second, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_whole_puts_and_every_one_that_it_told_of(path: Path) -> None:
+    for _ in range(3):
+        script = _WRITER.format(tests=str(Path(__file__).parent), path=str(path))
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            told = [int(next(writer.stdout)) for _ in range(20)][-1]
+            os.kill(writer.pid, signal.SIGKILL)  # most likely in the middle of the next put
+        with Store(path) as store:
+            rows = store.count("vitals")
+            assert rows % 200 == 0
+            assert rows >= told * 200
+            assert {row.second for row in store.latest_vitals().values()} == {rows // 200 - 1}
+
+
+def test_readings_keep_value_uncertainty_and_quality(path: Path) -> None:
+    with Store(path) as store:
+        store.put([vitals(hr=71.25)])
+        assert store.latest_vitals()["north", "p1"].hr == Reading(71.25, 0.4, 0.9)
