@@ -1,0 +1,202 @@
+"""`femtoward check`: what a file is, and what is wrong with it, in the words that ingest would use."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from deploy.problem import UserError
+from deploy.settings import parse_settings
+from ingest.codec import (
+    decode_birth,
+    decode_bundle,
+    decode_command,
+    decode_packet,
+    decode_status,
+    device_of,
+)
+from ingest.packet import BadPacket, Packet, StateFlag, samples
+from ingest.profile import Birth
+from ingest.topics import Topic, parse_topic
+
+KINDS = ("birth", "packet", "bundle", "status", "command", "settings")
+_LEAF_KINDS = {"data": "packet"}
+_MEMBER_OF_KIND = {"streams": "birth", "blocks": "packet", "packets": "bundle", "command": "command", "state": "status"}
+
+
+class Finding(NamedTuple):
+    """What a file is, what is in it, and what is wrong with it."""
+
+    what: str
+    facts: list[str]
+    wrong: list[str]
+
+
+def check_file(path: Path, birth_path: Path | None, topic: str | None) -> Finding:
+    """Check one file.
+
+    Parameters
+    ----------
+    path
+        A payload as a device publishes it, or a settings file (``.toml``).
+    birth_path
+        The birth that packets belong to; without it, their blocks cannot be checked.
+    topic
+        The topic that it is published on; without it, the file's own claim of who sent it is believed.
+
+    Raises
+    ------
+    UserError
+        A file cannot be read, or the topic or the birth is itself wrong.
+    """
+    payload = _read(path)
+    if path.suffix == ".toml":
+        return _settings(payload, path)
+    place = _place(topic)
+    name = place.name if place else None
+    birth = _birth_of(birth_path)
+    checks = {
+        "birth": lambda: _birth(payload, name),
+        "packet": lambda: _packet(payload, name, birth),
+        "bundle": lambda: _bundle(payload, name, birth),
+        "status": lambda: _document("status", decode_status(payload)),
+        "command": lambda: _document("command", decode_command(payload)),
+        "unknown": lambda: _unknown(payload),
+    }
+    return checks[_LEAF_KINDS.get(place.leaf, place.leaf) if place else _kind_of(payload)]()
+
+
+def _unknown(payload: bytes) -> Finding:
+    said = (
+        f"{len(payload)} bytes came that are none of {', '.join(KINDS)}: a birth, status or command is a JSON object, "
+        "a packet or bundle a MessagePack array or a JSON object; give --topic to say what it is meant to be"
+    )
+    return Finding("unknown", [], [said])
+
+
+def _kind_of(payload: bytes) -> str:
+    """What a payload looks like; ingest itself goes by the topic only."""
+    try:
+        if payload[:1] == b"{":
+            document = msgspec.json.decode(payload)
+            return next((kind for member, kind in _MEMBER_OF_KIND.items() if member in document), "unknown")
+        items = msgspec.msgpack.decode(payload)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return "unknown"
+    if isinstance(items, list) and len(items) >= 3:
+        return "bundle" if isinstance(items[2], list) else "packet"
+    return "unknown"
+
+
+def _settings(payload: bytes, path: Path) -> Finding:
+    try:
+        settings = parse_settings(payload.decode(), path.name)
+    except UserError as error:
+        return Finding("settings", [], [str(error)])
+    except UnicodeDecodeError as error:
+        return Finding("settings", [], [f"{path.name} is not UTF-8 ({error}): save it as UTF-8"])
+    couriers = [f"influx {settings.influx.url}"] if settings.influx else []
+    couriers += [f"webhook {webhook.name} {webhook.url}" for webhook in settings.webhook]
+    return Finding(
+        "settings",
+        [
+            f"data folder {settings.ward.data_dir}, {settings.ward.shards} shards",
+            f"broker {settings.broker.url} as {settings.broker.client_id}",
+            f"couriers: {', '.join(couriers) or 'none'}",
+        ],
+        [],
+    )
+
+
+def _birth(payload: bytes, device: str | None) -> Finding:
+    birth = decode_birth(payload, _claimed_device(payload) if device is None else device)
+    if isinstance(birth, BadPacket):
+        return Finding("birth", [], [f"{birth.reason}: {birth.detail}"])
+    facts = [f"device {birth.device}, birth {birth.birth}, {len(birth.streams)} streams"]
+    facts += [
+        f"  {i} {s.name}: {s.kind} by {s.sensor}, {s.n_channels} ch at {s.rate_hz:g} Hz in {s.unit}, "
+        f"{s.block_len} samples = {s.block_ns / 1e6:g} ms = {s.n_bytes} bytes a block"
+        for i, s in enumerate(birth.streams)
+    ]
+    if birth.patient is None:
+        facts.append("no patient named: its data is kept only from an admission on")
+    return Finding("birth", facts, [])
+
+
+def _packet(payload: bytes, device: str | None, birth: Birth | None) -> Finding:
+    claimed = device_of(payload) if device is None else device
+    if isinstance(claimed, BadPacket):
+        return Finding("packet", [], [f"{claimed.reason}: {claimed.detail}"])
+    packet = decode_packet(payload, claimed, birth)
+    if isinstance(packet, BadPacket):
+        if packet.reason == "no-birth" and birth is None:
+            said = f"device {claimed}: the header is good; give --birth FILE to check the blocks too"
+            return Finding("packet", [said], [])
+        return Finding("packet", [], [f"{packet.reason}: {packet.detail}"])
+    assert birth is not None  # noqa: S101 - without a birth, decoding ends in "no-birth"
+    return Finding("packet", _facts(packet, birth), [])
+
+
+def _facts(packet: Packet, birth: Birth) -> list[str]:
+    facts = [
+        f"device {packet.device}, boot {packet.boot}, seq {packet.seq}, t0 {packet.t0_ns} ns, clock {packet.clock}"
+    ]
+    for block in packet.blocks:
+        profile = birth.streams[block.stream]
+        values = samples(block, profile)
+        finite = values[np.isfinite(values)]
+        span = f"{finite.min():g} to {finite.max():g} {profile.unit}" if len(finite) else "no finite sample"
+        odd = f", {values.size - len(finite)} not finite" if len(finite) < values.size else ""
+        flags = "|".join(flag.name or "" for flag in StateFlag if block.flags & flag).lower() or "none"
+        facts.append(f"  {profile.name} from sample {block.first_sample}: {span}{odd}; flags {flags}")
+    return facts
+
+
+def _bundle(payload: bytes, gateway: str | None, birth: Birth | None) -> Finding:
+    items = decode_bundle(payload, gateway)
+    if isinstance(items, BadPacket):
+        return Finding("bundle", [], [f"{items.reason}: {items.detail}"])
+    findings = [_packet(item, None, birth) for item in items]
+    facts = [f"{len(items)} packets"]
+    facts += [f"  packet {i}: {finding.facts[0]}" for i, finding in enumerate(findings) if finding.facts]
+    return Finding("bundle", facts, [f"packet {i}: {said}" for i, f in enumerate(findings) for said in f.wrong])
+
+
+def _document(what: str, value: object) -> Finding:
+    if isinstance(value, BadPacket):
+        return Finding(what, [], [f"{value.reason}: {value.detail}"])
+    return Finding(what, [f"{value!r}"], [])
+
+
+def _claimed_device(payload: bytes) -> str:
+    claim = device_of(payload)
+    return claim if isinstance(claim, str) else ""
+
+
+def _place(topic: str | None) -> Topic | None:
+    if topic is None:
+        return None
+    place = parse_topic(topic)
+    if isinstance(place, BadPacket):
+        raise UserError(f"--topic: {place.detail}")
+    if place.leaf == "truth":
+        raise UserError(f"--topic: {topic} carries a simulator's own truth: only the score reads it, nothing to check")
+    return place
+
+
+def _birth_of(path: Path | None) -> Birth | None:
+    if path is None:
+        return None
+    payload = _read(path)
+    birth = decode_birth(payload, _claimed_device(payload))
+    if isinstance(birth, BadPacket):
+        raise UserError(f"--birth {path}: {birth.reason}: {birth.detail}")
+    return birth
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give the path of a file") from error

@@ -1,0 +1,97 @@
+"""The commands that look into a ward: alarms and devices."""
+
+from typing import Annotated
+
+import typer
+
+from deploy.options import DONE, FOUND_WRONG, AsJson, Config, DataDir
+
+alarms_app = typer.Typer(help="List alarms, acknowledge an alarm.", no_args_is_help=True, rich_markup_mode=None)
+devices_app = typer.Typer(help="List devices, show one with its ledger.", no_args_is_help=True)
+
+
+@alarms_app.command("list")
+def alarms_list(
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """List alarms, oldest onset first."""
+    from deploy import alarms  # noqa: PLC0415
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.rooms import reading, settings_of  # noqa: PLC0415
+
+    with reading(settings_of(config, data_dir)) as store:
+        events, patients = alarms.listed(store, every=every), store.patients()
+    if as_json:
+        show_json({"alarms": [alarms.as_json(event) for event in events]})
+    else:
+        show_lines([alarms.line(event, patients) for event in events] or ["no alarms"])
+    return DONE
+
+
+@alarms_app.command("ack")
+def alarms_ack(
+    alarm: Annotated[str, typer.Argument(metavar="ID", help="The alarm's id, or how it begins.")],
+    *,
+    note: Annotated[str, typer.Option(help="Why, or what was done.")] = "",
+    actor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who acknowledges (default: your user name).")
+    ] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Acknowledge an alarm; waits for the answer."""
+    from deploy import alarms  # noqa: PLC0415
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.rooms import settings_of  # noqa: PLC0415
+
+    answer = alarms.acknowledge(settings_of(config, data_dir), alarm, actor or alarms.whoami(), note)
+    done = answer is not None and answer.done
+    said = answer.detail if answer else alarms.NO_ANSWER
+    if as_json:
+        show_json({"done": done, "answered": answer is not None, "detail": said})
+    else:
+        show_lines([f"{'done' if done else 'not done'}: {said}"])
+    return DONE if done else FOUND_WRONG
+
+
+@devices_app.command("list")
+def devices_list(*, config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> int:
+    """List devices."""
+    from deploy import devices  # noqa: PLC0415
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.rooms import reading, settings_of  # noqa: PLC0415
+
+    with reading(settings_of(config, data_dir)) as store:
+        found = devices.devices(store)
+    if as_json:
+        show_json({"devices": [devices.as_json(device) for device in found]})
+    else:
+        show_lines([devices.line(device) for device in found] or ["no devices have spoken yet"])
+    return DONE
+
+
+@devices_app.command("show")
+def devices_show(
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="Its name, or SITE/NAME.")],
+    *,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show one device and its ledger by the hour."""
+    from deploy import devices  # noqa: PLC0415
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.rooms import reading, settings_of  # noqa: PLC0415
+
+    with reading(settings_of(config, data_dir)) as store:
+        found = devices.find(store, device)
+    if as_json:
+        show_json(devices.as_json(found))
+    else:
+        show_lines(devices.lines(found))
+    return DONE

@@ -1,0 +1,209 @@
+"""`femtoward doctor`: what would keep a ward from running here, one line for each thing looked at."""
+
+import importlib.metadata
+import os
+import shutil
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from deploy.broker import kind, mosquitto
+from deploy.problem import UserError
+from deploy.settings import Settings
+from deploy.wiring import broker_url
+from ingest.options import BrokerAddress, broker_address
+
+PACKAGES = ("bytewax", "influxdb-client", "iotcore", "msgspec", "numpy", "paho-mqtt", "rich", "scipy", "typer", "wfdb")
+GB = 10**9
+FEW_GB = 2.0
+SLOW_FSYNC_MS = 20.0
+WAIT_S = 5.0
+# Before this there was no femtoward: a clock that says so has never been set.
+EARLIEST_S = 1_750_000_000
+
+
+class Line(NamedTuple):
+    """One thing looked at."""
+
+    name: str
+    verdict: Literal["ok", "warning", "problem"]
+    said: str  # what was found and, unless it is well, what to do
+
+
+def examine(settings: Settings) -> Iterator[Line]:
+    """Look at one thing after the other."""
+    yield _python()
+    yield _packages()
+    yield _clock()
+    yield _cores()
+    yield from _disk(settings.data_dir)
+    yield _demo_broker()
+    yield from _broker(settings)
+    if settings.influx:
+        yield _influx(settings.influx.url)
+
+
+def _python() -> Line:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] < (3, 13):
+        return Line("python", "ok", version)
+    return Line("python", "problem", f"{version}: Bytewax runs on 3.11 and 3.12 only: install one of them")
+
+
+def _packages() -> Line:
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Line(
+            "packages", "problem", f"missing: {', '.join(missing)}: `pip install -r requirements.txt` brings them"
+        )
+    return Line("packages", "ok", ", ".join(found))
+
+
+def _clock() -> Line:
+    now_s = time.time()
+    said = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(now_s))
+    if now_s < EARLIEST_S:
+        return Line("clock", "problem", f"{said} has passed long ago: set the clock, best by NTP")
+    return Line("clock", "ok", f"{said}; whether it is disciplined cannot be seen from here")
+
+
+def _cores() -> Line:
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if n < 2:
+        return Line("cores", "warning", "1: ingest and flow share it; give them 2 for more than a few patients")
+    return Line("cores", "ok", str(n))
+
+
+def _disk(data_dir: Path) -> Iterator[Line]:
+    folder = next(f for f in (data_dir.absolute(), *data_dir.absolute().parents) if f.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Line(
+            "data folder", "problem", f"{folder} cannot be written by this user: change its owner or ward.data_dir"
+        )
+        return
+    free_gb = shutil.disk_usage(folder).free / GB
+    if free_gb < FEW_GB:
+        yield Line(
+            "data folder", "warning", f"{folder} has {free_gb:.1f} GB left: make room, or lower journal.retain_gb"
+        )
+    else:
+        yield Line("data folder", "ok", f"{data_dir.absolute()}, {free_gb:.0f} GB free")
+    try:
+        fsync_ms = _fsync_ms(folder)
+    except OSError as error:
+        yield Line("disk", "problem", f"writing to {folder} fails ({error.strerror}): make room or use another disk")
+        return
+    if fsync_ms > SLOW_FSYNC_MS:
+        said = f"a synchronous write takes {fsync_ms:.1f} ms: acknowledgements wait for it; use a local SSD"
+        yield Line("disk", "warning", said)
+    else:
+        yield Line("disk", "ok", f"a synchronous write takes {fsync_ms:.1f} ms")
+
+
+def _fsync_ms(folder: Path) -> float:
+    times = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(9):
+            file.write(bytes(4096))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            times.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(times)
+
+
+def _demo_broker() -> Line:
+    if path := mosquitto():
+        return Line("demo broker", "ok", f"mosquitto ({path})")
+    return Line("demo broker", "ok", f"{kind()}, which comes along; with mosquitto installed, that would be used")
+
+
+def _broker(settings: Settings) -> Iterator[Line]:
+    try:
+        address = broker_address(broker_url(settings))
+    except (UserError, ValueError) as error:
+        yield Line("broker", "problem", str(error))
+        return
+    try:
+        with socket.create_connection((address.host, address.port), timeout=WAIT_S):
+            pass
+    except OSError as error:
+        yield Line(
+            "broker",
+            "problem",
+            f"{address} cannot be reached ({error}): start a broker there, or correct broker.url "
+            "(the demo brings its own and needs none)",
+        )
+        return
+    trouble = _round_trip(address, settings)
+    if trouble:
+        yield Line("broker", "problem", f"{address}: {trouble}")
+    else:
+        yield Line("broker", "ok", f"{address}: a message went there and back")
+
+
+def _round_trip(address: BrokerAddress, settings: Settings) -> str:
+    """Publish to ourselves with QoS 1; return what went wrong, or nothing."""
+    topic = f"femtoward/v1/doctor/{uuid.uuid4().hex}/truth"  # a topic that no flow reads
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"femtoward-doctor-{uuid.uuid4().hex[:8]}")
+    arrived, said = threading.Event(), ["no answer to the greeting"]
+
+    def on_connect(client: paho.Client, _data: object, _flags: object, reason: object, _properties: object) -> None:
+        if getattr(reason, "is_failure", False):
+            said[0] = f"it refuses us ({reason}): correct broker.user and its secret"
+        else:
+            said[0] = "it did not take our subscription: its access list must let us read femtoward/v1/#"
+            client.subscribe(topic, qos=1)
+
+    def on_subscribe(client: paho.Client, *_: object) -> None:
+        said[0] = "our message did not come back: its access list must let devices write below femtoward/v1/"
+        client.publish(topic, b"{}", qos=1)
+
+    client.on_connect = on_connect
+    client.on_subscribe = on_subscribe
+    client.on_message = lambda *_: arrived.set()
+    if address.user is not None:
+        client.username_pw_set(address.user, address.password)
+    broker = settings.broker
+    try:
+        if address.tls:
+            client.tls_set(broker.ca_file or None, broker.cert_file or None, broker.key_file or None)
+        client.connect(address.host, address.port, keepalive=10)
+    except (OSError, ValueError) as error:
+        return f"connecting fails ({error}): check broker.url and the certificate files"
+    client.loop_start()
+    try:
+        return "" if arrived.wait(WAIT_S) else said[0]
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _influx(url: str) -> Line:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/ping", timeout=WAIT_S) as answer:  # noqa: S310 - settings admit http(s) only
+            version = answer.headers.get("X-Influxdb-Version", "of a version it does not state")
+        return Line("influx", "ok", f"{url} answers, InfluxDB {version}")
+    except urllib.error.HTTPError as error:
+        return Line(
+            "influx", "warning", f"{url} answers its ping with {error.code}: is it InfluxDB, and the right port?"
+        )
+    except OSError as error:
+        return Line("influx", "problem", f"{url} cannot be reached ({error}): start it, or correct influx.url")

@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DONE, FOUND_WRONG, BAD_USAGE = 0, 1, 2  # exit statuses
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, TOML.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data folder of a ward, instead of --config.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+Patients = Annotated[int, typer.Option(min=1, max=100_000, help="How many patients.")]
+ScenarioName = Annotated[str, typer.Option(metavar="NAME", help="Built-in scenario, or the path of a TOML file.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same patients.")]
+Wfdb = Annotated[
+    str, typer.Option(metavar="RECORD", help="A recorded ECG (path without ending) as the first patient's heart.")
+]

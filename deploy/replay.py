@@ -1,0 +1,130 @@
+"""`femtoward replay`: a journal worked through again as fast as it goes, into a store of its own."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from deploy.problem import UserError
+from ingest.journal import JournalError, JournalReader
+
+PROGRESS_EVERY_S = 2.0
+
+
+class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay gave; the digests are those of the live run, or something is wrong."""
+
+    journal: str
+    store: str
+    records: int
+    vitals_rows: int
+    alarm_rows: int
+    conflicts: int
+    digest_vitals: str
+    digest_alarms: str
+    wall_s: float
+
+
+def journal_at(path: Path) -> Path:
+    """Journal that a user means by the folder of a journal, of a partition, or of all data.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    candidates = [path, path / "journal", *sorted(path.glob("*/journal"))]
+    for candidate in candidates:
+        try:
+            if candidate.is_dir() and JournalReader(candidate).end_offset > 0:
+                return candidate
+        except JournalError as error:
+            if candidate != path:
+                raise UserError(str(error)) from error
+    raise UserError(f"no journal at {path}: give the folder that holds its segments, or the data folder of a run")
+
+
+def replay(
+    journal: Path, data_dir: Path, shards: int, tell: Callable[[str], None], stopping: threading.Event
+) -> ReplayResult:
+    """Run the flow over a journal into a fresh store.
+
+    Parameters
+    ----------
+    journal
+        Folder of the journal; it is read only.
+    data_dir
+        Where the store is made.
+    shards
+        Keys that the patients are spread over; the result does not depend on it.
+    tell
+        Takes lines about how far it is.
+    stopping
+        Ends it early.
+
+    Raises
+    ------
+    UserError
+        There is no journal, or a store stands in `data_dir` already.
+    """
+    from dataflows.flow import FlowOptions, run_flow  # noqa: PLC0415 - Bytewax is loaded only where it runs
+    from dataflows.store import Store  # noqa: PLC0415
+
+    source = journal_at(journal)
+    options = FlowOptions(
+        data_dir=str(data_dir), shards=shards, stop_at_end=True, journals={"main": str(source.absolute())}
+    )
+    store_path = options.store("main")
+    if store_path.exists():
+        raise UserError(f"{data_dir} holds a store already: give a new folder, or remove {store_path} first")
+    with JournalReader(source) as reader:
+        records = reader.end_offset - reader.first_offset
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(store_path, records, tell, done), daemon=True)
+    watcher.start()
+    began = time.monotonic()
+    try:
+        run_flow(options, stopping.is_set)
+    finally:
+        done.set()
+        watcher.join()
+    with Store(store_path, readonly=True) as store:
+        return ReplayResult(
+            journal=str(source),
+            store=str(store_path),
+            records=records,
+            vitals_rows=store.count("vitals"),
+            alarm_rows=store.count("alarm"),
+            conflicts=store.conflict_count(),
+            digest_vitals=store.digest("vitals"),
+            digest_alarms=store.digest("alarm"),
+            wall_s=round(time.monotonic() - began, 3),
+        )
+
+
+def in_words(result: ReplayResult) -> list[str]:
+    """Lines for people."""
+    lines = [
+        f"{result.records} records in {result.wall_s:g} s",
+        f"{result.vitals_rows} vitals rows, {result.alarm_rows} alarm events",
+        f"digest of vitals  {result.digest_vitals}",
+        f"digest of alarms  {result.digest_alarms}",
+        f"store             {result.store}",
+    ]
+    if result.conflicts:
+        lines.append(f"wrong: {result.conflicts} rows came twice with different content")
+    return lines
+
+
+def _watch(store_path: Path, records: int, tell: Callable[[str], None], done: threading.Event) -> None:
+    from dataflows.store import Store, StoreMissing  # noqa: PLC0415
+
+    tell(f"replaying {records} records")
+    while not done.wait(PROGRESS_EVERY_S):
+        try:
+            with Store(store_path, readonly=True) as store:
+                tell(f"{store.count('vitals')} vitals rows, {store.count('alarm')} alarm events so far")
+        except StoreMissing:
+            continue

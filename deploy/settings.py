@@ -1,0 +1,195 @@
+"""Settings of a running ward: one TOML file, read in one function, refused as a whole if anything in it is wrong."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from dataflows.events import Priority
+from deploy.problem import UserError
+from deploy.strict_toml import decode
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Site = Annotated[str, Meta(pattern=r"^(\+|[A-Za-z0-9_-]{1,64})$")]
+Amount = Annotated[float, Meta(gt=0.0, le=1e6)]
+Seconds = Annotated[float, Meta(gt=0.0, le=3600.0)]
+
+
+PARTITION = "main"
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Ward(_Section, frozen=True):
+    """Where the ward keeps its data, whom it listens to, and how the flow is cut."""
+
+    data_dir: Annotated[str, Meta(min_length=1)] = "femtoward-data"
+    sites: Annotated[tuple[Site, ...], Meta(min_length=1)] = ("+",)  # "+": every site that publishes
+    shards: Annotated[int, Meta(ge=1, le=256)] = 4  # fixed for the life of the data folder
+    snapshot_s: Seconds = 3.0
+
+
+class Broker(_Section, frozen=True):
+    """The MQTT broker that devices publish to."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    client_id: Name = "femtoward-ingest-main"  # names the persistent session: keep it, and give it to no one else
+    protocol: Literal["5", "3.1.1"] = "5"
+    user: str = ""
+    secret_env: str = ""  # variable that holds the user's password
+    secret_file: str = ""  # or the file that does
+    ca_file: str = ""  # authorities to trust with mqtts; empty: the system's
+    cert_file: str = ""  # our own certificate and key, where the broker asks for them
+    key_file: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be connected to."""
+        _check_url(self.url, ("mqtt", "mqtts"), "mqtt://HOST:PORT or mqtts://HOST:PORT")
+
+
+class Journal(_Section, frozen=True):
+    """How long the inbound log is kept; the oldest segment goes when either limit is passed."""
+
+    retain_hours: Amount = 24.0
+    retain_gb: Amount = 16.0
+
+
+class Influx(_Section, frozen=True):
+    """An InfluxDB that vitals and alarms are carried to."""
+
+    url: str
+    api: Literal["v2", "v1"] = "v2"  # v2: /api/v2/write (InfluxDB 1.8, 2, 3); v1: /write (older 1.x)
+    bucket: Annotated[str, Meta(min_length=1)] = "femtoward"  # the database, for v1
+    org: str = "-"  # v2 only
+    user: str = ""  # v1 only
+    secret_env: str = ""  # variable that holds the token (v2) or the password (v1)
+    secret_file: str = ""  # or the file that does
+    timeout_s: Seconds = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be connected to."""
+        _check_url(self.url, ("http", "https"), "http://HOST:PORT or https://HOST:PORT")
+
+
+class Webhook(_Section, frozen=True):
+    """A receiver of alarm events, signed by Standard Webhooks."""
+
+    name: Name
+    url: str
+    secret_env: str = ""  # variable that holds the signing secret, whsec_<base64>
+    secret_file: str = ""  # or the file that does
+    priorities: Annotated[tuple[Priority, ...], Meta(min_length=1)] = get_args(Priority)
+    allow_local: bool = False  # deliver to this machine or its link, too
+    timeout_s: Seconds = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be connected to."""
+        _check_url(self.url, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
+
+
+class Log(_Section, frozen=True):
+    """What the processes say on standard error."""
+
+    format: Literal["plain", "json"] = "plain"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(_Section, frozen=True):
+    """Everything that a ward can be told; every key has a default but those of `influx` and `webhook`."""
+
+    ward: Ward = msgspec.field(default_factory=Ward)
+    broker: Broker = msgspec.field(default_factory=Broker)
+    journal: Journal = msgspec.field(default_factory=Journal)
+    influx: Influx | None = None
+    webhook: tuple[Webhook, ...] = ()
+    log: Log = msgspec.field(default_factory=Log)
+
+    def __post_init__(self) -> None:
+        """Refuse webhooks that cannot be told apart."""
+        names = [webhook.name for webhook in self.webhook]
+        if len(set(names)) != len(names):
+            raise ValueError(f"webhook names {names} are not all different: each keeps its own place under its name")
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the journal, the store and what goes with them."""
+        return Path(self.ward.data_dir)
+
+    @property
+    def partition_dir(self) -> Path:
+        """Folder of the one partition."""
+        return self.data_dir / PARTITION
+
+
+def read_settings(path: Path | None, data_dir: Path | None = None) -> Settings:
+    """Read settings from a TOML file, or take the defaults.
+
+    Relative file names are meant from the folder of the settings file.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, or something in it is unknown or malformed; the message names it.
+    """
+    if path is None:
+        return Settings() if data_dir is None else Settings(ward=Ward(data_dir=str(data_dir)))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"no settings file at {path}: give its path, or leave --config out for the defaults") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): need a TOML file in UTF-8") from error
+    return _anchored(parse_settings(text, str(path)), path.absolute().parent)
+
+
+def parse_settings(text: str, origin: str = "settings") -> Settings:
+    """Settings out of TOML text; `origin` names it in messages.
+
+    Raises
+    ------
+    UserError
+        Something is unknown or malformed; the message names it, says what came and what is allowed.
+    """
+    return decode(text, Settings, origin, _HINTS)
+
+
+def _check_url(url: str, schemes: tuple[str, ...], form: str) -> None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{url!r} is no address: need {form} with a port of 1 to 65535") from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0:
+        raise ValueError(f"{url!r} is no address that can be used here: need {form}")
+    if parts.username or parts.password:
+        raise ValueError("an address with a user or password in it: use user, and secret_env or secret_file")
+
+
+_NO_SECRETS = "secrets do not belong in this file: name a variable with secret_env or a file with secret_file"
+_HINTS = dict.fromkeys(("password", "token", "secret"), _NO_SECRETS)
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """Make file names relative to the settings file's folder absolute."""
+
+    def at(name: str) -> str:
+        return str(folder / Path(name).expanduser()) if name else ""
+
+    files = ("data_dir", "ca_file", "cert_file", "key_file", "secret_file")
+
+    def section(value: S) -> S:
+        known = {field.name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+        return msgspec.structs.replace(value, **{name: at(known[name]) for name in files if name in known})
+
+    return msgspec.structs.replace(
+        settings,
+        ward=section(settings.ward),
+        broker=section(settings.broker),
+        influx=settings.influx and section(settings.influx),
+        webhook=tuple(map(section, settings.webhook)),
+    )

@@ -1,0 +1,307 @@
+"""The command line: every mistake gets one line that says what came, what was needed and what to do, and status 2."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commandline import Outcome, Run, command_line, refused
+from msgspec.structs import replace
+from outgoing import alarm, device, ledger, vitals
+from servers import eventually, mosquitto
+
+import deploy.alarms
+from dataflows.events import Answer, PatientInfo
+from dataflows.store import Store
+from deploy.alarms import whoami
+from ingest.command import Acknowledge
+from ingest.documents import decode_command
+from ingest.door import Door
+from ingest.topics import Topic, parse_topic
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = {"demo", "run", "simulate", "replay", "evaluate", "alarms", "devices", "check", "doctor"}
+
+
+@pytest.fixture
+def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line, in this process."""
+    return command_line(monkeypatch, capsys)
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    """Data folder of a ward with two alarms and two devices."""
+    with Store(tmp_path / "main" / "store.sqlite") as store:
+        store.put(
+            [
+                PatientInfo("north", "p1", "bed-1", ("w1",), True, 1),
+                vitals("p1", 100),
+                alarm("aaaa1111", reason="no heartbeat for 4 s"),
+                replace(alarm("aaaa2222", state="ended"), condition="frozen"),
+                device(),
+                replace(device(), device="w2", patient=""),
+                replace(ledger(hour=7), published=10, stored=9, lost=1, quarantined=0),
+                replace(ledger(hour=8), published=5, stored=5, lost=0, quarantined=0),
+            ]
+        )
+    return tmp_path
+
+
+def test_help_lists_every_command_and_none_that_does_not_work(femtoward: Run) -> None:
+    outcome = femtoward("--help")
+    assert outcome.status == 0
+    listed = outcome.out.partition("Commands:")[2].split("\n")
+    assert {line.split()[0] for line in listed if line.strip()} == COMMANDS
+    assert "not a medical device" in outcome.out
+    assert "..." not in outcome.out.partition("Commands:")[2]  # no line is cut off
+    for command in COMMANDS:
+        assert femtoward(command, "--help").status == 0
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['femtoward', '--help']\n"
+        "from deploy import cli\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "print(sorted({'numpy', 'scipy', 'bytewax', 'paho', 'rich', 'msgspec', 'influxdb_client'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_version_is_said(femtoward: Run) -> None:
+    assert femtoward("--version").out.startswith("femtoward ")
+
+
+def test_no_command_shows_the_help_and_is_bad_usage(femtoward: Run) -> None:
+    outcome = femtoward()
+    assert outcome.status == 2
+    assert "Commands:" in outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dmeo"], "no such command 'dmeo'"),
+        (["demo", "--patient", "3"], "no such option: --patient (Possible options: --patients)"),
+        (["demo", "--patients", "many"], "'--patients': Input should be a valid integer"),
+        (["demo", "--patients", "many"], "'many' came"),
+        (["demo", "--patients", "0"], "greater than or equal to 1, '0' came; `femtoward demo --help`"),
+        (["demo", "--seconds", "nan"], "greater than or equal to 1, 'nan' came"),
+        (["demo", "--port", "70000"], "less than or equal to 65535, '70000' came"),
+        (["demo", "--scenario", "stroll"], "scenario 'stroll' is unknown: allowed are"),
+        (["demo", "--wfdb", "/nowhere/101"], "record '/nowhere/101': no file /nowhere/101.hea (header)"),
+        (["demo", "stray"], "unexpected extra argument(s) (stray)"),
+        (["simulate", "--broker", "http://x"], "need mqtt://"),
+        (["simulate", "--speed", "0"], "speed=0.0: need 0 < speed"),
+        (["simulate", "--site", "a b"], "site='a b': need 1-64 of A-Z a-z 0-9 _ -"),
+        (["run", "--config", "/nowhere.toml"], "no settings file at /nowhere.toml"),
+        (["run", "--only", "page"], "--only 'page': need one of ingest, flow, couriers"),
+        (["replay"], "missing argument 'JOURNAL'"),
+        (["replay", "/nowhere", "--data-dir", "new"], "no journal at /nowhere"),
+        (["evaluate", "sleep", "new"], "task 'sleep' is unknown: need beats"),
+        (["evaluate", "beats", "/nowhere"], "no folder /nowhere"),
+        (["alarms", "list", "--data-dir", "/nowhere"], "no store at /nowhere/main/store.sqlite"),
+        (["alarms", "ack", "--data-dir", "/nowhere"], "missing argument 'ID'"),
+        (["devices", "list", "--data-dir", "/a", "--config", "/b"], "--config and --data-dir were both given"),
+        (["check", "/nowhere.json"], "/nowhere.json cannot be read (No such file or directory)"),
+        (["doctor", "--config", "/nowhere.toml"], "no settings file at /nowhere.toml"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_status_2(femtoward: Run, arguments: list[str], said: str) -> None:
+    refused(femtoward(*arguments), said)
+
+
+def test_wrong_settings_are_named_before_anything_starts(femtoward: Run, tmp_path: Path) -> None:
+    file = tmp_path / "ward.toml"
+    file.write_text("[ward]\nshards = 0\n")
+    refused(femtoward("run", "--config", file), f"{file}: ward.shards = 0: expected `int` >= 1")
+
+
+def test_a_port_in_use_is_named_with_what_to_do(femtoward: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused(femtoward("demo", "--port", port), f"port {port} on 127.0.0.1", "in use", f":{port}", "another --port")
+
+
+def test_a_data_folder_that_holds_a_run_is_not_written_over(femtoward: Run, ward: Path) -> None:
+    refused(femtoward("demo", "--data-dir", ward), f"{ward} holds a run already", "give a new --data-dir")
+    refused(femtoward("replay", ward, "--data-dir", ward), "no journal at")
+
+
+def test_no_broker_is_said_with_its_address(femtoward: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device_sim.simulate.CONNECT_S", 0.2)
+    refused(femtoward("simulate", "--broker", "mqtt://127.0.0.1:1", "--patients", 1), "127.0.0.1:1", "start a broker")
+
+
+def test_alarms_are_listed_with_where_since_when_and_why(femtoward: Run, ward: Path) -> None:
+    outcome = femtoward("alarms", "list", "--data-dir", ward)
+    assert outcome.status == 0
+    assert len(outcome.out.splitlines()) == 1
+    for words in ("aaaa1111", "HIGH", "asystole at bed-1 (p1) since", "active", "no heartbeat for 4 s"):
+        assert words in outcome.out
+    assert len(femtoward("alarms", "list", "--all", "--data-dir", ward).out.splitlines()) == 2
+    listed = femtoward("alarms", "list", "--all", "--json", "--data-dir", ward).json["alarms"]
+    assert {event["condition"] for event in listed} == {"asystole", "frozen"}
+    assert "strip" not in listed[0]
+
+
+def test_an_alarm_that_is_not_there_cannot_be_acknowledged(femtoward: Run, ward: Path) -> None:
+    refused(femtoward("alarms", "ack", "zzzz", "--data-dir", ward), "no alarm with id 'zzzz'", "alarms list --all")
+    refused(femtoward("alarms", "ack", "aaaa", "--data-dir", ward), "2 alarms have an id that begins with 'aaaa'")
+    refused(femtoward("alarms", "ack", "aaaa1111", "--actor", "a b", "--data-dir", ward), "is no topic of a command")
+
+
+def answering(folder: Path, *, done: bool) -> threading.Thread:
+    """A flow that answers the next command in the door."""
+
+    def answer() -> None:
+        door = Door(folder / "main" / "door")
+        eventually(lambda: door.take(1))
+        letter = door.take(1)[0]
+        command = decode_command(letter.payload)
+        topic = parse_topic(letter.topic)
+        assert isinstance(command, Acknowledge)
+        assert isinstance(topic, Topic)
+        with Store(folder / "main" / "store.sqlite") as store:
+            store.put([Answer("north", command.id, topic.name, done, f"{command.alarm}: {command.note}", 1)])
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_acknowledging_waits_for_the_answer(femtoward: Run, ward: Path, *, done: bool) -> None:
+    thread = answering(ward, done=done)
+    outcome = femtoward(
+        "alarms", "ack", "aaaa1", "--note", "leads off", "--actor", "nina", "--data-dir", ward, "--json"
+    )
+    thread.join()
+    assert outcome.status == (0 if done else 1)
+    assert outcome.json == {"done": done, "answered": True, "detail": "aaaa1111: leads off"}
+
+
+def test_no_answer_says_that_the_command_is_kept(femtoward: Run, ward: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy.alarms, "ANSWER_WITHIN_S", 0.0)
+    outcome = femtoward("alarms", "ack", "aaaa1111", "--data-dir", ward)
+    assert outcome.status == 1
+    assert "the command is kept" in outcome.out
+    assert len(Door(ward / "main" / "door").take(10)) == 1
+
+
+def test_the_user_is_named_as_a_topic_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "zoë müller")
+    assert whoami() == "zo--m-ller"
+
+
+def test_devices_are_listed_with_their_packets(femtoward: Run, ward: Path) -> None:
+    out = femtoward("devices", "list", "--data-dir", ward).out
+    assert "15 published, 14 stored, 1 lost" in out
+    assert "bed-1 (p1)" in out
+    assert "nobody's" in out
+    listed = femtoward("devices", "list", "--json", "--data-dir", ward).json["devices"]
+    assert [one["packets"]["published"] for one in listed] == [15, 0]
+
+
+def test_one_device_is_shown_with_its_hours(femtoward: Run, ward: Path) -> None:
+    lines = femtoward("devices", "show", "w1", "--data-dir", ward).out.splitlines()
+    assert lines[-2].split()[:3] == ["1970-01-01", "07:00", "10"]
+    refused(femtoward("devices", "show", "w7", "--data-dir", ward), "no device 'w7' has spoken; these have: w1, w2")
+
+
+def test_the_doctor_says_what_to_do_about_each_problem(femtoward: Run, tmp_path: Path) -> None:
+    file = tmp_path / "ward.toml"
+    file.write_text('[broker]\nurl = "mqtt://127.0.0.1:1"\n[influx]\nurl = "http://127.0.0.1:1"\n')
+    outcome = femtoward("doctor", "--config", file, "--json")
+    assert outcome.status == 1
+    checks = {line["name"]: line for line in outcome.json["checks"]}
+    assert checks["python"]["verdict"] == "ok"
+    assert checks["data folder"]["verdict"] in {"ok", "warning"}
+    assert checks["broker"]["verdict"] == checks["influx"]["verdict"] == "problem"
+    assert "start a broker there, or correct broker.url" in checks["broker"]["said"]
+    lines = femtoward("doctor", "--config", file).out.splitlines()
+    assert all(line.split()[0] in {"ok", "warning", "problem"} for line in lines)
+
+
+@pytest.mark.servers
+def test_the_doctor_sends_a_message_there_and_back(femtoward: Run, tmp_path: Path) -> None:
+    file = tmp_path / "ward.toml"
+    with mosquitto(tmp_path / "broker") as broker:
+        file.write_text(f'[broker]\nurl = "{broker.url}"\n')
+        outcome = femtoward("doctor", "--config", file)
+    assert outcome.status == 0
+    assert "a message went there and back" in outcome.out
+
+
+@pytest.fixture
+def started() -> Iterator[list["subprocess.Popen[str]"]]:
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def start(started: list["subprocess.Popen[str]"], *arguments: object) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.cli", *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    started.append(process)
+    return process
+
+
+def test_couriers_without_a_receiver_refuse_to_start(started: list["subprocess.Popen[str]"]) -> None:
+    process = start(started, "run", "--only", "couriers")
+    out, err = process.communicate(timeout=60)
+    refused(Outcome(process.returncode, out, err), "the settings name no courier")
+
+
+def test_a_ward_whose_courier_has_no_secret_refuses_to_start(
+    started: list["subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    file = tmp_path / "ward.toml"
+    file.write_text(
+        '[broker]\nurl = "mqtt://127.0.0.1:1"\n[log]\nlevel = "error"\n'
+        '[[webhook]]\nname = "nurse"\nurl = "https://example.org/"\nsecret_file = "nowhere"\n'
+    )
+    process = start(started, "run", "--config", file)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert out == ""
+    assert "femtoward: webhook nurse: the secret cannot be read from" in err
+    assert err.splitlines()[-1].startswith("femtoward: couriers refused to start")
+
+
+@pytest.mark.servers
+def test_a_ward_drains_on_sigterm_within_ten_seconds(started: list["subprocess.Popen[str]"], tmp_path: Path) -> None:
+    file = tmp_path / "ward.toml"
+    with mosquitto(tmp_path / "broker") as broker:
+        (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        file.write_text(
+            f'[ward]\ndata_dir = "data"\n[broker]\nurl = "{broker.url}"\n[log]\nformat = "json"\n'
+            '[[webhook]]\nname = "nurse"\nurl = "http://127.0.0.1:1/"\nallow_local = true\nsecret_file = "secret"\n'
+        )
+        process = start(started, "run", "--config", file)
+        eventually((tmp_path / "data" / "main" / "journal").exists, what="ingest to start")
+        eventually(lambda: any((tmp_path / "data" / "recovery").glob("part-*")), what="the flow to start")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10.0)
+    said = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert process.returncode == 0, err
+    assert out == ""
+    assert said[-1]["message"] == "stopped"
+    assert {"ingest starts", "ingest stops"} <= {line["message"] for line in said}

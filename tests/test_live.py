@@ -1,0 +1,243 @@
+"""The live table: readable without colour, on a small terminal, and never fresh-looking when old."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from dataflows.events import (
+    WARD,
+    AlarmEvent,
+    AlarmState,
+    Answer,
+    Bad,
+    DeviceStatus,
+    PatientInfo,
+    Priority,
+    Reading,
+    Row,
+    Vitals,
+    Wave,
+)
+from deploy.live import BLOCKS, Ward, render, summary_line, swings, trace
+from deploy.screen import Screen
+
+T0 = 1_700_000_000
+NOW_NS = (T0 + 6) * 10**9
+
+
+def patient(index: int, *, admitted: bool = True, revision: int = 1) -> PatientInfo:
+    return PatientInfo("s", f"p{index:03}", f"bed-{index:02}", (f"d{index}",), admitted, revision)
+
+
+def vitals(index: int, second: int = 5, hr: float = 72.0, quality: float = 1.0) -> Vitals:
+    none = Reading()
+    return Vitals(
+        site="s",
+        patient=f"p{index:03}",
+        second=T0 + second,
+        hr=Reading(hr, 0.4, 0.9),
+        rr_interval=none,
+        rmssd=none,
+        sdnn=none,
+        pulse=Reading(71.0, 1.0, 0.9),
+        temp=none,
+        coverage=1.0,
+        quality=quality,
+        reason="",
+        source="mcg",
+        settling=False,
+        late=False,
+    )
+
+
+def alarm(
+    index: int, priority: Priority = "high", state: AlarmState = "active", step: int = 0, subject: str | None = None
+) -> AlarmEvent:
+    return AlarmEvent(
+        site="s",
+        id=f"alarm-{index}",
+        step=step,
+        patient=subject or f"p{index:03}",
+        condition="asystole",
+        category="physiological",
+        priority=priority,
+        state=state,
+        onset_ns=NOW_NS,
+        event_ns=NOW_NS,
+        arrival_ns=NOW_NS,
+        value=0.0,
+        limit=4.0,
+        quality=1.0,
+        confidence=1.0,
+        algorithm="a",
+        version="1",
+        reason="no heartbeat for 4 s",
+        actor="nina" if state == "acknowledged" else "",
+    )
+
+
+def shown(
+    ward: Ward, width: int = 80, height: int = 24, now_ns: int = NOW_NS, *, plain_ascii: bool = False
+) -> list[str]:
+    console = Console(width=width, height=height, file=io.StringIO(), color_system=None, force_terminal=True)
+    console.print(render(ward, now_ns=now_ns, size=(width, height), title="femtoward", plain_ascii=plain_ascii))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def ward_of(n: int, *more: Row) -> Ward:
+    ward = Ward()
+    ward.take([row for i in range(n) for row in (patient(i), vitals(i))])
+    ward.take(more)
+    return ward
+
+
+def line_of(lines: list[str], name: str) -> str:
+    return next(line for line in lines if line.startswith(name))
+
+
+def test_a_bed_shows_rate_uncertainty_pulse_and_quality_in_words() -> None:
+    assert line_of(shown(ward_of(2)), "bed-01").split() == ["bed-01", "72", "±0.4", "71", "good", "████", "█"]
+
+
+def test_a_value_that_could_not_be_measured_is_a_dash() -> None:
+    assert " -- " in line_of(shown(ward_of(1, vitals(0, 6, float("nan")))), "bed-00")
+
+
+def test_priorities_can_be_told_without_colour() -> None:
+    lines = shown(
+        ward_of(4, alarm(0), alarm(1, "medium"), alarm(2, "low"), alarm(3), alarm(3, state="acknowledged", step=1))
+    )
+    assert "!!! HIGH asystole" in line_of(lines, "bed-00")
+    assert " !! MEDIUM asystole" in line_of(lines, "bed-01")
+    assert " ! LOW asystole" in line_of(lines, "bed-02")
+    assert "HIGH asystole (see" in line_of(lines, "bed-03")
+    assert any("bed-03  HIGH asystole acknowledged by nina: no heartbeat for 4 s" in line for line in lines)
+
+
+def test_an_alarm_that_ended_leaves_the_table_and_stays_in_the_log() -> None:
+    lines = shown(ward_of(1, alarm(0), alarm(0, state="ended", step=1)))
+    assert "asystole" not in line_of(lines, "bed-00")
+    assert any("HIGH asystole ended" in line for line in lines)
+
+
+def test_an_older_step_of_an_alarm_does_not_undo_a_newer_one() -> None:
+    ward = ward_of(1, alarm(0, state="acknowledged", step=1), alarm(0, step=0))
+    assert ward.beds["p000"].alarms["alarm-0"].state == "acknowledged"
+
+
+def test_an_old_value_says_that_it_is_old() -> None:
+    assert "stale 9 s" in line_of(shown(ward_of(1), now_ns=NOW_NS + 9 * 10**9), "bed-00")
+
+
+@pytest.mark.parametrize("n", [0, 1, 12, 40, 200])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50), (60, 12)])
+def test_the_table_fits_any_terminal(n: int, width: int, height: int) -> None:
+    lines = shown(
+        ward_of(n, *(Bad("s", i, 0, NOW_NS, "t", "undecodable", "x" * 300, 3) for i in range(50))), width, height
+    )
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+
+
+def test_with_more_beds_than_lines_the_urgent_ones_come_first() -> None:
+    lines = shown(ward_of(40, alarm(39), alarm(38, "low")))
+    beds = [line[:6] for line in lines if line.startswith("bed-")]
+    assert beds[:2] == ["bed-39", "bed-38"]
+    assert any("and 25 more beds" in line for line in lines)
+
+
+def test_what_concerns_no_patient_is_shown_for_the_ward() -> None:
+    lines = shown(ward_of(1, alarm(7, "medium", subject=WARD)))
+    assert any(line.startswith("ward: !! MEDIUM asystole") for line in lines)
+    assert not any(line.startswith("ward ") for line in lines)
+
+
+def test_a_discharged_patient_leaves_the_table() -> None:
+    assert not any(line.startswith("bed-00") for line in shown(ward_of(1, patient(0, admitted=False, revision=2))))
+
+
+def test_the_log_tells_of_devices_refusals_and_refused_commands() -> None:
+    def status(state: str, revision: int, device: str = "d0") -> DeviceStatus:
+        return DeviceStatus("s", device, "p000", "m", True, state, "battery", NOW_NS, 0.0, 0.0, revision)
+
+    ward = Ward()
+    said = ward.take(
+        [
+            status("unknown", 0),
+            status("online", 1),
+            status("offline", 2),
+            status("offline", 3),
+            Bad("s", 1, 0, NOW_NS, "t", "undecodable", "came rubbish", 3),
+            Answer("s", "c1", "nina", True, "done", NOW_NS),
+            Answer("s", "c2", "nina", False, "no such alarm", NOW_NS),
+        ]
+    )
+    assert [remark.text for remark in said] == [
+        "refused (undecodable): came rubbish",
+        "command of nina not done: no such alarm",
+        "device d0 is offline: battery",
+    ]
+    many = ward.take([status("lost", 4, f"d{i}") for i in range(20)])
+    assert [remark.text for remark in many] == ["20 devices are lost: battery"]
+
+
+def test_a_heart_that_stops_is_drawn_flat() -> None:
+    def wave(second: int, peak: float) -> Wave:
+        samples = np.full(125, 3.0)
+        samples[60] = peak
+        return Wave("s", "p000", T0 + second, "mcg", 0.5, "pT", samples.astype("<i2").tobytes())
+
+    beating = ward_of(1, *(wave(s, -900.0) for s in range(4)))
+    assert beating.beds["p000"].peak == 451.5
+    assert line_of(shown(beating), "bed-00").count("█") == 4 + 4  # four beats, and the bar of the quality
+    still = ward_of(1, *(wave(s, -900.0 if s == 0 else 3.0) for s in range(6)))
+    assert line_of(shown(still), "bed-00").count("█") == 4
+
+
+def test_a_terminal_without_block_characters_gets_plain_ones() -> None:
+    text = "\n".join(shown(ward_of(3, alarm(1)), plain_ascii=True)).replace("±", "")
+    assert text.isascii()
+
+
+@given(st.lists(st.floats(0.0, 1e6) | st.just(float("nan")), max_size=300), st.floats(0.0, 1e6))
+def test_a_trace_has_a_character_for_each_height(heights: list[float], top: float) -> None:
+    line = trace(np.array(heights), top)
+    assert len(line) in {0, len(heights)}
+    assert set(line) <= set(BLOCKS)
+
+
+@given(st.integers(0, 1000), st.integers(1, 100))
+def test_there_is_a_swing_for_each_character_whatever_the_length(n: int, width: int) -> None:
+    assert len(swings(np.ones(n), width)) == width
+
+
+def test_a_slow_wave_swings_little_and_a_beat_shows() -> None:
+    wave = 300.0 * np.sin(np.arange(500) / 125.0)
+    wave[260] += 500.0
+    found = swings(wave, 20)
+    assert found.argmax() == 10
+    assert np.delete(found, 10).max() < 0.2 * found[10]
+
+
+def test_output_that_is_no_terminal_gets_lines() -> None:
+    lines: list[str] = []
+    with Screen(None, lines.append, "simulated sensors; not a medical device") as screen:
+        screen.show([patient(0), vitals(0), alarm(0)], NOW_NS)
+        screen.show([vitals(0, 6)], NOW_NS + 1)
+        screen.trouble(NOW_NS, "flow ended with status -9")
+    assert lines == [
+        "femtoward: simulated sensors; not a medical device",
+        "22:13:26Z  bed-00  HIGH asystole active: no heartbeat for 4 s",
+        "22:13:26Z  1 bed, 1 with a heart rate, 72 to 72 bpm; alarms: bed-00 HIGH asystole",
+        "22:13:26Z  flow ended with status -9",
+    ]
+    assert screen.troubles == ["flow ended with status -9"]
+
+
+def test_the_summary_says_when_there_is_nothing_to_say() -> None:
+    assert summary_line(Ward(), NOW_NS) == "22:13:26Z  0 beds, 0 with a heart rate; alarms: none"
