@@ -25,6 +25,7 @@ class SosFilter:
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.sin(np.arange(100.0)).reshape(1, 1, -1)
     >>> low = SosFilter(signal.butter(2, 40.0, fs=500.0, output="sos"))
     >>> _, whole = low.step(low.init(x), x)

@@ -39,12 +39,11 @@ class DeviceLog(msgspec.Struct, array_like=True):
 
     def turn_hour(self, site: str, name: str, arrival_ns: int) -> Ledger | None:
         """Begin the ledger of a new hour; return the finished one."""
-        self.untold = True
         hour = arrival_ns // HOUR_NS
-        if hour == self.hour:
-            return None
-        done = self.ledger(site, name) if self.hour else None
-        self.hour, self.tally = hour, Tally()
+        done = self.ledger(site, name) if self.hour not in (0, hour) else None
+        if hour != self.hour:
+            self.hour, self.tally = hour, Tally()
+        self.untold = True
         return done
 
     def reborn(self) -> None:
@@ -110,7 +109,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
 
     def ledger(self, site: str, name: str) -> Ledger:
         """Tell the hour so far."""
-        self.told += 1
+        self.told, self.untold = self.told + 1, False
         tally = self.tally
         return Ledger(
             site,
@@ -127,7 +126,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
 
     def status(self, site: str, name: str, birth: Birth | None, status: Status | None, patient: str) -> DeviceStatus:
         """Tell what is known of the device."""
-        self.told, self.untold = self.told + 1, False
+        self.told += 1
         return DeviceStatus(
             site,
             name,

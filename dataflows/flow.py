@@ -17,6 +17,7 @@ from dataflows.fold import Folded
 from dataflows.items import Item
 from dataflows.logic import ShardLogic, fold_builder
 from dataflows.sink import StoreSink
+from dataflows.store import Store
 from ingest.source import JournalSource
 
 
@@ -97,6 +98,7 @@ def run_flow(options: FlowOptions, stopping: Callable[[], bool]) -> None:
     """
     for name in options.partitions:
         options.folder(name).mkdir(parents=True, exist_ok=True)
+        Store(options.store(name)).close()  # readers and couriers find it from the start
     cli_main(  # type: ignore[no-untyped-call]  # Bytewax's compiled part has no types
         dataflow(options, stopping),
         workers_per_process=options.workers,

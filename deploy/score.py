@@ -19,7 +19,6 @@ RR_SPAN_NS = 10 * SECOND_NS
 LEAST_RR = 2
 STALE_NS = 4 * SECOND_NS
 TOLERANCE_BPM = 2.0
-PACKET_NS = 250_000_000  # what a sensor says of itself, it says of a whole packet: from the packet's first sample on
 # Conditions that say no more than that a signal is bad: during a scripted fault they are the truth.
 EXCUSED_BY_FAULTS = frozenset({"poor-signal", "cannot-analyse"})
 
@@ -195,9 +194,8 @@ def _disturbed_at(faults: Sequence[FaultLine], event: AlarmEvent) -> bool:
 
 
 def _fits(event: AlarmEvent, alarm: AlarmLine) -> bool:
-    early_ns = PACKET_NS if event.category == "technical" else 0
     return (
         event.patient == alarm.patient
         and event.condition == alarm.condition
-        and alarm.from_ns - early_ns <= event.onset_ns <= alarm.to_ns
+        and alarm.from_ns <= event.onset_ns <= alarm.to_ns
     )

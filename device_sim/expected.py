@@ -155,7 +155,9 @@ class FaultExpectations:
         if fault.name in _MUST:
             condition, within_s = _MUST[fault.name]
             required = fault.to_s - fault.from_s >= within_s
-            expected.append(_technical(condition, fault.from_s, fault.from_s + within_s, required=required))
+            # What a sensor says of itself it says of a whole packet, also of one in which the fault begins.
+            first_s = fault.from_s - PACKET_NS / 1e9
+            expected.append(_technical(condition, first_s, fault.from_s + within_s, required=required))
         ended = fault.to_s + AFTERMATH_S
         expected += [_technical(may, fault.from_s, ended, required=False) for may in _MAY.get(fault.name, ())]
         return expected

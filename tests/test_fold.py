@@ -128,6 +128,15 @@ def test_the_ledger_balances_when_packets_are_refused() -> None:
     assert [bad.reason for bad in of(Bad, folded)] == ["wrong-length", "undecodable"]
 
 
+def test_the_last_word_of_the_ledger_holds_all_though_the_device_said_goodbye_before() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    played(tape, [packets("w1", beating(1.0))])
+    tape.add(RecordKind.MESSAGE, topic_of("s", "w1", "status"), b'{"state":"offline"}')
+    tape.link(up=False)
+    assert of(Ledger, fold(tape))[-1].stored == 4
+
+
 def test_the_hour_turns_and_the_finished_ledger_is_told() -> None:
     tape = Tape()
     tape.birth(birth_of("w1", "p1"))

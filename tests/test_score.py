@@ -135,12 +135,6 @@ def test_an_alarm_is_found_by_its_onset_in_the_window() -> None:
     assert [event.condition for event in score.false] == ["frozen"]
 
 
-def test_a_sensors_word_holds_for_its_whole_packet_and_a_hearts_for_its_beat() -> None:
-    truth = ward(beats_s=[], alarms=[window("asystole", 20, 22), window("frozen", 30, 36)])
-    events = [alarm("asystole", 19.9), alarm("frozen", 29.8), alarm("frozen", 29.7)]
-    assert score_alarms(truth, events, at(60)).false == [events[0], events[2]]
-
-
 def test_every_event_of_an_alarm_is_one_alarm() -> None:
     events = [alarm("asystole", 5.0, step=step, id_="x") for step in (2, 0, 1)]
     assert len(score_alarms(ward(beats_s=[]), events, at(60)).false) == 1

@@ -131,6 +131,11 @@ def test_lost_contact_is_due_10_s_after_the_last_packet(length_s: float, found: 
         assert (one.from_s, one.to_s) == pytest.approx((27.85, 31.85))
 
 
+def test_a_saturated_sensor_is_noticed_from_the_packet_in_which_it_begins() -> None:
+    first = FaultExpectations(phase_s=0.1).begun(Fault("saturation", 20.0, 30.0))[0]
+    assert (first.condition, first.from_s, first.to_s, first.required) == ("saturated", 19.75, 26.0, True)
+
+
 def test_the_ward_of_12_holds_each_of_its_events_within_50_s() -> None:
     run = Run("ward", patients=12, seconds=60.0)
     alarms = [line for line in run.truth if isinstance(line, AlarmLine) and line.required]
