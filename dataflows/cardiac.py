@@ -11,7 +11,15 @@ from anomaly import conditions, intervals
 from anomaly.beats import BeatDetector, BeatState
 from anomaly.intervals import BeatRing
 from anomaly.mains import mains_notch
-from anomaly.quality import FROZEN_S, SATURATED_SHARE, CardiacEvidence, SignalQuality, SignalState, cardiac_quality
+from anomaly.quality import (
+    FROZEN_S,
+    SATURATED_SHARE,
+    CardiacEvidence,
+    Reason,
+    SignalQuality,
+    SignalState,
+    cardiac_quality,
+)
 from anomaly.reference import ReferenceCanceller, ReferenceState
 from anomaly.repair import Repair, RepairState
 from anomaly.sos import SosFilter, SosState
@@ -45,8 +53,8 @@ class CardiacState(NamedTuple):
     end_ns: IntArray
     seen: IntArray  # samples since then
     snr: FloatArray
-    quality: FloatArray
-    reason: IntArray
+    quality: FloatArray  # (n, blocks in a second), newest last
+    reason: IntArray  # the same
     saturated: BoolArray
     unlocked: BoolArray
     zeroing: BoolArray
@@ -88,6 +96,11 @@ class Cardiac:
     def block_ns(self) -> int:
         """Duration of a block."""
         return round(self.block_len / self.rate_hz * SECOND_NS)
+
+    @property
+    def n_recent(self) -> int:
+        """Blocks that make up a second."""
+        return max(1, round(SECOND_NS / self.block_ns))
 
     @cached_property
     def repair(self) -> Repair:
@@ -137,8 +150,8 @@ class Cardiac:
             end_ns=t0_ns,
             seen=zero,
             snr=np.full(n, np.nan),
-            quality=np.zeros(n),
-            reason=zero,
+            quality=np.zeros((n, self.n_recent)),
+            reason=np.full((n, self.n_recent), int(Reason.SETTLING)),
             saturated=no,
             unlocked=no,
             zeroing=no,
@@ -199,8 +212,8 @@ class Cardiac:
             end_ns=end_ns,
             seen=state.seen + self.block_len,
             snr=snr,
-            quality=quality,
-            reason=reason,
+            quality=np.concatenate([state.quality[:, 1:], quality[:, None]], axis=-1),
+            reason=np.concatenate([state.reason[:, 1:], reason[:, None]], axis=-1),
             saturated=saturated,
             unlocked=unlocked,
             zeroing=zeroing,
@@ -217,6 +230,7 @@ class Cardiac:
         still = conditions.asystole(state.ring, as_of, since)
         slow = conditions.extreme_bradycardia(state.ring, as_of, since)
         fast = conditions.extreme_tachycardia(state.ring, as_of, since)
+        worst = np.argmin(state.quality, axis=-1)[:, None]
         return estimates.Cardiac(
             present=state.end_ns > end_ns - SECOND_NS,
             hr=rate.hr_bpm,
@@ -227,8 +241,8 @@ class Cardiac:
             rmssd_u=rate.rmssd_u,
             sdnn_ms=rate.sdnn_ms,
             sdnn_u=rate.sdnn_u,
-            quality=state.quality,
-            reason=state.reason,
+            quality=state.quality.mean(axis=-1),
+            reason=np.take_along_axis(state.reason, worst, axis=-1)[:, 0],
             settling=end_ns - state.start_ns < SETTLE_NS,
             saturated=state.saturated,
             unlocked=state.unlocked,
