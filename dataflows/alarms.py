@@ -7,13 +7,12 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.events import AlarmKind, Condition, Priority
+from dataflows.events import SECOND_NS, AlarmKind, Condition, Priority
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
-SECOND_NS = 1_000_000_000
 CONTINUITY_NS = 2 * SECOND_NS  # a condition that was not looked at for longer has not been holding all the while
 STALE_NS = 30 * SECOND_NS  # older evidence neither raises nor clears
 

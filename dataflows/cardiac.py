@@ -25,9 +25,9 @@ from anomaly.repair import Repair, RepairState
 from anomaly.sos import SosFilter, SosState
 from anomaly.strip import StripRing, StripState
 from dataflows import estimates
-from dataflows.alarms import SECOND_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
-from dataflows.lane import Part
+from dataflows.events import SECOND_NS
+from dataflows.lane import Part, block_ns, times_of
 from ingest.packet import StateFlag
 
 AS_OF_LAG_NS = SECOND_NS // 4  # a beat is decided at most so long after its peak: a second's row ends so much earlier
@@ -93,14 +93,9 @@ class Cardiac:
         return (self.heart, self.references) if self.references.n_channels else (self.heart,)
 
     @property
-    def block_ns(self) -> int:
-        """Duration of a block."""
-        return round(self.block_len / self.rate_hz * SECOND_NS)
-
-    @property
     def n_recent(self) -> int:
         """Blocks that make up a second."""
-        return max(1, round(SECOND_NS / self.block_ns))
+        return max(1, round(SECOND_NS / block_ns(self)))
 
     @cached_property
     def repair(self) -> Repair:
@@ -178,14 +173,13 @@ class Cardiac:
         reference, x = self.reference.step_trusted(state.reference, x, trust)
         beats, found = self.beats.step(state.beats, x)
         strip, _ = self.strip_ring.step(state.strip, x)
-        offset_ns = np.rint((found.at - state.seen[:, None]) * (SECOND_NS / self.rate_hz))
-        at_ns = np.where(np.isnan(offset_ns), 0, t0_ns[:, None] + np.nan_to_num(offset_ns).astype(np.int64))
+        at_ns = times_of(self, found.at, state.seen, t0_ns)
         ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality))
         levels = beats.levels
         heard = ~levels.learning & (levels.floor > 0.0)
         snr = np.where(heard, FLOOR_SIGMA * levels.signal / np.where(heard, levels.floor, 1.0), np.nan)
 
-        end_ns = t0_ns + self.block_ns
+        end_ns = t0_ns + block_ns(self)
         frozen = raw.frozen_s >= FROZEN_S
         quality, reason = cardiac_quality(
             CardiacEvidence(

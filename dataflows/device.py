@@ -2,8 +2,7 @@
 
 import msgspec
 
-from dataflows.alarms import SECOND_NS
-from dataflows.events import DeviceStatus, Ledger
+from dataflows.events import SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
 from ingest.clock import ClockFlag, ClockState, correct, time_of_sample
 from ingest.packet import BadPacket, Packet

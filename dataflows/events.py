@@ -20,6 +20,7 @@ Condition = Literal[
 AlarmKind = Literal["physiological", "technical"]
 Priority = Literal["high", "medium", "low"]
 AlarmState = Literal["active", "acknowledged", "ended", "missed"]
+SECOND_NS = 1_000_000_000
 WARD = "ward"  # the subject of alarms that concern no single patient
 
 NAN = float("nan")

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly.motion import OffBodyEvidence, off_body
-from dataflows.alarms import COLUMN, SECOND_NS, Evidence, nothing_known
+from dataflows.alarms import COLUMN, Evidence, nothing_known
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
-from dataflows.events import Condition
+from dataflows.events import SECOND_NS, Condition
 
 GOOD_QUALITY = 0.5  # a source of this quality is believed by itself
 POOR_QUALITY = 0.3  # below it, a source is not believed

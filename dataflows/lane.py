@@ -8,6 +8,7 @@ import numpy as np
 from dataflows import tree
 from dataflows.bank import Bank
 from dataflows.estimates import FloatArray, IntArray
+from dataflows.events import SECOND_NS
 from ingest.packet import counts
 from ingest.profile import SAMPLE_BYTES, Dtype
 
@@ -41,8 +42,8 @@ class Lane(Protocol):
         ...
 
     @property
-    def block_ns(self) -> int:
-        """Duration of a block."""
+    def rate_hz(self) -> float:
+        """Sampling rate."""
         ...
 
     def init(self, first: FloatArray, t0_ns: IntArray) -> Any:  # noqa: ANN401 - each lane has a state of its own
@@ -56,6 +57,30 @@ class Lane(Protocol):
     def estimate(self, state: Any, end_ns: IntArray) -> tuple[tree.Leaf, ...]:  # noqa: ANN401
         """What is known of the second that ends at `end_ns`: the estimates of `kind`."""
         ...
+
+
+def block_ns(lane: Lane) -> int:
+    """Return the duration of a lane's block."""
+    return round(lane.block_len / lane.rate_hz * SECOND_NS)
+
+
+def times_of(lane: Lane, at: FloatArray, seen: IntArray, t0_ns: IntArray) -> IntArray:
+    """Turn sample positions into corrected times; 0 where there is no position.
+
+    Parameters
+    ----------
+    lane
+        Gives the sampling rate.
+    at : shape (n, m)
+        Positions since a row's first sample; NaN where there is none.
+    seen : shape (n,)
+        Samples before this block.
+    t0_ns : shape (n,)
+        When this block began.
+    """
+    there = ~np.isnan(at)
+    offset_ns = np.rint(np.where(there, at - seen[:, None], 0.0) * (SECOND_NS / lane.rate_hz)).astype(np.int64)
+    return np.where(there, t0_ns[:, None] + offset_ns, 0)
 
 
 class Spoke(NamedTuple):
@@ -98,7 +123,7 @@ class Group:
         # A block that did not come is one of samples that are not finite: the lane repairs it and says so.
         lane, keys = self.lane, [spoke.key for spoke in round_]
         block = np.full((len(keys), sum(part.n_channels for part in lane.parts), lane.block_len), np.nan)
-        t0_ns = np.array([spoke.t0_ns - missing * lane.block_ns for spoke in round_], np.int64)
+        t0_ns = np.array([spoke.t0_ns - missing * block_ns(lane) for spoke in round_], np.int64)
         flags = np.array([spoke.flags for spoke in round_], np.int64)
         self.bank.put(keys, lane.step(self.bank.take(keys), block, t0_ns, flags))
 

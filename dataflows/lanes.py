@@ -25,11 +25,11 @@ def lanes_of(birth: Birth) -> list[tuple[Lane, tuple[int, ...]]]:
             case "mcg" if stream.rate_hz >= MIN_HEART_HZ:
                 lanes.append(_cardiac(birth, i, first.get("reference")))
             case "ppg" if stream.rate_hz >= MIN_LIGHT_HZ:
-                lanes.append((Optical(stream.rate_hz, stream.block_len, _part(stream)), (i,)))
+                lanes.append((Optical(stream.rate_hz, stream.block_len, (_part(stream),)), (i,)))
             case "acceleration":
-                lanes.append((Motion(stream.rate_hz, stream.block_len, _part(stream)), (i,)))
+                lanes.append((Motion(stream.rate_hz, stream.block_len, (_part(stream),)), (i,)))
             case "temperature":
-                lanes.append((Thermal(stream.rate_hz, stream.block_len, _part(stream)), (i,)))
+                lanes.append((Thermal(stream.rate_hz, stream.block_len, (_part(stream),)), (i,)))
     return lanes
 
 

@@ -11,10 +11,10 @@ from anomaly.intervals import BeatRing
 from anomaly.pulse import PulseDetector, PulseState
 from anomaly.repair import Repair, RepairState
 from dataflows import estimates
-from dataflows.alarms import SECOND_NS
 from dataflows.cardiac import AS_OF_LAG_NS
 from dataflows.estimates import FloatArray, IntArray
-from dataflows.lane import Part
+from dataflows.events import SECOND_NS
+from dataflows.lane import Part, block_ns, times_of
 
 KEPT_PULSES = 32
 TIMING_U_MS = 10.0  # of a pulse: one sample at 100 Hz
@@ -43,25 +43,15 @@ class Optical:
     ----------
     rate_hz, block_len
         Of the stream.
-    light : Part
+    parts : tuple of Part
         The stream.
     """
 
     rate_hz: float
     block_len: int
-    light: Part
+    parts: tuple[Part, ...]
 
     kind = "optical"
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Streams that make up a block."""
-        return (self.light,)
-
-    @property
-    def block_ns(self) -> int:
-        """Duration of a block."""
-        return round(self.block_len / self.rate_hz * SECOND_NS)
 
     @cached_property
     def repair(self) -> Repair:
@@ -93,10 +83,9 @@ class Optical:
         """Take a block of counts."""
         repair, whole = self.repair.step(state.repair, block)
         pulse, found = self.pulse.step(state.pulse, whole.block)
-        offset_ns = np.rint((found.at - state.seen[:, None]) * (SECOND_NS / self.rate_hz))
-        at_ns = np.where(np.isnan(offset_ns), 0, t0_ns[:, None] + np.nan_to_num(offset_ns).astype(np.int64))
+        at_ns = times_of(self, found.at, state.seen, t0_ns)
         ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality))
-        end_ns = t0_ns + self.block_ns
+        end_ns = t0_ns + block_ns(self)
         light = found.dc.sum(axis=-1)
         beating = (end_ns - ring.times_ns[:, -1] <= YOUNG_NS) & (ring.quality[:, -1] >= 0.5)
         followed = np.where(np.isnan(state.lit), light, state.lit + FOLLOW * (light - state.lit))

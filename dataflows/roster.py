@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dataflows.alarms import SECOND_NS
+from dataflows.events import SECOND_NS
 from dataflows.items import Bind, Data
 from ingest.profile import Birth
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.quality import REASONS, Reason
-from dataflows.alarms import SECOND_NS, STALE_NS
+from dataflows.alarms import STALE_NS
 from dataflows.estimates import Second
-from dataflows.events import Reading, Vitals, Wave
+from dataflows.events import SECOND_NS, Reading, Vitals, Wave
 from dataflows.fusion import SOURCES, Fused
 from dataflows.items import name_of, site_of
 from dataflows.roster import Patient

@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 
 from dataflows import fusion
-from dataflows.alarms import COLUMN, SECOND_NS, nothing_known
+from dataflows.alarms import COLUMN, nothing_known
 from dataflows.bank import BankImage
-from dataflows.events import WARD, AlarmEvent, Answer, Condition, Vitals, Wave
+from dataflows.events import SECOND_NS, WARD, AlarmEvent, Answer, Condition, Vitals, Wave
 from dataflows.items import Acknowledged, Bind, Data, Item, Reported, Tick, Unbind
 from dataflows.roster import LOST_NS, Device, Patient, Roster
 from dataflows.rows import Closing, as_counts, vitals_rows, wave_row

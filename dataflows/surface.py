@@ -9,9 +9,9 @@ import numpy as np
 from anomaly import motion, thermal
 from anomaly.repair import Repair, RepairState
 from dataflows import estimates
-from dataflows.alarms import SECOND_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
-from dataflows.lane import Part
+from dataflows.events import SECOND_NS
+from dataflows.lane import Part, block_ns
 
 THERMAL_HOLD_NS = 3 * SECOND_NS  # a temperature is taken once a second: the newest holds a little longer
 
@@ -32,19 +32,9 @@ class Motion:
 
     rate_hz: float
     block_len: int
-    axes: Part
+    parts: tuple[Part, ...]
 
     kind = "motion"
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Streams that make up a block."""
-        return (self.axes,)
-
-    @property
-    def block_ns(self) -> int:
-        """Duration of a block."""
-        return round(self.block_len / self.rate_hz * SECOND_NS)
 
     @cached_property
     def repair(self) -> Repair:
@@ -67,7 +57,7 @@ class Motion:
         """Take a block of shape (n, n_axes, block_len)."""
         repair, whole = self.repair.step(state.repair, block)
         inner, out = self.motion.step(state.motion, whole.block)
-        return MotionState(repair, inner, t0_ns + self.block_ns, out.still, out.moving)
+        return MotionState(repair, inner, t0_ns + block_ns(self), out.still, out.moving)
 
     def estimate(self, state: MotionState, end_ns: IntArray) -> estimates.Motion:
         """Tell how the newest block moved."""
@@ -92,19 +82,9 @@ class Thermal:
 
     rate_hz: float
     block_len: int
-    skin: Part
+    parts: tuple[Part, ...]
 
     kind = "thermal"
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Streams that make up a block."""
-        return (self.skin,)
-
-    @property
-    def block_ns(self) -> int:
-        """Duration of a block."""
-        return round(self.block_len / self.rate_hz * SECOND_NS)
 
     @cached_property
     def thermal(self) -> thermal.Thermal:
@@ -119,7 +99,7 @@ class Thermal:
     def step(self, state: ThermalState, block: FloatArray, t0_ns: IntArray, flags: IntArray) -> ThermalState:  # noqa: ARG002 - a lane's signature
         """Take a block of shape (n, 1, block_len)."""
         inner, out = self.thermal.step(state.thermal, block)
-        return ThermalState(inner, t0_ns + self.block_ns, out.value, out.u, out.fall, out.raw)
+        return ThermalState(inner, t0_ns + block_ns(self), out.value, out.u, out.fall, out.raw)
 
     def estimate(self, state: ThermalState, end_ns: IntArray) -> estimates.Thermal:
         """Tell the newest reading while it is young."""

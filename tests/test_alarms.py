@@ -9,7 +9,6 @@ from dataflows.alarms import (
     COLUMN,
     N_CONDITIONS,
     RULES,
-    SECOND_NS,
     AlarmBank,
     Evidence,
     Phase,
@@ -19,6 +18,7 @@ from dataflows.alarms import (
     nothing_known,
     step,
 )
+from dataflows.events import SECOND_NS
 
 ASYSTOLE, POOR = COLUMN["asystole"], COLUMN["poor-signal"]
 T0 = 1_000 * SECOND_NS

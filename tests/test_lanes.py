@@ -10,7 +10,7 @@ from wire import ECG, T0_NS, beating, birth_of
 
 from dataflows import tree
 from dataflows.cardiac import Cardiac
-from dataflows.lane import Group, Lane, Part, Spoke
+from dataflows.lane import Group, Lane, Part, Spoke, block_ns
 from dataflows.lanes import lanes_of
 from dataflows.optical import Optical
 from dataflows.surface import Motion, Thermal
@@ -22,9 +22,9 @@ CARDIAC = Cardiac(500.0, 125, Part("i4", 4), Part("i4", 3), range_=5000.0)
 LANES: dict[str, Lane] = {
     "cardiac": CARDIAC,
     "cardiac-alone": Cardiac(250.0, 62, Part("i2", 1), Part("i2", 0)),
-    "optical": Optical(100.0, 25, Part("i4", 3)),
-    "motion": Motion(52.0, 13, Part("i2", 3)),
-    "thermal": Thermal(1.0, 1, Part("f4", 1)),
+    "optical": Optical(100.0, 25, (Part("i4", 3),)),
+    "motion": Motion(52.0, 13, (Part("i2", 3),)),
+    "thermal": Thermal(1.0, 1, (Part("f4", 1),)),
 }
 
 
@@ -46,7 +46,7 @@ class AsKernel:
     def step(self, state: Clocked, block: Array) -> tuple[Clocked, Any]:
         flags = np.ones(len(block), np.int64)
         lane = self.lane.step(state.lane, block, state.t0_ns, flags)
-        t0_ns = state.t0_ns + self.lane.block_ns
+        t0_ns = state.t0_ns + block_ns(self.lane)
         return Clocked(lane, t0_ns), self.lane.estimate(lane, t0_ns)
 
 
@@ -57,8 +57,8 @@ def blocks_of(name: str, n_rows: int = 5, n_blocks: int = 32) -> list[Array]:
     n = n_blocks * lane.block_len
     x = rng.normal(0.0, 0.3, (n_rows, n_channels, n))
     for row in range(n_rows):
-        heart = beating(n_blocks * lane.block_ns / 1e9 + 1.0, 60.0 + 17 * row, seed=row)
-        rate_hz = lane.block_len / (lane.block_ns / 1e9)
+        heart = beating(n_blocks * block_ns(lane) / 1e9 + 1.0, 60.0 + 17 * row, seed=row)
+        rate_hz = lane.block_len / (block_ns(lane) / 1e9)
         heart = np.interp(np.arange(n) / rate_hz, np.arange(len(heart)) / 500.0, heart)
         match name:
             case "cardiac" | "cardiac-alone":
@@ -125,10 +125,10 @@ def test_a_group_takes_bytes_bridges_what_is_missing_and_keeps_silent_rows() -> 
 
     group.step([spoke("a", 0), spoke("b", 0)])
     before = group.bank.take(["b"])
-    group.step([spoke("a", 3 * lane.block_ns, bridged=2)])
+    group.step([spoke("a", 3 * block_ns(lane), bridged=2)])
     laws.same(group.bank.take(["b"]), before)
     state = group.bank.take(["a"])
-    assert state.end_ns.tolist() == [4 * lane.block_ns]
+    assert state.end_ns.tolist() == [4 * block_ns(lane)]
     assert state.seen.tolist() == [4 * 62]
 
 

@@ -1,6 +1,6 @@
 """When a patient's second is complete, and when it is not."""
 
-from dataflows.alarms import SECOND_NS
+from dataflows.events import SECOND_NS
 from dataflows.items import Bind, BlockData, Data
 from dataflows.roster import Roster
 from ingest.profile import Birth, StreamProfile
