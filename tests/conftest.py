@@ -12,6 +12,10 @@ settings.register_profile("femtoward", deadline=None, suppress_health_check=[Hea
 settings.load_profile("femtoward")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write the golden recordings anew")
+
+
 def program(name: str) -> str:
     """Path of a real server, or skip; where FEMTOWARD_REQUIRE_SERVERS is set, a missing one fails."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
