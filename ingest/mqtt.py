@@ -4,6 +4,11 @@ When the broker dies, or the way to it, the link says so in the journal and conn
 broker, or the device, keeps what was not acknowledged. When ingest dies the broker keeps the session and sends again
 what was not acknowledged. Acknowledgements of an earlier connection are dropped: message ids are used again, and would
 acknowledge another message.
+
+Two things lose messages behind our back, and both are reported: a broker that no longer knows our session, and another
+client under our client id. Such a report is taken back once a connection has stood for a minute. A session found again
+would be no sign: the one just made is found again at the next cut. As a report may be left standing by a run that
+died, each run says once that all is well.
 """
 
 import logging
@@ -12,7 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import paho.mqtt.client as paho
@@ -32,13 +37,20 @@ from ingest.topics import ROOT
 
 __all__ = ["HEAD_BYTES", "IngestOptions", "Link"]
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 HEAD_BYTES: Final = 1024  # kept of a message that is too large to be kept
 TAKEN_OVER: Final = 142  # MQTT 5 reason code: another client connected under our id
 UNSPECIFIED: Final = 128  # what paho says of a socket that was closed without a word
 SHORT_S: Final = 5.0  # a connection that did not last this long was no good
-DISPUTES: Final = 5  # so many of those in a row mean a rival: MQTT 3.1.1 and older brokers give no reason
+# Many brokers cut without a word whom another client has thrown out, so a rival shows only as connections that do not
+# last. A broker that restarts cuts one, and seldom a short one: two in a row, nobody refusing us between them, are
+# reported. They may still be a bad line, so the long wait, which would leave us blind, comes later.
+SUSPICIOUS: Final = 2
+DISPUTES: Final = 5
+STEADY_S: Final = 60.0  # a connection that has stood so long takes back what was reported
 
 
 class Link(threading.Thread):
@@ -60,6 +72,10 @@ class Link(threading.Thread):
         self._address = broker_address(options.broker)
         self._wanted = subscriptions(options.sites)
         self._memory = Path(options.folder) / "subscriptions.json"
+        self._identity = Path(options.folder) / "session.json"
+        self._lasting = options.protocol != "5" or options.session_expiry_s > 0  # the broker is to keep the session
+        # A session with our subscriptions was made under this client id, by this run or an earlier one.
+        self._held = self._recall(self._identity, str) == options.client_id
         self._stopping = threading.Event()
         self._answered = threading.Event()
         self._acks = threading.Lock()
@@ -70,7 +86,9 @@ class Link(threading.Thread):
         self._reason = ""  # why the connection ended, or did not come about
         self._taken_over = False
         self._shorts = 0  # connections one after another that did not last
-        self._disputed = False  # a rival was reported and has not been gone for long
+        self._dispute = ""  # the rival that was reported and has not been gone for long
+        self._refused = False  # our subscriptions, on the connection that stands
+        self._unsettled = True  # all is not known to be well; an earlier run may have left a report standing
         self._fresh = True  # no connection of this process yet: ask for retained births again
         self._leaving: list[str] = []  # topic filters of the last configuration
         self._client = self._make_client()
@@ -166,7 +184,7 @@ class Link(threading.Thread):
             else:
                 self._client.connect(self._address.host, self._address.port, self._options.keepalive_s)
             while (code := self._client.loop(1.0)) is MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._settle_dispute()
+                self._settle()
                 if self._stopping.is_set():  # stop() came before there was a connection to end
                     self._client.disconnect()
             self._reason = self._reason or paho.error_string(code)
@@ -183,22 +201,27 @@ class Link(threading.Thread):
         short = self._up_since is not None and time.monotonic() - self._up_since < SHORT_S
         self._up_since = None
         self._shorts = self._shorts + 1 if short else 0
-        self._taken_over = self._taken_over or self._shorts >= DISPUTES
+        told = self._taken_over
+        self._taken_over = told or self._shorts >= DISPUTES
         self._say(up=False, reason=self._reason)
-        if self._taken_over and not self._disputed:
-            self._disputed = True
-            self._report(
-                ok=False,
-                detail=f"another client connects to {self._address} under our client id {self._options.client_id!r} "
+        if not self._dispute and (told or self._shorts >= SUSPICIOUS):
+            seen = "" if told else f"connections end within {SHORT_S:g} s of their beginning: probably "
+            self._dispute = (
+                f"{seen}another client connects to {self._address} under our client id {self._options.client_id!r} "
                 "and takes the session with its messages: stop it, or give each ingest a client_id of its own; "
-                f"until then we try again every {self._options.taken_over_s:g} s only",
+                f"as long as this goes on we try again more seldom, at last every {self._options.taken_over_s:g} s"
             )
+            self._report(ok=False, detail=self._dispute)
 
-    def _settle_dispute(self) -> None:
-        stable_s = max(self._options.taken_over_s, SHORT_S)
-        if self._disputed and self._up_since is not None and time.monotonic() - self._up_since > stable_s:
-            self._disputed = False
-            self._report(ok=True, detail=f"client id {self._options.client_id!r} is ours alone again")
+    def _settle(self) -> None:
+        """Take back what was reported, once a connection has stood for long."""
+        if not self._unsettled or self._refused or self._up_since is None:
+            return
+        steady_s = max(STEADY_S, self._options.taken_over_s)  # a rival may be as patient as we are
+        if time.monotonic() - self._up_since > steady_s:
+            self._unsettled, self._dispute = False, ""
+            client_id = self._options.client_id
+            self._report(ok=True, detail=f"session {client_id!r} at {self._address} has been ours for {steady_s:g} s")
 
     def _on_connect(
         self,
@@ -214,6 +237,13 @@ class Link(threading.Thread):
         self._up_since = time.monotonic()
         known = "resumed" if flags.session_present else "new"
         self._say(up=True, reason=f"connected to {self._address}, session {known}")
+        if self._held and self._lasting and not flags.session_present:
+            lost = (
+                f"the broker no longer knows our session {self._options.client_id}: messages may be lost; "
+                "was it restarted without persistence, or does another client use our id?"
+            )
+            # The newest report is the one that is shown: let it not hide a rival already found.
+            self._report(ok=False, detail="; ".join(filter(None, [lost, self._dispute])), level=logging.WARNING)
         self._subscribe(resumed=flags.session_present)
 
     def _on_disconnect(
@@ -245,13 +275,10 @@ class Link(threading.Thread):
 
     def _subscribe(self, *, resumed: bool) -> None:
         """Ask for what is wanted now, and no longer for what only an earlier configuration wanted."""
-        try:
-            before = msgspec.json.decode(self._memory.read_bytes(), type=list[str])
-        except (FileNotFoundError, msgspec.DecodeError):
-            before = []
+        before = self._recall(self._memory, list[str]) or []
         left = sorted(set(before) - set(self._wanted))
         if left:
-            self._remember({*before, *self._wanted})
+            self._remember(self._memory, sorted({*before, *self._wanted}))
             log.warning("topics left", extra={"event": "mqtt-unsubscribe", "topics": left})
             self._client.unsubscribe(left)
         if self._options.protocol == "5":
@@ -272,6 +299,7 @@ class Link(threading.Thread):
         _properties: Properties | None,
     ) -> None:
         refused = [topic for topic, code in zip(self._wanted, codes, strict=True) if code.is_failure]
+        self._refused = bool(refused)
         if refused:
             self._report(
                 ok=False,
@@ -280,14 +308,26 @@ class Link(threading.Thread):
             )
             return
         self._fresh = False
-        self._remember(set(self._wanted))
+        self._remember(self._memory, sorted(self._wanted))
+        if not self._held:
+            self._held = True
+            self._remember(self._identity, self._options.client_id)
 
-    def _remember(self, topics: set[str]) -> None:
+    @staticmethod
+    def _recall(path: Path, kind: type[T]) -> T | None:
         try:
-            replace_file(self._memory, msgspec.json.encode(sorted(topics)))
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeError):
+            return None
+
+    @staticmethod
+    def _remember(path: Path, what: object) -> None:
+        try:
+            replace_file(path, msgspec.json.encode(what))
         except OSError as error:
-            # Forgetting costs only that topics no longer wanted stay subscribed after the next change.
-            log.warning("subscriptions not kept", extra={"event": "mqtt-memory", "reason": str(error)})
+            # Forgetting costs that topics no longer wanted stay subscribed after the next change, and that the next run
+            # does not miss a session the broker has lost meanwhile.
+            log.warning("%s not kept", path.name, extra={"event": "mqtt-memory", "reason": str(error)})
 
     def _say(self, *, up: bool, reason: str) -> None:
         if (up, reason) == self._said:
@@ -297,6 +337,7 @@ class Link(threading.Thread):
         log.log(level, "link %s: %s", word, reason, extra={"event": "link", "up": up, "reason": reason})
         self._inbox.tell(Arrival(RecordKind.LINK, "", msgspec.json.encode(LinkNotice(up, reason))))
 
-    def _report(self, *, ok: bool, detail: str) -> None:
-        log.log(logging.INFO if ok else logging.ERROR, detail, extra={"event": "mqtt-report", "ok": ok})
+    def _report(self, *, ok: bool, detail: str, level: int = logging.ERROR) -> None:
+        self._unsettled = self._unsettled or not ok
+        log.log(logging.INFO if ok else level, detail, extra={"event": "mqtt-report", "ok": ok})
         self._inbox.tell(Arrival(RecordKind.REPORT, "", msgspec.json.encode(Report("mqtt", ok, detail))))

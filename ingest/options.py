@@ -14,7 +14,7 @@ _SITE = re.compile(r"\+|[A-Za-z0-9_-]{1,64}")
 class IngestOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of one ingest process: one partition, one broker session."""
 
-    folder: str  # of the partition: journal/, door/ and subscriptions.json lie in it
+    folder: str  # of the partition: journal/, door/, subscriptions.json and session.json lie in it
     broker: str = "mqtt://127.0.0.1:1883"  # mqtt[s]://[user:password@]host[:port]
     client_id: str = "femtoward-ingest-main"  # names the session at the broker: another one per ingest, and for ever
     protocol: Literal["5", "3.1.1"] = "5"

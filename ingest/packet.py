@@ -8,9 +8,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from ingest.profile import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES  # noqa: PLC0414 - packets have this limit
 from ingest.profile import MAX_STREAMS, SAMPLE_BYTES, Dtype, StreamProfile
-
-MAX_PAYLOAD_BYTES = 1 << 20
 
 
 class StateFlag(IntFlag):

@@ -16,6 +16,8 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}\Z"  # not $, which would let a line feed f
 MAX_STREAMS = 16
 MAX_CHANNELS = 256
 MAX_BLOCK_LEN = 65_536
+MAX_BLOCK_S = 60.0  # a vital that is a minute old is none
+MAX_PAYLOAD_BYTES = 1 << 20
 MAX_SCALE = 1e30  # times the largest float32 is still a double
 MAX_TIME_NS = 1 << 62
 MAX_COUNT = 1 << 53  # of packets or samples: exact as a double, and in every JSON library
@@ -80,6 +82,12 @@ class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         for field in ("rate_hz", "noise_floor", "range", "bandwidth_hz"):
             if not math.isfinite(getattr(self, field)):
                 raise ValueError(f"stream {self.name}: {field} is not finite")
+        if self.block_len > MAX_BLOCK_S * self.rate_hz or self.n_bytes > MAX_PAYLOAD_BYTES:
+            raise ValueError(
+                f"stream {self.name}: a block of {self.block_len} samples at {self.rate_hz} Hz lasts "
+                f"{self.block_len / self.rate_hz:g} s and has {self.n_bytes} bytes, need at most {MAX_BLOCK_S:g} s and "
+                f"{MAX_PAYLOAD_BYTES} bytes: publish shorter packets more often"
+            )
 
     @property
     def n_bytes(self) -> int:

@@ -9,6 +9,8 @@ from ingest.packet import BadPacket, Block, Packet
 WINDOW = 1024  # sequence numbers back from the newest within which each is known to have come or not: 256 s of packets
 MAX_TRAILS = 4  # boots that are remembered, so that a straggler of an old boot does not look like another boot
 BRIDGE_S = 0.2  # a longer gap is not bridged
+MAX_BRIDGED = 8  # nor are more blocks than these: each costs a step of its lane
+MAX_MISSED = 1_000_000  # a jump further ahead counts as so many: no device publishes that much unheard
 
 _MASK = (1 << WINDOW) - 1
 _ONE = (1).to_bytes(WINDOW // 8, "little")
@@ -78,7 +80,7 @@ def observe(state: SequenceState, boot: str, seq: int) -> tuple[SequenceState, V
     trails = state.trails
     boots = [trail.boot for trail in trails]
     if boot not in boots:
-        missed = seq if trails else 0
+        missed = min(seq, MAX_MISSED) if trails else 0
         missing = max(missed - state.unread, 0)
         newcomer = Trail(boot, seq - missed, seq, _ONE, missing)
         return SequenceState((newcomer, *trails[: MAX_TRAILS - 1])), Verdict("fresh", missing, new_boot=True)
@@ -89,7 +91,7 @@ def observe(state: SequenceState, boot: str, seq: int) -> tuple[SequenceState, V
         unread = state.unread
     else:
         ahead = seq - trail.newest
-        missing = max(ahead - 1 - state.unread, 0)
+        missing = max(min(ahead - 1, MAX_MISSED) - state.unread, 0)
         seen = _ONE
         if ahead < WINDOW:
             bits = int.from_bytes(trail.seen, "little") << ahead & _MASK | 1
@@ -164,8 +166,9 @@ def follow(cursor: StreamCursor, first_sample: int, block_len: int, rate_hz: flo
     cursor
         Moved on, unless the block goes backwards.
     continuity
-        ``contiguous``; ``bridged``: some whole blocks of together under 200 ms are missing; ``reseat``: more, or not
-        whole blocks, or the stream begins; ``backwards``: it begins before the end of the one before.
+        ``contiguous``; ``bridged``: some whole blocks, at most 8 and of together under 200 ms, are missing;
+        ``reseat``: more, or not whole blocks, or the stream begins; ``backwards``: it begins before the end of the one
+        before.
 
     Examples
     --------
@@ -181,7 +184,7 @@ def follow(cursor: StreamCursor, first_sample: int, block_len: int, rate_hz: flo
         return moved, Continuity("contiguous")
     if gap < 0:
         return cursor, Continuity("backwards", -gap)
-    if gap % block_len == 0 and gap < BRIDGE_S * rate_hz:
+    if gap % block_len == 0 and gap < BRIDGE_S * rate_hz and gap <= MAX_BRIDGED * block_len:
         return moved, Continuity("bridged", gap, gap // block_len)
     return moved, Continuity("reseat", gap)
 

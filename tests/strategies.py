@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ingest.command import Acknowledge, Admit, Command, Discharge, SetLimits, Shelve, Transfer
 from ingest.packet import Block, Packet
-from ingest.profile import Birth, Calibration, Dtype, Kind, Sensor, Status, StreamProfile
+from ingest.profile import MAX_BLOCK_S, Birth, Calibration, Dtype, Kind, Sensor, Status, StreamProfile
 
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=12)
 counts = st.integers(0, 2**40)
@@ -57,6 +57,7 @@ vectors = st.tuples(*[st.floats(-1.0, 1.0)] * 3)
 def profiles(draw: st.DrawFn, name: str) -> StreamProfile:
     """Any valid stream profile."""
     n_channels = draw(st.integers(1, 4))
+    rate_hz = draw(st.floats(0.02, 100_000.0))
     geometry = st.one_of(st.just(()), st.tuples(*[vectors] * n_channels))
     calibrations = st.builds(
         Calibration, id=names, time_ns=counts, expiry_ns=counts, gain_error=st.floats(0.0, 1.0, exclude_max=True)
@@ -65,11 +66,11 @@ def profiles(draw: st.DrawFn, name: str) -> StreamProfile:
         name=name,
         kind=draw(st.sampled_from(["mcg", "meg", "ppg", "temperature", "acceleration", "reference"])),
         sensor=draw(st.sampled_from(["opm-serf", "opm-he4", "nv-ensemble", "spad", "nv-thermometer", "imu"])),
-        rate_hz=draw(st.floats(0.001, 100_000.0)),
+        rate_hz=rate_hz,
         n_channels=n_channels,
         unit=draw(st.sampled_from(["pT", "{count}", "m/s2", "Cel"])),
         dtype=draw(st.sampled_from(["i2", "i3", "i4", "f4"])),
-        block_len=draw(st.integers(1, 12)),
+        block_len=draw(st.integers(1, min(12, int(MAX_BLOCK_S * rate_hz)))),
         scale=draw(st.floats(1e-6, 1e6)),
         noise_floor=draw(finite),
         range=draw(finite),

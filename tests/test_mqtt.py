@@ -1,8 +1,10 @@
 """MQTT in, against a real mosquitto: sessions, acknowledgements, rivals, refusals; and the options that lead there."""
 
+import logging
 import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -10,7 +12,9 @@ from typing import Any, Literal, Self
 import msgspec
 import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from servers import Broker, eventually, free_port, start_mosquitto
 
 from ingest import mqtt
@@ -23,6 +27,10 @@ from ingest.topics import SUBSCRIPTIONS, topic_of
 
 DATA = topic_of("east", "d1", "data")
 SWIFT = (0.02, 0.2)
+LOST = (
+    "the broker no longer knows our session femtoward-ingest-main: messages may be lost; "
+    "was it restarted without persistence, or does another client use our id?"
+)
 pytestmark = pytest.mark.servers
 
 
@@ -91,6 +99,15 @@ def rival(broker: Broker, protocol: MQTTProtocolVersion) -> paho.Client:
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
     return client
+
+
+def come_and_go(url: str, client_id: str = "femtoward-ingest-main") -> None:
+    """Connect once under a client id, with a clean session, and go: what a mistaken command line does."""
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
+    client.connect(broker_address(url).host, broker_address(url).port)
+    while not client.is_connected():
+        assert client.loop(1.0) is MQTTErrorCode.MQTT_ERR_SUCCESS
+    client.disconnect()
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -172,16 +189,116 @@ def test_a_rival_under_our_client_id_is_reported_and_not_fought(
     with Listening(tmp_path / "main", broker.url, protocol=protocol, taken_over_s=0.2) as listening:
         eventually(listening.subscribed)
         client = rival(broker, MQTTProtocolVersion.MQTTv5 if protocol == "5" else MQTTProtocolVersion.MQTTv311)
-        eventually(lambda: listening.reports(ok=False))
-        assert len(listening.links(up=True)) <= 1 + mqtt.DISPUTES
-        (detail,) = listening.reports(ok=False)
-        assert "another client connects" in detail
+        eventually(lambda: any("another client connects" in detail for detail in listening.reports(ok=False)))
+        detail = next(detail for detail in listening.reports(ok=False) if "another client connects" in detail)
+        eventually(lambda: listening.link._shorts >= mqtt.DISPUTES)
         assert "'femtoward-ingest-main'" in detail
         assert "give each ingest a client_id of its own" in detail
+        assert not listening.reports(ok=True)
         client.disconnect()
         client.loop_stop()
-        monkeypatch.setattr(mqtt, "SHORT_S", 0.3)
+        monkeypatch.setattr(mqtt, "STEADY_S", 0.3)
         eventually(lambda: listening.reports(ok=True), what="the dispute to be over")
+
+
+def test_a_second_short_connection_in_a_row_is_suspicious_and_a_refused_one_between_is_not(tmp_path: Path) -> None:
+    inbox = Inbox(1000, 1 << 30, 100, 0.0)
+    link = Link(IngestOptions(folder=str(tmp_path)), inbox, random.Random(1))  # noqa: S311 - keeps no secret
+
+    def cut(*, was_up: bool) -> int:
+        link._up_since = time.monotonic() if was_up else None
+        link._ended()
+        return sum(arrival.kind is RecordKind.REPORT for arrival in inbox.take(0.0))
+
+    assert [cut(was_up=up) for up in (True, False, True, False, True, True, True)] == [0, 0, 0, 0, 0, 1, 0]
+    assert not link._taken_over
+    cut(was_up=True)
+    cut(was_up=True)
+    assert link._taken_over
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_one_short_visit_under_our_client_id_is_reported_as_a_lost_session(
+    tmp_path: Path,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    protocol: Literal["5", "3.1.1"],
+) -> None:
+    with Listening(tmp_path / "main", broker.url, protocol=protocol, taken_over_s=0.0) as listening:
+        eventually(listening.subscribed)
+        assert listening.reports(ok=False) == []
+        come_and_go(broker.url)
+        eventually(lambda: listening.reports(ok=False))
+        assert listening.reports(ok=False) == [LOST]
+        assert listening.reports(ok=True) == []
+        assert [r.levelno for r in caplog.records if r.getMessage() == LOST] == [logging.WARNING]
+        monkeypatch.setattr(mqtt, "STEADY_S", 0.1)
+        eventually(lambda: listening.reports(ok=True))
+        publish(broker.url, (DATA, b"one"))
+        eventually(listening.messages)
+        assert len(listening.reports(ok=True)) == 1
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_session_that_an_earlier_run_had_is_missed_by_the_next(
+    tmp_path: Path, broker: Broker, protocol: Literal["5", "3.1.1"]
+) -> None:
+    for changes, said in ({}, []), ({}, [LOST]), ({"client_id": "other"}, []):
+        with Listening(tmp_path / "main", broker.url, protocol=protocol, **changes) as listening:
+            eventually(listening.subscribed)
+            assert listening.reports(ok=False) == said
+        come_and_go(broker.url)
+
+
+def test_a_session_that_the_broker_was_not_to_keep_is_not_missed(tmp_path: Path, broker: Broker) -> None:
+    for _ in range(2):
+        with Listening(tmp_path / "main", broker.url, session_expiry_s=0) as listening:
+            eventually(listening.subscribed)
+            assert "session new" in listening.links(up=True)[0]
+            assert listening.reports(ok=False) == []
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_restarted_with_persistence_is_no_reason_for_a_report_and_without_it_is(
+    tmp_path: Path, broker: Broker, protocol: Literal["5", "3.1.1"]
+) -> None:
+    with Listening(tmp_path / "main", broker.url, protocol=protocol) as listening:
+        eventually(listening.subscribed)
+        broker.restart()
+        eventually(lambda: len(listening.links(up=True)) == 2)
+        publish(broker.url, (DATA, b"one"))
+        eventually(listening.messages)
+        listening.link.acknowledge(listening.messages())
+        assert listening.reports(ok=False) == []
+    broker.restart()
+    with Listening(tmp_path / "main", broker.url, protocol=protocol) as listening:
+        eventually(listening.subscribed)
+        assert listening.reports(ok=False) == []
+        broker.stop()
+        (broker.folder / "mosquitto.db").unlink()
+        broker.start()
+        eventually(lambda: listening.reports(ok=False))
+        assert listening.reports(ok=False) == [LOST]
+
+
+def test_subscriptions_refused_stay_reported_however_steady_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "STEADY_S", -1.0)
+    inbox = Inbox(1000, 1 << 30, 100, 0.0)
+    link = Link(IngestOptions(folder=str(tmp_path), taken_over_s=0.0), inbox, random.Random(1))  # noqa: S311 - as above
+    link._up_since = time.monotonic() - 1.0
+
+    def answered(code: str) -> list[bool]:
+        codes = [ReasonCode(PacketTypes.SUBACK, code)] * len(SUBSCRIPTIONS)
+        link._on_subscribe(link._client, None, 1, codes, None)
+        link._settle()
+        return [msgspec.json.decode(arrival.payload, type=Report).ok for arrival in inbox.take(0.0)]
+
+    assert answered("Not authorized") == [False]
+    assert answered("Granted QoS 1") == [True]
+    assert answered("Granted QoS 1") == []
 
 
 def test_a_broker_that_is_not_there_is_said_once_and_waited_for(tmp_path: Path) -> None:

@@ -170,6 +170,32 @@ def test_ingest_goes_on_after_a_restart_of_the_broker(
     assert publisher.acknowledged <= set(watch.numbers())
 
 
+def test_a_session_lost_while_ingest_was_away_stands_in_the_journal_and_one_kept_over_a_restart_does_not(
+    tmp_path: Path, broker: Broker, watch: Watch
+) -> None:
+    options = options_for(tmp_path / "main", broker)
+    with running(options):
+        eventually((tmp_path / "main" / "session.json").exists)
+        broker.restart()
+        eventually(partial(watch.ups_reach, 2))
+    broker.restart()
+    with running(options):
+        eventually(partial(watch.ups_reach, 3))
+    assert watch.of(RecordKind.REPORT) == []
+    rival = paho.Client(CallbackAPIVersion.VERSION2, client_id=options.client_id, clean_session=True)
+    rival.connect("127.0.0.1", broker.port)
+    rival.loop_start()
+    eventually(rival.is_connected)
+    rival.disconnect()
+    rival.loop_stop()
+    with running(options):
+        eventually(lambda: watch.of(RecordKind.REPORT))
+    (record,) = watch.of(RecordKind.REPORT)
+    report = msgspec.json.decode(record.payload, type=Report)
+    assert (report.reporter, report.ok) == ("mqtt", False)
+    assert f"the broker no longer knows our session {options.client_id}: messages may be lost" in report.detail
+
+
 def test_ticks_go_on_while_the_broker_is_away(tmp_path: Path, watch: Watch) -> None:
     options = IngestOptions(folder=str(tmp_path / "main"), broker="mqtt://127.0.0.1:1", tick_ms=20)
     with running(options):
