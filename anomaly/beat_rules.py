@@ -104,7 +104,7 @@ class BeatRules:
     patience: float = 1.5  # median intervals without a beat before a search-back
     retry_s: float = 0.5
     sink: float = 0.9
-    sink_s: float = 20.0  # a signal of exact zeros has no floor to stop at
+    sink_s: float = 20.0  # without a beat for so long, learn again
 
     def init(self, n: int) -> Levels:
         """Rows that have yet to learn their levels."""
@@ -223,10 +223,11 @@ class BeatRules:
         missed = row[~beat]
         if len(missed):
             levels.due[missed] += self.retry_s * self.second
-            fresh = levels.turn[missed, 0] == 0
-            if fresh.any():
-                self._forget(levels, missed[fresh])
-            missed = missed[(now[~beat] - levels.last[missed] < self.sink_s * self.second) & ~fresh]
+            # Nothing yet, or nothing for long: what was learned may have been an artefact far above the beats.
+            lost = (levels.turn[missed, 0] == 0) | (now[~beat] - levels.last[missed] >= self.sink_s * self.second)
+            if lost.any():
+                self._forget(levels, missed[lost])
+            missed = missed[~lost]
             low = np.maximum(levels.beats[missed] * self.sink, levels.floor[missed, None])
             levels.beats[missed] = low
             levels.signal[missed] = np.sort(low, axis=1)[:, 3]
@@ -253,11 +254,12 @@ class BeatRules:
         ordered = np.sort(levels.intervals[chosen], axis=1)
         levels.rr[chosen] = 0.5 * (ordered[:, 3] + ordered[:, 4])
         # One step of a sensor may be 10,000 beats tall. What was learned may be noise beside a single slow beat: until
-        # it has been replaced, each beat stands for all those to come.
+        # it has been replaced, the lower of two beats stands for all those to come.
         turn = levels.turn[row, 0]
         level = np.minimum(peak, np.where(turn < N_BEATS, 10.0, 4.0) * levels.signal[row])
-        to_come = np.arange(N_BEATS) >= turn[:, None]
-        levels.beats[row] = np.where(to_come, level[:, None], levels.beats[row])
+        before = levels.beats[row, (turn - 1) % N_BEATS]
+        to_come = (turn[:, None] > 0) & (np.arange(N_BEATS) >= turn[:, None])
+        levels.beats[row] = np.where(to_come, np.minimum(level, before)[:, None], levels.beats[row])
         _push(levels.beats, levels.turn, 0, row, level)
         levels.signal[row] = np.sort(levels.beats[row], axis=1)[:, 3]
         levels.last[row] = place
@@ -288,7 +290,7 @@ class BeatRules:
         levels.learning[row] = False
 
     def _forget(self, levels: Levels, row: IntArray) -> None:
-        """Learn again: what was learned has not led to a single beat, it may have been an artefact."""
+        """Learn again."""
         levels.learning[row] = True
         levels.memory_peak[row] = 0.0
         levels.turn[row, 4] = 0

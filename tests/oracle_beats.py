@@ -65,10 +65,12 @@ class Row:
         if place - self.last < 3.0 * self.rate:
             self.intervals.append(place - self.last)
         level = min(peak, (10.0 if self.n_beats < 8 else 4.0) * self.signal)
-        if self.n_beats < 8:
-            self.beats = deque([*list(self.beats)[: self.n_beats], *[level] * (8 - self.n_beats)], 8)
-        else:
-            self.beats.append(level)
+        known, seeds = list(self.beats)[: self.n_beats], list(self.beats)[self.n_beats + 1 :]
+        if self.n_beats >= 8:
+            known, seeds = known[1:], []
+        elif known:
+            seeds = [min(level, known[-1])] * len(seeds)
+        self.beats = deque([*known, level, *seeds], 8)
         self.n_beats += 1
         self.last, self.last_peak = place, peak
 
@@ -136,11 +138,11 @@ def _wait_is_over(row: Row) -> None:
         row.due = max(best[0] + 1.5 * row.rr, now + 0.2 * row.rate)
         return
     row.due = now + 0.5 * row.rate
-    if not row.found:
+    if not row.found or now - row.last >= 20.0 * row.rate:
         row.learning = True
         row.memory.clear()
         row.due += 2.0 * row.rate
-    elif now - row.last < 20.0 * row.rate:
+    else:
         floor = row.floor(0.0)
         row.beats = deque((max(0.9 * level, floor) for level in row.beats), 8)
 

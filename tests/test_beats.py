@@ -243,6 +243,14 @@ def test_a_burst_while_learning_is_forgotten() -> None:
     assert_all_found(at[at > 9.0], beats[(beats > 9.0) & (beats < 39.8)])
 
 
+def test_an_artefact_far_above_the_beats_while_learning_deafens_for_half_a_minute_at_most() -> None:
+    beats = np.arange(0.5, 60.0, 0.8)
+    x = heart(beats, 60.0) + 0.01 * noise(round(60.0 * RATE))
+    x[round(0.8 * RATE) : round(1.8 * RATE)] += 1e5 * noise(round(1.8 * RATE) - round(0.8 * RATE), seed=4)
+    at = found(x)
+    assert_all_found(at[at > 30.0], beats[(beats > 30.0) & (beats < 59.8)])
+
+
 def test_a_saturated_sensor_has_no_beats_and_recovers() -> None:
     beats = np.arange(0.5, 60.0, 0.8)
     x = heart(beats, 60.0) + 0.02 * noise(15000)
