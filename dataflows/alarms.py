@@ -43,7 +43,15 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "extreme-tachycardia", "physiological", "high", 140.0, 0.0, 3.0, ("heart rate {value:.0f} /min over 17 beats",)
     ),
-    Rule("lost-contact", "technical", "medium", 10.0, 0.0, 0.0, ("nothing heard from the device for 10 s",)),
+    Rule(
+        "lost-contact",
+        "technical",
+        "medium",
+        10.0,
+        0.0,
+        0.0,
+        ("no usable packet from the device for 10 s: see `femtoward devices show`",),
+    ),
     Rule("frozen", "technical", "medium", 2.0, 0.0, 2.0, ("the sensor repeats one value",)),
     Rule(
         "saturated",
@@ -54,7 +62,15 @@ RULES: tuple[Rule, ...] = (
         2.0,
         ("the sensor is at the end of its range", "the sensor has lost its lock", "the sensor is zeroing"),
     ),
-    Rule("poor-signal", "technical", "low", 0.3, 10.0, 3.0, ("signal quality {value:.2f}: check how the device sits",)),
+    Rule(
+        "poor-signal",
+        "technical",
+        "low",
+        0.3,
+        10.0,
+        3.0,
+        ("signal quality {value:.2f}: check how the device sits", "the device sends samples that are no numbers"),
+    ),
     Rule("cannot-analyse", "technical", "medium", 10.0, 10.0, 3.0, ("no heart rate can be measured from any sensor",)),
     Rule("off-body", "technical", "medium", 0.0, 3.0, 3.0, ("the device lies still, cold and without a pulse",)),
     Rule("broker-lost", "technical", "medium", 10.0, 10.0, 0.0, ("the connection to the MQTT broker is down",)),

@@ -24,7 +24,8 @@ from anomaly.reference import ReferenceCanceller, ReferenceState
 from anomaly.repair import Repair, RepairState
 from anomaly.sos import SosFilter, SosState
 from anomaly.strip import StripRing, StripState
-from dataflows import estimates
+from dataflows import estimates, tree
+from dataflows.device import HOLE_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
 from dataflows.events import SECOND_NS
 from dataflows.lane import Part, block_ns, times_of
@@ -32,6 +33,8 @@ from ingest.packet import StateFlag
 
 AS_OF_LAG_NS = SECOND_NS // 4  # a beat is decided at most so long after its peak: a second's row ends so much earlier
 SETTLE_NS = 3 * SECOND_NS  # the detector learns and the filters settle
+FADE_IN_S = (0.4, 0.8)  # nothing before, all after: four time constants of the notch at 50 Hz
+VOID_SHARE = 0.5  # of a block's samples without numbers, from which on it holds nothing
 KEPT_BEATS = 128  # a ring for the last minute at up to 128 /min, and for the rate at any
 CENTRE_HZ = 12.0  # of a QRS's band: the slope that a beat is timed by
 FLOOR_SIGMA = 3.0  # the detector's floor over the rms of the noise that it is made from: its peaks stay below it
@@ -59,6 +62,8 @@ class CardiacState(NamedTuple):
     unlocked: BoolArray
     zeroing: BoolArray
     fault_ns: IntArray  # since when one of these three holds; 0: none does
+    void_ns: IntArray  # how long there have been no numbers in the newest samples
+    blind: BoolArray  # nothing of the heart can be in the newest block
     frozen_ns: IntArray  # since when one value is repeated; 0: it is not
 
 
@@ -152,10 +157,24 @@ class Cardiac:
             zeroing=no,
             fault_ns=zero,
             frozen_ns=zero,
+            void_ns=zero,
+            blind=no,
         )
 
     def step(self, state: CardiacState, block: FloatArray, t0_ns: IntArray, flags: IntArray) -> CardiacState:
-        """Take a block in the stream's unit, heart first, then references."""
+        """Take a block in the stream's unit, heart first, then references.
+
+        A row that was blind (at the end of its range, unlocked, frozen, without numbers) and sees again starts anew:
+        no filter rings, no interval reaches across it.
+        """
+        seen = self._step(state, block, t0_ns, flags)
+        again = np.flatnonzero(state.blind & ~seen.blind)
+        if len(again):
+            anew = self.init(block[again], t0_ns[again])
+            tree.put(seen, again, self._step(anew, block[again], t0_ns[again], flags[again]))
+        return seen
+
+    def _step(self, state: CardiacState, block: FloatArray, t0_ns: IntArray, flags: IntArray) -> CardiacState:
         n, c = len(block), self.heart.n_channels
         repair, whole = self.repair.step(state.repair, block)
         heart = np.ascontiguousarray(whole.block[:, :c])
@@ -167,10 +186,12 @@ class Cardiac:
         flagged = (flags & StateFlag.SATURATED) != 0
         saturated = flagged | (raw.clipped.min(axis=-1) > SATURATED_SHARE)
         fault = saturated | unlocked | zeroing
-        not_finite = whole.n_bad / (block.shape[1] * self.block_len)
-        trust = (~fault & (raw.clipped.max(axis=-1) <= 0.0) & (not_finite <= 0.0)).astype(np.float64)
+        bad = ~np.isfinite(block[:, :c]) if whole.n_bad.any() else np.zeros((n, 1, 1), np.bool_)
+        not_finite = np.count_nonzero(bad, axis=(1, 2)) / (c * self.block_len)
+        trust = (~fault & (raw.clipped.max(axis=-1) <= 0.0) & (whole.n_bad == 0)).astype(np.float64)
 
         reference, x = self.reference.step_trusted(state.reference, x, trust)
+        x = self._faded_in(x, state.seen)
         beats, found = self.beats.step(state.beats, x)
         strip, _ = self.strip_ring.step(state.strip, x)
         at_ns = times_of(self, found.at, state.seen, t0_ns)
@@ -180,7 +201,8 @@ class Cardiac:
         snr = np.where(heard, FLOOR_SIGMA * levels.signal / np.where(heard, levels.floor, 1.0), np.nan)
 
         end_ns = t0_ns + block_ns(self)
-        frozen = raw.frozen_s >= FROZEN_S
+        void_ns = np.where(not_finite > VOID_SHARE, state.void_ns + block_ns(self), 0)
+        frozen = (raw.frozen_s >= FROZEN_S) & (void_ns == 0)
         quality, reason = cardiac_quality(
             CardiacEvidence(
                 missing=np.zeros(n),
@@ -213,11 +235,22 @@ class Cardiac:
             zeroing=zeroing,
             fault_ns=np.where(fault, np.where(state.fault_ns > 0, state.fault_ns, t0_ns), 0),
             frozen_ns=np.where(frozen, end_ns - np.rint(raw.frozen_s * SECOND_NS).astype(np.int64), 0),
+            void_ns=void_ns,
+            blind=fault | frozen | (void_ns >= HOLE_NS),
         )
+
+    def _faded_in(self, x: FloatArray, seen: IntArray) -> FloatArray:
+        """Keep the ringing of filters that have just begun from the detector, which would learn it as beats."""
+        quiet, whole = (round(at_s * self.rate_hz) for at_s in FADE_IN_S)
+        if seen.min() >= whole:
+            return x
+        share = np.clip((seen[:, None] + np.arange(x.shape[-1]) - quiet) / (whole - quiet), 0.0, 1.0)
+        return x * share[:, None, :]
 
     def estimate(self, state: CardiacState, end_ns: IntArray) -> estimates.Cardiac:
         """Tell what was known `AS_OF_LAG_NS` before the end of a second."""
-        as_of, since = end_ns - AS_OF_LAG_NS, state.start_ns + SETTLE_NS
+        here = state.end_ns > end_ns - SECOND_NS
+        as_of, since = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS, state.start_ns + SETTLE_NS
         # A peak of a band around CENTRE_HZ is timed to 1 / (2 pi f SNR): the noise over the slope beside it.
         blur_ms = 1e3 / (2.0 * np.pi * CENTRE_HZ * np.maximum(np.nan_to_num(state.snr, nan=1.0), 1.0))
         rate = intervals.summary(state.ring, as_of, np.hypot(TIMING_FLOOR_MS, blur_ms), since)
@@ -226,8 +259,8 @@ class Cardiac:
         fast = conditions.extreme_tachycardia(state.ring, as_of, since)
         worst = np.argmin(state.quality, axis=-1)[:, None]
         return estimates.Cardiac(
-            present=state.end_ns > end_ns - SECOND_NS,
-            hr=rate.hr_bpm,
+            present=here,
+            hr=np.where(here, rate.hr_bpm, np.nan),
             hr_u=rate.hr_u,
             rr_ms=rate.rr_ms,
             rr_u=rate.rr_u,
@@ -238,18 +271,19 @@ class Cardiac:
             quality=state.quality.mean(axis=-1),
             reason=np.take_along_axis(state.reason, worst, axis=-1)[:, 0],
             settling=end_ns - state.start_ns < SETTLE_NS,
-            saturated=state.saturated,
-            unlocked=state.unlocked,
-            zeroing=state.zeroing,
+            saturated=state.saturated & here,
+            unlocked=state.unlocked & here,
+            zeroing=state.zeroing & here,
             fault_ns=state.fault_ns,
-            frozen_ns=state.frozen_ns,
-            asystole=_truth(still),
+            frozen_ns=np.where(here, state.frozen_ns, 0),
+            # Absence of beats is no evidence where there is no signal that could hold them.
+            asystole=_truth(still, here & (state.void_ns < HOLE_NS)),
             asystole_ns=still.onset_ns,
             asystole_s=still.value,
-            bradycardia=_truth(slow),
+            bradycardia=_truth(slow, here),
             bradycardia_ns=slow.onset_ns,
             bradycardia_rate=slow.value,
-            tachycardia=_truth(fast),
+            tachycardia=_truth(fast, here),
             tachycardia_ns=fast.onset_ns,
             tachycardia_rate=fast.value,
         )
@@ -261,5 +295,5 @@ class Cardiac:
         return strips
 
 
-def _truth(evidence: conditions.Evidence) -> IntArray:
-    return np.where(evidence.known, evidence.true.astype(np.int64), -1)
+def _truth(evidence: conditions.Evidence, here: BoolArray) -> IntArray:
+    return np.where(evidence.known & here, evidence.true.astype(np.int64), -1)

@@ -1,10 +1,12 @@
 """What the fold keeps of one device: its sequence, its streams, its clock and its ledger."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from dataflows.events import SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
-from ingest.clock import ClockFlag, ClockState, correct, time_of_sample
+from ingest.clock import ClockState, correct, time_of_sample
 from ingest.packet import BadPacket, Packet
 from ingest.profile import Birth, Status
 from ingest.sequence import (
@@ -20,6 +22,9 @@ from ingest.sequence import (
 )
 
 HOUR_NS = 3600 * SECOND_NS
+HOLE_NS = SECOND_NS // 5  # a shorter gap is bridged
+MAX_AHEAD_S = 600.0  # a free-running device that begins with its queue is ahead by as much; more is a wrong rate
+STRANGE_CLOCK_NS = SECOND_NS  # a device's clock that is off by more is said to be
 
 
 class DeviceLog(msgspec.Struct, array_like=True):
@@ -64,47 +69,26 @@ class DeviceLog(msgspec.Struct, array_like=True):
     ) -> Data | BadPacket | None:
         """Place a packet in its sequence; return what goes on, or None if it was a repeat or came late."""
         sequence, verdict = observe(self.sequence, packet.boot, packet.seq)
-        if verdict.new_boot:
-            self.cursors = {}
-        blocks = self._followed(packet, birth) if verdict.kind == "fresh" else ()
-        if isinstance(blocks, BadPacket):
-            self.refused(blocks)
-            return blocks
-        self.sequence, self.tally = sequence, count(self.tally, verdict)
-        self.last_seen_ns = arrival_ns
-        if not blocks:
+        if verdict.kind != "fresh":
+            self.sequence, self.tally = sequence, count(self.tally, verdict)
+            self.last_seen_ns = arrival_ns
             return None
+        cursors = {} if verdict.new_boot else self.cursors
+        placed = _placed(cursors, packet, birth)
+        timed = placed if isinstance(placed, BadPacket) else _timed(self.clock, packet, birth, arrival_ns)
+        if isinstance(placed, BadPacket) or isinstance(timed, BadPacket):
+            bad = placed if isinstance(placed, BadPacket) else timed
+            assert isinstance(bad, BadPacket)  # noqa: S101 - one of the two is, by the line above
+            self.refused(bad)
+            return bad
+        (self.cursors, blocks), (clock, t0_ns) = placed, timed
+        # A hole is a hole in time, whether the sample numbers show it or not.
+        if t0_ns - self.clock.end_ns > HOLE_NS:
+            blocks = tuple(block._replace(fresh=True, bridged=0) for block in blocks)
+        self.sequence, self.tally, self.clock = sequence, count(self.tally, verdict), clock
+        self.last_seen_ns, self.offset_ns = arrival_ns, t0_ns - packet.t0_ns
         self.noise_floor = packet.blocks[0].noise_floor
-        t0_ns, jumped = self._corrected(packet, birth, arrival_ns)
-        if jumped:
-            blocks = tuple(block._replace(fresh=True) for block in blocks)
         return Data(key, arrival_ns, awake_ns, t0_ns, blocks)
-
-    def _followed(self, packet: Packet, birth: Birth) -> tuple[BlockData, ...] | BadPacket:
-        blocks, moved = [], dict(self.cursors)
-        for block in packet.blocks:
-            stream = birth.streams[block.stream]
-            cursor = moved.get(block.stream, StreamCursor())
-            moved[block.stream], how = follow(cursor, block.first_sample, stream.block_len, stream.rate_hz)
-            if how.kind == "backwards":
-                return backwards(packet, block, stream.name, cursor)
-            fresh = how.kind == "reseat"
-            blocks.append(BlockData(block.stream, fresh, how.blocks, block.flags, block.noise_floor, block.samples))
-        self.cursors = moved
-        return tuple(blocks)
-
-    def _corrected(self, packet: Packet, birth: Birth, arrival_ns: int) -> tuple[int, bool]:
-        """Return a packet's corrected time, and whether time jumps there though the samples go on."""
-        # The shortest block ends with the packet: a temperature of the second to come does not.
-        block = min(packet.blocks, key=lambda block: birth.streams[block.stream].block_ns)
-        stream = birth.streams[block.stream]
-        counted_ns = time_of_sample(block.first_sample, stream.rate_hz)
-        boot = f"{packet.boot}/{packet.birth}"  # another profile counts its samples at other rates
-        self.clock, t0_ns, flags = correct(
-            self.clock, packet.t0_ns, stream.block_ns, arrival_ns, counted_ns, packet.clock, boot
-        )
-        self.offset_ns = t0_ns - packet.t0_ns
-        return t0_ns, ClockFlag.JUMPED in flags
 
     def ledger(self, site: str, name: str) -> Ledger:
         """Tell the hour so far."""
@@ -133,9 +117,52 @@ class DeviceLog(msgspec.Struct, array_like=True):
             model=birth.model if birth else "",
             simulated=birth.simulated if birth else False,
             state=status.state if status else "unknown",
-            reason=status.reason if status else "",
+            reason="; ".join(filter(None, (status.reason if status else "", self._strange_clock()))),
             last_seen_ns=self.last_seen_ns,
             clock_offset_ms=self.offset_ns / 1e6,
             noise_floor=self.noise_floor,
             revision=self.told,
         )
+
+    def _strange_clock(self) -> str:
+        if abs(self.offset_ns) <= STRANGE_CLOCK_NS:
+            return ""
+        off_s, side = abs(self.offset_ns) / SECOND_NS, "behind" if self.offset_ns > 0 else "ahead"
+        off = f"{off_s / 86_400:.1f} days" if off_s > 86_400 else f"{off_s:.0f} s"
+        return f"its clock is {off} {side}: set it; the time of arrival is used"
+
+
+def _placed(
+    cursors: Mapping[int, StreamCursor], packet: Packet, birth: Birth
+) -> tuple[dict[int, StreamCursor], tuple[BlockData, ...]] | BadPacket:
+    """Place each block in its stream, or say that one reaches back."""
+    blocks, moved = [], dict(cursors)
+    for block in packet.blocks:
+        stream = birth.streams[block.stream]
+        cursor = moved.get(block.stream, StreamCursor())
+        moved[block.stream], how = follow(cursor, block.first_sample, stream.block_len, stream.rate_hz)
+        if how.kind == "backwards":
+            return backwards(packet, block, stream.name, cursor)
+        fresh = how.kind == "reseat"
+        blocks.append(BlockData(block.stream, fresh, how.blocks, block.flags, block.noise_floor, block.samples))
+    return moved, tuple(blocks)
+
+
+def _timed(state: ClockState, packet: Packet, birth: Birth, arrival_ns: int) -> tuple[ClockState, int] | BadPacket:
+    """Place a packet in corrected time, or say that its samples run ahead of all clocks."""
+    # The shortest block ends with the packet: a temperature of the second to come does not.
+    block = min(packet.blocks, key=lambda block: birth.streams[block.stream].block_ns)
+    stream = birth.streams[block.stream]
+    counted_ns = time_of_sample(block.first_sample, stream.rate_hz)
+    boot = f"{packet.boot}/{packet.birth}"  # another profile counts its samples at other rates
+    clock, t0_ns, _ = correct(state, packet.t0_ns, stream.block_ns, arrival_ns, counted_ns, packet.clock, boot)
+    ahead_s = (t0_ns + stream.block_ns - arrival_ns) / SECOND_NS
+    if ahead_s > MAX_AHEAD_S:
+        return BadPacket(
+            "out-of-range",
+            f"stream {block.stream} {stream.name!r}: its samples run {ahead_s:.1f} s ahead of their arrival, at most "
+            f"{MAX_AHEAD_S:g} s expected: correct rate_hz in the birth, or the sample numbers",
+            packet.boot,
+            packet.seq,
+        )
+    return clock, t0_ns

@@ -70,6 +70,9 @@ class Thermal(NamedTuple):
     fall: FloatArray  # under the warmest level of late, Cel
 
 
+Estimate = Cardiac | Optical | Motion | Thermal
+
+
 class Second(NamedTuple):
     """All that is known of one second of n patients."""
 
@@ -77,6 +80,10 @@ class Second(NamedTuple):
     optical: Optical
     motion: Motion
     thermal: Thermal
+    worn: BoolArray  # the patient wears something that a heart rate could come from
+
+
+LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
 
 
 def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
@@ -98,4 +105,5 @@ def nothing_measured(n: int) -> Second:
         Optical(*_absent(Optical, n)),  # type: ignore[arg-type]
         Motion(*_absent(Motion, n)),  # type: ignore[arg-type]
         Thermal(*_absent(Thermal, n)),  # type: ignore[arg-type]
+        np.zeros(n, np.bool_),
     )

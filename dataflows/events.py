@@ -203,8 +203,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def key(self) -> str:
-        """One answer per command."""
-        return self.command
+        """One answer per command and time: an id that is used again has an answer of its own."""
+        return f"{self.command}/{self.arrival_ns}"
 
 
 Row = Vitals | Wave | AlarmEvent | PatientInfo | DeviceStatus | Ledger | Bad | Answer

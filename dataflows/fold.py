@@ -1,14 +1,14 @@
 """The fold of one partition: each record of the journal, in order, becomes items for the shards and rows of its own."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 import msgspec
 
 from dataflows.device import DeviceLog
 from dataflows.events import WARD, Answer, Bad, PatientInfo, Row
-from dataflows.items import Acknowledged, Bind, Item, Reported, Tick, Unbind
+from dataflows.items import WARD_KEY, Acknowledged, Bind, Item, Reported, Tick, Unbind
 from ingest.bundle import decode_bundle, device_of
 from ingest.codec import decode_packet
 from ingest.command import Acknowledge, Command
@@ -16,12 +16,15 @@ from ingest.documents import decode_birth, decode_command, decode_status
 from ingest.journal import Record, RecordKind
 from ingest.notices import Blind, LinkNotice, Oversize, Report
 from ingest.packet import MAX_PAYLOAD_BYTES, BadPacket
+from ingest.refusal import DECODE_ERRORS, refused
 from ingest.registry import Change, Registry
 from ingest.topics import Topic, parse_topic
 
-TELL_EVERY = 40  # ticks: how often what changed of devices and ledgers is told
-WARD_KEY = f"*/{WARD}"
+TELL_EVERY = 8  # ticks: how often what changed of devices and ledgers is told
+
 NOWHERE = "-"  # site of what names none
+
+N = TypeVar("N")
 
 
 class Folded(NamedTuple):
@@ -38,6 +41,7 @@ class FoldImage(msgspec.Struct, frozen=True, array_like=True):
     devices: dict[str, DeviceLog]
     asleep_ns: int
     link_down_ns: int
+    blind_down_ns: int
     ticks: int
 
 
@@ -47,7 +51,7 @@ _image = msgspec.msgpack.Decoder(FoldImage)
 class Fold:
     """Registry, sequences, clocks and ledgers of one partition."""
 
-    VERSION = 1  # of the snapshot
+    VERSION = 2  # of the snapshot
 
     def __init__(self, n_shards: int) -> None:
         self._n_shards = n_shards
@@ -55,12 +59,16 @@ class Fold:
         self._devices: dict[str, DeviceLog] = {}  # by site/device
         self._asleep_ns = 0  # all the time during which ingest was down or cut off from the broker
         self._link_down_ns = 0  # since when the broker is out of reach; 0: it is not
+        self._blind_down_ns = 0  # how much of the time since then ingest itself was down
         self._ticks = 0
+        self._renew = False  # shards may have lost their devices: tell them again
         self._out: list[Folded] = []
 
     def feed(self, records: Iterable[Record]) -> list[Folded]:
         """Take records in the order of the journal."""
         for record in records:
+            if self._renew:
+                self._bind_all(record)
             self._record(record)
         out, self._out = self._out, []
         return out
@@ -68,7 +76,14 @@ class Fold:
     def image(self) -> bytes:
         """Copy everything for a snapshot."""
         return msgspec.msgpack.encode(
-            FoldImage(self._registry.encode(), self._devices, self._asleep_ns, self._link_down_ns, self._ticks)
+            FoldImage(
+                registry=self._registry.encode(),
+                devices=self._devices,
+                asleep_ns=self._asleep_ns,
+                link_down_ns=self._link_down_ns,
+                blind_down_ns=self._blind_down_ns,
+                ticks=self._ticks,
+            )
         )
 
     def restore(self, image: bytes) -> None:
@@ -76,7 +91,9 @@ class Fold:
         kept = _image.decode(image)
         self._registry = Registry.decode(kept.registry)
         self._devices = kept.devices
-        self._asleep_ns, self._link_down_ns, self._ticks = kept.asleep_ns, kept.link_down_ns, kept.ticks
+        self._asleep_ns, self._ticks = kept.asleep_ns, kept.ticks
+        self._link_down_ns, self._blind_down_ns = kept.link_down_ns, kept.blind_down_ns
+        self._renew = True
 
     def _record(self, record: Record) -> None:
         match record.kind:
@@ -87,18 +104,20 @@ class Fold:
             case RecordKind.LINK:
                 self._link(record)
             case RecordKind.REPORT:
-                said = msgspec.json.decode(record.payload, type=Report)
-                self._to_ward(Reported(said.reporter, said.ok, said.detail, record.arrival_ns))
+                if said := self._notice(record, Report):
+                    self._to(WARD_KEY, Reported(said.reporter, said.ok, said.detail, record.arrival_ns))
             case RecordKind.OVERSIZE:
-                size = msgspec.json.decode(record.payload, type=Oversize).size
-                self._unreadable(
-                    record,
-                    parse_topic(record.topic),
-                    BadPacket(
-                        "too-large",
-                        f"{size} bytes came, {MAX_PAYLOAD_BYTES} are the most: publish shorter packets more often",
-                    ),
-                )
+                if notice := self._notice(record, Oversize):
+                    detail = f"{notice.size} bytes came, {MAX_PAYLOAD_BYTES} are the most: publish shorter packets"
+                    self._unreadable(record, BadPacket("too-large", f"{detail} more often"))
+
+    def _notice(self, record: Record, kind: type[N]) -> N | None:
+        """Decode what ingest or its door wrote; anybody may put a letter into the door."""
+        try:
+            return msgspec.json.decode(record.payload, type=kind)
+        except DECODE_ERRORS as error:
+            self._refuse(record, NOWHERE, refused(record.payload, error, "undecodable", f"a {kind.__name__} in JSON"))
+            return None
 
     # Messages
 
@@ -189,7 +208,7 @@ class Fold:
             self._bindings(record, topic.site, outcome.change)
             self._answer(record, topic, command, done=outcome.done, detail=outcome.detail)
         elif isinstance(command, Acknowledge):
-            patient = f"{topic.site}/{command.patient}"
+            patient = WARD_KEY if command.patient == WARD else f"{topic.site}/{command.patient}"
             self._to(
                 patient,
                 Acknowledged(patient, command.alarm, topic.name, command.note, command.id, record.arrival_ns),
@@ -218,7 +237,16 @@ class Fold:
         birth = self._registry.birth_of(site, device)
         if birth is not None:  # else its birth will bind it
             key = f"{site}/{patient}"
-            self._to(key, Bind(f"{site}/{device}", key, birth, record.arrival_ns))
+            now = (record.arrival_ns, self._awake_ns(record.arrival_ns))
+            self._to(key, Bind(f"{site}/{device}", key, birth, *now))
+
+    def _bind_all(self, record: Record) -> None:
+        """Tell every shard its devices again, after a restart; those that know them change nothing."""
+        self._renew = False
+        for site in self._registry.sites():
+            for device in self._registry.devices(site):
+                if (patient := self._registry.patient_of(site, device)) is not None:
+                    self._bind(record, site, device, patient)
 
     # The clock
 
@@ -226,22 +254,30 @@ class Fold:
         return (self._link_down_ns or arrival_ns) - self._asleep_ns
 
     def _tick(self, record: Record) -> None:
-        if record.payload:
-            self._asleep_ns += msgspec.json.decode(record.payload, type=Blind).blind_ns
+        if record.payload and (blind := self._notice(record, Blind)):
+            # Time asleep counts once, though ingest was both down and cut off.
+            cut_off_ns = record.arrival_ns - self._link_down_ns if self._link_down_ns else 0
+            both_ns = min(blind.blind_ns, cut_off_ns)
+            self._asleep_ns += blind.blind_ns - both_ns
+            self._blind_down_ns += both_ns
         self._ticks += 1
         awake_ns = self._awake_ns(record.arrival_ns)
         ward = crc32(WARD_KEY.encode()) % self._n_shards
+        # The broker is not known to be out of reach while nobody looked.
+        down_ns = self._link_down_ns + self._blind_down_ns if self._link_down_ns else 0
         for shard in range(self._n_shards):
-            tick = Tick(record.arrival_ns, awake_ns, self._link_down_ns, shard == ward)
+            tick = Tick(record.arrival_ns, awake_ns, down_ns, shard == ward)
             self._out.append(Folded(shard, tick))
         if self._ticks % TELL_EVERY == 0:
             self._tell_changed()
 
     def _link(self, record: Record) -> None:
-        link = msgspec.json.decode(record.payload, type=LinkNotice)
+        link = self._notice(record, LinkNotice)
+        if link is None:
+            return
         if link.up and self._link_down_ns:
             self._asleep_ns += record.arrival_ns - self._link_down_ns
-            self._link_down_ns = 0
+            self._link_down_ns = self._blind_down_ns = 0
         elif not link.up:
             self._link_down_ns = self._link_down_ns or record.arrival_ns
             self._tell_changed()
@@ -261,7 +297,8 @@ class Fold:
         status = self._registry.status_of(site, name)
         self._row(log.status(site, name, birth, status, self._registry.patient_of(site, name) or ""))
 
-    def _unreadable(self, record: Record, topic: Topic | BadPacket, bad: BadPacket) -> None:
+    def _unreadable(self, record: Record, bad: BadPacket) -> None:
+        topic = parse_topic(record.topic)
         if isinstance(topic, BadPacket):
             self._refuse(record, NOWHERE, bad)
             return
@@ -278,6 +315,3 @@ class Fold:
 
     def _to(self, patient: str, item: Item) -> None:
         self._out.append(Folded(crc32(patient.encode()) % self._n_shards, item))
-
-    def _to_ward(self, item: Item) -> None:
-        self._to(WARD_KEY, item)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly.motion import OffBodyEvidence, off_body
+from anomaly.quality import Reason
 from dataflows.alarms import COLUMN, Evidence, nothing_known
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS, Condition
@@ -13,6 +14,7 @@ GOOD_QUALITY = 0.5  # a source of this quality is believed by itself
 POOR_QUALITY = 0.3  # below it, a source is not believed
 PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats
 FROZEN_NS = 2 * SECOND_NS
+WIDER = 3.0  # times the uncertainty of a pulse: a rate as uncertain as that yields to it
 RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
 
 SOURCES = ("none", "mcg", "ppg", "mcg+ppg")
@@ -39,7 +41,9 @@ def fused(second: Second) -> Fused:
     heart_ok, light_ok = q_heart >= POOR_QUALITY, q_light >= POOR_QUALITY
     agree = np.abs(heart.hr - light.pulse) <= 5.0
     both = heart_ok & light_ok & agree & (q_heart < GOOD_QUALITY)
-    by_heart = heart_ok & ~both & ((q_heart >= GOOD_QUALITY) | (q_heart >= q_light))
+    # A beat missed or invented widens the uncertainty of a rate beyond that of a pulse which contradicts it.
+    outspoken = (q_light >= GOOD_QUALITY) & ~agree & (heart.hr_u > WIDER * light.pulse_u)
+    by_heart = heart_ok & ~both & ~outspoken & ((q_heart >= GOOD_QUALITY) | (q_heart >= q_light))
     by_light = light_ok & ~both & ~by_heart
 
     w_heart, w_light = 1.0 / np.square(heart.hr_u), 1.0 / np.square(light.pulse_u)
@@ -56,8 +60,9 @@ def fused(second: Second) -> Fused:
 def evidence(second: Second, vitals: Fused, end_ns: IntArray) -> Evidence:
     """Tell what is true of every condition at the end of a second.
 
-    A poor signal alone never talks an asystole away. Only positive proof of an artefact does (saturation, lost lock,
-    a device off the body by motion, temperature and light), or a pulse of another sensor; both leave it *not known*.
+    A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
+    device off the body by motion, temperature and light): then it is *not known*, and one that stands goes on
+    standing. A pulse of another sensor does: then there is none, and one that stands ends.
     """
     heart, light = second.cardiac, second.optical
     known = nothing_known(len(end_ns))
@@ -84,8 +89,8 @@ def evidence(second: Second, vitals: Fused, end_ns: IntArray) -> Evidence:
     )
     poor = heart.quality < POOR_QUALITY
 
-    doubt = fault | off | pulse
-    asystole = np.where((heart.asystole == 1) & doubt, -1, heart.asystole)
+    no_beat = heart.asystole == 1
+    asystole = np.where(no_beat & pulse, 0, np.where(no_beat & (fault | off), -1, heart.asystole))
     say("asystole", asystole, heart.asystole_ns, heart.asystole_s, poor.astype(np.int64))
 
     for condition, truth, onset_ns, rate in (
@@ -104,9 +109,10 @@ def evidence(second: Second, vitals: Fused, end_ns: IntArray) -> Evidence:
     say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS, 0)
     say("off-body", _known(off, second.motion.present & light.present), end_ns, second.thermal.temp, 0)
     bad = poor & ~fault & ~frozen & ~off & ~heart.settling & (heart.asystole != 1)
-    say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, 0)
+    void = (heart.reason == Reason.NOT_FINITE).astype(np.int64)
+    say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, void)
     blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~off
-    say("cannot-analyse", _known(blind, here | light.present), end_ns, np.full(len(end_ns), np.nan), 0)
+    say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan), 0)
     return known
 
 

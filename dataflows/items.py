@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
+from dataflows.events import WARD
 from ingest.profile import Birth
+
+WARD_KEY = f"*/{WARD}"  # the subject of what concerns no single patient
 
 
 class BlockData(NamedTuple):
@@ -33,6 +36,7 @@ class Bind(NamedTuple):
     patient: str  # site/patient
     birth: Birth
     arrival_ns: int
+    awake_ns: int
 
 
 class Unbind(NamedTuple):

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dataflows import tree
 from dataflows.bank import Bank
-from dataflows.estimates import FloatArray, IntArray
+from dataflows.estimates import Estimate, FloatArray, IntArray
 from dataflows.events import SECOND_NS
 from ingest.packet import counts
 from ingest.profile import SAMPLE_BYTES, Dtype
@@ -54,7 +53,7 @@ class Lane(Protocol):
         """State after a block."""
         ...
 
-    def estimate(self, state: Any, end_ns: IntArray) -> tuple[tree.Leaf, ...]:  # noqa: ANN401
+    def estimate(self, state: Any, end_ns: IntArray) -> Estimate:  # noqa: ANN401
         """What is known of the second that ends at `end_ns`: the estimates of `kind`."""
         ...
 
@@ -133,6 +132,7 @@ class Group:
             shape = (len(round_), part.n_channels, self.lane.block_len)
             nothing = bytes(part.n_channels * self.lane.block_len * SAMPLE_BYTES[part.dtype])
             raw = counts(b"".join(spoke.samples[i] or nothing for spoke in round_), part.dtype)
-            scales = np.array([spoke.scales[i] for spoke in round_])
+            # A stream that did not come is not silent: its samples are no numbers.
+            scales = np.array([spoke.scales[i] if spoke.samples[i] else np.nan for spoke in round_])
             blocks.append(raw.reshape(shape) * scales[:, None, None])
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)

@@ -6,41 +6,50 @@ from dataflows.optical import Optical
 from dataflows.surface import Motion, Thermal
 from ingest.profile import Birth, StreamProfile
 
-MIN_HEART_HZ = 100.0  # below, no beat is timed well enough to be worth a lane
-MIN_LIGHT_HZ = 20.0
+HEART_HZ = (125.0, 2000.0)  # what the strip and the beat detector take
+LIGHT_HZ = (40.0, 2000.0)
+MOTION_HZ = (1.0, 2000.0)
+SKIN_HZ = (0.01, 100.0)
+MAX_REFERENCES = 32  # their covariance is solved for at every block
+_RATES = {"mcg": HEART_HZ, "ppg": LIGHT_HZ, "acceleration": MOTION_HZ, "temperature": SKIN_HZ}
 
 
 def lanes_of(birth: Birth) -> list[tuple[Lane, tuple[int, ...]]]:
-    """Return a device's lanes, each with its streams; the first stream of a kind leads.
+    """Return a device's lanes, each with its streams; the first usable stream of a kind leads.
 
-    A stream without a lane (another kind, or too slow for what is to be found in it) is recorded and no more.
+    A stream without a lane (another kind, or a rate at which nothing can be found in it) is recorded and no more.
     """
     first: dict[str, int] = {}
     for i, stream in enumerate(birth.streams):
-        first.setdefault(stream.kind, i)
+        low_hz, high_hz = _RATES.get(stream.kind, (0.0, 0.0))
+        if low_hz <= stream.rate_hz <= high_hz:
+            first.setdefault(stream.kind, i)
     lanes: list[tuple[Lane, tuple[int, ...]]] = []
     for kind, i in first.items():
         stream = birth.streams[i]
+        shape = (stream.rate_hz, stream.block_len, (_part(stream),))
         match kind:
-            case "mcg" if stream.rate_hz >= MIN_HEART_HZ:
-                lanes.append(_cardiac(birth, i, first.get("reference")))
-            case "ppg" if stream.rate_hz >= MIN_LIGHT_HZ:
-                lanes.append((Optical(stream.rate_hz, stream.block_len, (_part(stream),)), (i,)))
+            case "mcg":
+                lanes.append(_cardiac(birth, i))
+            case "ppg":
+                lanes.append((Optical(*shape), (i,)))
             case "acceleration":
-                lanes.append((Motion(stream.rate_hz, stream.block_len, (_part(stream),)), (i,)))
+                lanes.append((Motion(*shape), (i,)))
             case "temperature":
-                lanes.append((Thermal(stream.rate_hz, stream.block_len, (_part(stream),)), (i,)))
+                lanes.append((Thermal(*shape), (i,)))
     return lanes
 
 
-def _cardiac(birth: Birth, heart: int, reference: int | None) -> tuple[Lane, tuple[int, ...]]:
+def _cardiac(birth: Birth, heart: int) -> tuple[Lane, tuple[int, ...]]:
     stream = birth.streams[heart]
     streams: tuple[int, ...] = (heart,)
     references = Part("i2", 0)
-    if reference is not None:
-        beside = birth.streams[reference]
-        if (beside.rate_hz, beside.block_len, beside.unit) == (stream.rate_hz, stream.block_len, stream.unit):
-            streams, references = (heart, reference), _part(beside)
+    like = (stream.rate_hz, stream.block_len, stream.unit)
+    for i, beside in enumerate(birth.streams):
+        fits = (beside.rate_hz, beside.block_len, beside.unit) == like and beside.n_channels <= MAX_REFERENCES
+        if beside.kind == "reference" and fits:
+            streams, references = (heart, i), _part(beside)
+            break
     lane = Cardiac(stream.rate_hz, stream.block_len, _part(stream), references, stream.range)
     return lane, streams
 

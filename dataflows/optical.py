@@ -102,10 +102,12 @@ class Optical:
 
     def estimate(self, state: OpticalState, end_ns: IntArray) -> estimates.Optical:
         """Tell what was known `AS_OF_LAG_NS` before the end of a second."""
-        rate = intervals.summary(state.ring, end_ns - AS_OF_LAG_NS, TIMING_U_MS, state.start_ns)
+        here = state.end_ns > end_ns - SECOND_NS
+        as_of = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS
+        rate = intervals.summary(state.ring, as_of, TIMING_U_MS, state.start_ns)
         return estimates.Optical(
-            present=state.end_ns > end_ns - SECOND_NS,
-            pulse=rate.hr_bpm,
+            present=here,
+            pulse=np.where(here, rate.hr_bpm, np.nan),
             pulse_u=rate.hr_u,
             quality=np.where(np.isnan(rate.hr_bpm), 0.0, rate.quality),
             last_pulse_ns=rate.last_beat_ns,

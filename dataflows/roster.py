@@ -2,12 +2,14 @@
 
 import msgspec
 
+from dataflows.device import HOLE_NS
 from dataflows.events import SECOND_NS
 from dataflows.items import Bind, Data
 from ingest.profile import Birth
 
 LOST_NS = 10 * SECOND_NS  # a device that is silent for so long is lost
 PATIENCE_NS = SECOND_NS // 2  # how long a complete second waits for the patient's other devices
+LEFT_KEPT = 4096  # patients who left of whom the last second is remembered
 MAX_AHEAD_NS = 8 * SECOND_NS  # no device runs further ahead of the second that waits to be closed
 
 
@@ -25,9 +27,9 @@ class Device(msgspec.Struct, array_like=True):
     before_start_ns: int = 0  # ... and the run before it
     before_end_ns: int = 0
 
-    def spoke(self, data: Data, end_ns: int, *, hole: bool) -> None:
+    def spoke(self, data: Data, end_ns: int) -> None:
         """Take note of a packet in order."""
-        if hole or not self.end_ns:
+        if data.t0_ns - self.end_ns > HOLE_NS:
             self.before_start_ns, self.before_end_ns = self.start_ns, self.end_ns
             self.start_ns = data.t0_ns
         self.end_ns = end_ns
@@ -55,13 +57,21 @@ class Roster:
     def __init__(self) -> None:
         self.devices: dict[str, Device] = {}
         self.patients: dict[str, Patient] = {}
+        self.left: dict[str, int] = {}  # next second of patients who left: their time goes on from there
 
-    def bind(self, bind: Bind) -> Device:
-        """Give a device to a patient, or renew its profile."""
-        patient = self.patients.setdefault(bind.patient, Patient(bind.patient))
+    def bind(self, bind: Bind) -> Device | None:
+        """Give a device to a patient, or renew its profile; None if nothing is new."""
+        known = self.devices.get(bind.device)
+        if known is not None and (known.patient, known.birth) == (bind.patient, bind.birth):
+            return None
+        if bind.patient not in self.patients:
+            self.patients[bind.patient] = Patient(bind.patient, next_second=self.left.pop(bind.patient, 0))
+        patient = self.patients[bind.patient]
         if bind.device not in patient.devices:
             patient.devices.append(bind.device)
-        device = Device(bind.device, bind.patient, bind.birth, awake_ns=0, arrival_ns=bind.arrival_ns)
+        device = Device(bind.device, bind.patient, bind.birth, bind.awake_ns, bind.arrival_ns)
+        if known is not None and known.patient == bind.patient:  # another profile does not break a silence
+            device.awake_ns, device.arrival_ns, device.lost = known.awake_ns, known.arrival_ns, known.lost
         self.devices[bind.device] = device
         return device
 
@@ -74,6 +84,9 @@ class Roster:
         patient.devices.remove(key)
         if patient.devices:
             return None
+        self.left[patient.key] = patient.next_second
+        if len(self.left) > LEFT_KEPT:
+            del self.left[next(iter(self.left))]
         return self.patients.pop(patient.key)
 
     def worn(self, patient: Patient) -> list[Device]:

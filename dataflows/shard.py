@@ -8,14 +8,12 @@ import numpy as np
 from dataflows import fusion
 from dataflows.alarms import COLUMN, nothing_known
 from dataflows.bank import BankImage
-from dataflows.events import SECOND_NS, WARD, AlarmEvent, Answer, Condition, Vitals, Wave
-from dataflows.items import Acknowledged, Bind, Data, Item, Reported, Tick, Unbind
+from dataflows.events import SECOND_NS, AlarmEvent, Answer, Condition, Vitals, Wave
+from dataflows.items import WARD_KEY, Acknowledged, Bind, Data, Item, Reported, Tick, Unbind
 from dataflows.roster import LOST_NS, Device, Patient, Roster
 from dataflows.rows import Closing, as_counts, vitals_rows, wave_row
 from dataflows.ward import Moment, Ward
 from dataflows.wearables import Wearables
-
-WARD_KEY = f"*/{WARD}"
 
 Row = Vitals | Wave | AlarmEvent | Answer
 
@@ -25,6 +23,7 @@ class ShardImage(msgspec.Struct, frozen=True, array_like=True):
 
     devices: tuple[Device, ...]
     patients: tuple[Patient, ...]
+    left: dict[str, int]
     failing: dict[str, str]
     alarms: BankImage
     lanes: tuple[tuple[str, BankImage], ...]
@@ -36,7 +35,7 @@ _decoder = msgspec.msgpack.Decoder(ShardImage)
 class Shard:
     """Everything that is known of the patients of one key."""
 
-    VERSION = 1  # of the snapshot
+    VERSION = 2  # of the snapshot
 
     def __init__(self) -> None:
         self.roster = Roster()
@@ -66,6 +65,7 @@ class Shard:
             ShardImage(
                 tuple(self.roster.devices.values()),
                 tuple(self.roster.patients.values()),
+                self.roster.left,
                 self._failing,
                 self.ward.bank.image(),
                 self.wearables.images(),
@@ -77,6 +77,7 @@ class Shard:
         kept = _decoder.decode(image)
         self.roster.patients = {patient.key: patient for patient in kept.patients}
         self.roster.devices = {device.key: device for device in kept.devices}
+        self.roster.left = dict(kept.left)
         self._failing = dict(kept.failing)
         for device in kept.devices:
             self.wearables.plug(device)
@@ -90,19 +91,27 @@ class Shard:
     def _other(self, item: Bind | Unbind | Tick | Reported | Acknowledged) -> list[Row]:
         match item:
             case Bind():
-                self.wearables.plug(self.roster.bind(item))
-                self.ward.admit(item.patient)
+                if device := self.roster.bind(item):
+                    self.wearables.plug(device)
+                    self.ward.admit(item.patient)
                 return []
             case Unbind():
-                self.wearables.unplug(item.device)
-                gone = self.roster.unbind(item.device)
-                return [] if gone is None else list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
+                return self._unbind(item)
             case Tick():
                 return self._tick(item)
             case Reported():
                 return list(self._report(item))
             case Acknowledged():
                 return list(self.ward.acknowledge(item))
+
+    def _unbind(self, item: Unbind) -> list[Row]:
+        self.wearables.unplug(item.device)
+        gone = self.roster.unbind(item.device)
+        if gone is not None:
+            return list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
+        if item.patient in self.roster.patients and not self._lost(item.patient):
+            return list(self._contact({item.patient: item.arrival_ns}, lost=False))
+        return []
 
     def _packets(self, round_: Mapping[str, Data]) -> list[Row]:
         if not round_:
@@ -113,7 +122,7 @@ class Shard:
         for device, data in spoke:
             streams = device.birth.streams
             end_ns = data.t0_ns + min(streams[block.stream].block_ns for block in data.blocks)
-            device.spoke(data, end_ns, hole=any(block.fresh for block in data.blocks))
+            device.spoke(data, end_ns)
             if device.lost:
                 device.lost = False
                 back[device.patient] = data.arrival_ns
@@ -158,7 +167,8 @@ class Shard:
         rows: list[Row] = list(self._link(tick)) if tick.ward else []
         newly: dict[str, int] = {}
         for device in self.roster.devices.values():
-            if device.awake_ns and not device.lost and tick.awake_ns - device.awake_ns >= LOST_NS:
+            device.awake_ns = min(device.awake_ns, tick.awake_ns)  # a stall is found out only by the tick after it
+            if not device.lost and tick.awake_ns - device.awake_ns >= LOST_NS:
                 device.lost = True
                 newly[device.patient] = tick.arrival_ns
         rows += self._contact(newly, lost=True)

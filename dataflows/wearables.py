@@ -1,5 +1,6 @@
 """The lanes of every device of a shard: samples in by the round, estimates out by the second."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from dataflows import tree
 from dataflows.bank import BankImage
 from dataflows.cardiac import Cardiac
-from dataflows.estimates import IntArray, Second, nothing_measured
+from dataflows.estimates import LANE_KINDS, IntArray, Second, nothing_measured
 from dataflows.items import Data
 from dataflows.lane import Group, Lane, Spoke
 from dataflows.lanes import lanes_of
@@ -49,17 +50,18 @@ class Wearables:
     def plug(self, device: Device) -> None:
         """Find the lanes of a device; its rows are seated by its first blocks."""
         self.unplug(device.key)
-        self._ports[device.key] = {
-            streams[0]: Port(streams, self._groups.setdefault(lane, Group(lane)))
-            for lane, streams in lanes_of(device.birth)
-        }
+        self._ports[device.key] = ports = {}
+        for lane, streams in lanes_of(device.birth):
+            if lane not in self._groups:
+                self._groups[lane] = Group(lane)
+            ports[streams[0]] = Port(streams, self._groups[lane])
 
     def unplug(self, key: str) -> None:
         """Free the rows of a device."""
         for port in self._ports.pop(key, {}).values():
             port.group.bank.unseat(key)
-            if not len(port.group.bank):
-                self._groups.pop(port.group.lane, None)
+        used = {port.group.lane for ports in self._ports.values() for port in ports.values()}
+        self._groups = {lane: group for lane, group in self._groups.items() if lane in used}
 
     def step(self, round_: Iterable[tuple[Device, Data]]) -> None:
         """Step every lane that got samples once; a round holds a device at most once."""
@@ -76,7 +78,7 @@ class Wearables:
                     scales=tuple(device.birth.streams[stream].scale for stream in port.streams),
                     t0_ns=data.t0_ns,
                     flags=blocks[leader].flags,
-                    fresh=blocks[leader].fresh,
+                    fresh=any(part is not None and part.fresh for part in parts),
                     bridged=blocks[leader].bridged,
                 )
                 spoken.setdefault(id(port.group), (port.group, []))[1].append(spoke)
@@ -86,38 +88,54 @@ class Wearables:
     def estimates(self, worn: Sequence[Sequence[Device]], end_ns: IntArray) -> Second:
         """Estimate the second that ends at `end_ns` of each patient out of the devices that the patient wears.
 
-        The first device that has a kind of signal speaks for it.
+        The first device that has a kind of signal in this second speaks for it; where none has, the first one that
+        ever had says since when.
         """
         known = nothing_measured(len(worn))
-        for group, indices, ports in self._speakers(worn, set(Second._fields)):
-            at = np.array(indices, np.int64)
-            state = group.bank.take([device.key for device, _ in ports])
-            tree.put(getattr(known, group.lane.kind), at, group.lane.estimate(state, end_ns[at]))
+        known.worn[:] = [self._measures(devices) for devices in worn]
+        for turn in range(max(map(len, worn), default=0)):
+            for group, indices, ports in self._speakers(worn, set(LANE_KINDS), turn):
+                at = np.array(indices, np.int64)
+                state = group.bank.take([device.key for device, _ in ports])
+                estimate = group.lane.estimate(state, end_ns[at])
+                so_far = getattr(known, group.lane.kind)
+                better = estimate.present & ~so_far.present[at] if turn else np.ones(len(at), np.bool_)
+                tree.put(so_far, at[better], tree.take(estimate, np.flatnonzero(better)))
         return known
+
+    def _measures(self, devices: Sequence[Device]) -> bool:
+        """Whether a patient wears anything that a heart rate could come from."""
+        kinds = {port.group.lane.kind for device in devices for port in self._ports[device.key].values()}
+        return bool(kinds & {"cardiac", "optical"})
 
     def strips(self, worn: Sequence[Sequence[Device]], end_ns: IntArray, seconds: float) -> list[Strip | None]:
         """Return each patient's cardiac lead up to a time, from the first device that has one."""
         strips: list[Strip | None] = [None] * len(worn)
-        for group, indices, ports in self._speakers(worn, {"cardiac"}):
-            lane = group.lane
-            if not isinstance(lane, Cardiac):
-                continue
-            keys = [device.key for device, _ in ports]
-            samples = lane.strips(group.bank.take(keys), end_ns[np.array(indices, np.int64)], seconds)
-            for i, (device, port), strip in zip(indices, ports, samples, strict=True):
-                strips[i] = Strip(device.birth.streams[port.streams[0]], strip)
+        for turn in range(max(map(len, worn), default=0)):
+            for group, indices, ports in self._speakers(worn, {"cardiac"}, turn):
+                lane = group.lane
+                if not isinstance(lane, Cardiac):
+                    continue
+                keys = [device.key for device, _ in ports]
+                samples = lane.strips(group.bank.take(keys), end_ns[np.array(indices, np.int64)], seconds)
+                for i, (device, port), strip in zip(indices, ports, samples, strict=True):
+                    so_far = strips[i]
+                    if so_far is None or np.isnan(so_far.samples).all():
+                        strips[i] = Strip(device.birth.streams[port.streams[0]], strip)
         return strips
 
-    def _speakers(self, worn: Sequence[Sequence[Device]], kinds: set[str]) -> Iterator[Speakers]:
-        """Find who speaks for each patient, by bank: the first device that has a kind of signal speaks for it."""
+    def _speakers(self, worn: Sequence[Sequence[Device]], kinds: set[str], turn: int) -> Iterator[Speakers]:
+        """Find who may speak for each patient, by bank: each patient's device number `turn` of those with a kind."""
         asked: dict[int, Speakers] = {}
         for i, devices in enumerate(worn):
-            silent = set(kinds)
+            before = Counter[str]()
             for device in devices:
                 for port in self._ports[device.key].values():
                     kind = port.group.lane.kind
-                    if kind in silent and device.key in port.group.bank:
-                        silent.discard(kind)
+                    if kind not in kinds or device.key not in port.group.bank:
+                        continue
+                    before[kind] += 1
+                    if before[kind] == turn + 1:
                         speakers = asked.setdefault(id(port.group), Speakers(port.group, [], []))
                         speakers.patients.append(i)
                         speakers.ports.append((device, port))

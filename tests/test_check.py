@@ -35,6 +35,11 @@ def payloads(tmp_path: Path) -> dict[str, Path]:
         "status.json": b'{"state":"online"}',
         "bad-birth.json": encode_birth(birth_of("w1", "p1")).replace(b'"dtype":"i2"', b'"dtype":"i9"'),
         "bad-status.json": b'{"state":"asleep"}',
+        "other.bin": encode_packet(replace(packet, device="w2")),
+        "both.bin": encode_bundle("g1", [packet, replace(packet, device="w2")]),
+        "cut.json": encode_packet(packet, "json")[:100],
+        "blank.json": b"\n" + encode_packet(packet, "json"),
+        "strange.json": b'{"colour":"red"}',
         "rubbish.bin": b"\x00\x01rubbish",
         "ward.toml": b"[ward]\nshards = 3\n",
         "bad.toml": b"[ward]\nshard = 3\n",
@@ -67,6 +72,10 @@ def test_check_tells_what_a_file_is(femtoward: Run, payloads: dict[str, Path], n
     [
         ("short.bin", "packet", "wrong-length: stream 0 'mcg': 100 bytes came"),
         ("bundle.bin", "bundle", "packet 1: wrong-length"),
+        ("other.bin", "packet", "wrong-device: the packet is of device 'w2', the birth given with --birth of 'w1'"),
+        ("cut.json", "unknown", "100 bytes came that cannot be read: Input data was truncated"),
+        ("blank.json", "packet", "JSON must open with '{' as its very first byte"),
+        ("strange.json", "unknown", "a JSON object came with the members ['colour']: need one of streams"),
         ("bad-birth.json", "birth", "bad-birth"),
         ("bad-status.json", "status", "bad-status"),
         ("rubbish.bin", "unknown", "none of birth, packet, bundle, status, command, settings"),
@@ -87,6 +96,13 @@ def test_check_goes_by_the_topic_where_there_is_one(femtoward: Run, payloads: di
     assert femtoward("check", birth, "--topic", "femtoward/v1/s/w1/status").status == 1
     refused(femtoward("check", birth, "--topic", "w1/birth"), "--topic: topic 'w1/birth' is none of")
     refused(femtoward("check", packet, "--birth", packet), "--birth", "bad-birth")
+
+
+def test_packets_of_others_in_a_bundle_are_checked_as_far_as_can_be(femtoward: Run, payloads: dict[str, Path]) -> None:
+    outcome = femtoward("check", payloads["both.bin"], "--birth", payloads["birth.json"])
+    assert outcome.status == 0
+    assert "packet 0: device w1, boot b1, seq 7" in outcome.out
+    assert "packet 1: device w2: the header is good; give --birth FILE" in outcome.out
 
 
 def test_check_without_a_birth_says_that_blocks_were_not_checked(femtoward: Run, payloads: dict[str, Path]) -> None:

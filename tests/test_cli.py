@@ -17,12 +17,15 @@ from outgoing import alarm, device, ledger, vitals
 from servers import eventually, mosquitto
 
 import deploy.alarms
-from dataflows.events import Answer, PatientInfo
+from dataflows.events import Answer, Bad, PatientInfo
 from dataflows.store import Store
+from deploy import receivers
 from deploy.alarms import whoami
+from deploy.settings import Broker, Webhook
 from ingest.command import Acknowledge
 from ingest.documents import decode_command
 from ingest.door import Door
+from ingest.journal import JournalReader, RecordKind
 from ingest.topics import Topic, parse_topic
 
 ROOT = Path(__file__).parents[1]
@@ -214,8 +217,67 @@ def test_devices_are_listed_with_their_packets(femtoward: Run, ward: Path) -> No
 
 def test_one_device_is_shown_with_its_hours(femtoward: Run, ward: Path) -> None:
     lines = femtoward("devices", "show", "w1", "--data-dir", ward).out.splitlines()
-    assert lines[-2].split()[:3] == ["1970-01-01", "07:00", "10"]
+    assert lines[-3].split()[:3] == ["1970-01-01", "07:00", "10"]
+    assert lines[-1] == "  refused messages: none"
     refused(femtoward("devices", "show", "w7", "--data-dir", ward), "no device 'w7' has spoken; these have: w1, w2")
+
+
+def bad(offset: int, topic: str, reason: str, detail: str) -> Bad:
+    return Bad("north", offset, 0, offset * 10**9, topic, reason, detail, 3)
+
+
+@pytest.fixture
+def strange_ward(ward: Path) -> Path:
+    """The ward, after messages that it refused."""
+    refused_ones = [
+        bad(1, "femtoward/v1/north/w1/data", "undecodable", "cut short"),
+        bad(2, "femtoward/v1/north/w1/data", "undecodable", "cut shorter"),
+        bad(3, "femtoward/v1/north/w1/birth", "bad-birth", "no streams"),
+        *(bad(i, "femtoward/v1/north/w9/data", "no-birth", f"birth {i} never came") for i in range(4, 9)),
+        bad(10, "femtoward/v1/north/ward/cmd/nina", "bad-command", "came rubbish"),
+        bad(11, "femtoward/v1/north/gateway/g1/data", "undecodable", "no bundle"),
+        bad(12, "elsewhere", "unknown-topic", "topic 'elsewhere' is none of ours"),
+    ]
+    with Store(ward / "main" / "store.sqlite") as store:
+        store.put(refused_ones)
+    return ward
+
+
+def test_refused_messages_are_counted_beside_each_device(femtoward: Run, strange_ward: Path) -> None:
+    lines = femtoward("devices", "list", "--data-dir", strange_ward).out.splitlines()
+    assert len(lines) == 4
+    assert " 3 refused " in lines[0]
+    assert " 0 refused " in lines[1]
+    assert lines[2] == "w9               of site north has no birth in force; 5 messages were refused: 5 no-birth"
+    assert lines[3].startswith("(no device)")
+    assert lines[3].endswith("3 messages were refused: 1 bad-command, 1 undecodable, 1 unknown-topic")
+    found = femtoward("devices", "list", "--json", "--data-dir", strange_ward).json
+    assert [one["refused"]["messages"] for one in found["devices"]] == [3, 0]
+    assert [(one["device"], one["refused"]["messages"]) for one in found["refused_only"]] == [
+        ("w9", 5),
+        ("(no device)", 3),
+    ]
+
+
+def test_a_device_is_shown_with_why_its_messages_were_refused(femtoward: Run, strange_ward: Path) -> None:
+    lines = femtoward("devices", "show", "w1", "--data-dir", strange_ward).out.splitlines()
+    assert lines[-3:] == [
+        "  refused messages: 3",
+        "        2 undecodable, the newest at 1970-01-01 00:00:02Z: cut shorter",
+        "        1 bad-birth, the newest at 1970-01-01 00:00:03Z: no streams",
+    ]
+    shown = femtoward("devices", "show", "w1", "--json", "--data-dir", strange_ward).json
+    newest = {"reason": "undecodable", "messages": 2, "newest_ns": 2 * 10**9, "newest_detail": "cut shorter"}
+    assert newest in shown["refused"]["reasons"]
+
+
+@pytest.mark.parametrize("name", ["w9", "north/w9", "(no device)"])
+def test_a_name_of_which_everything_was_refused_is_told_why(femtoward: Run, strange_ward: Path, name: str) -> None:
+    outcome = femtoward("devices", "show", name, "--data-dir", strange_ward)
+    assert outcome.status == 0
+    assert "messages were refused" in outcome.out
+    assert ("birth 8 never came" in outcome.out) == ("w9" in name)
+    assert femtoward("devices", "show", name, "--json", "--data-dir", strange_ward).json["refused"]["messages"] > 0
 
 
 def test_the_doctor_says_what_to_do_about_each_problem(femtoward: Run, tmp_path: Path) -> None:
@@ -230,6 +292,59 @@ def test_the_doctor_says_what_to_do_about_each_problem(femtoward: Run, tmp_path:
     assert "start a broker there, or correct broker.url" in checks["broker"]["said"]
     lines = femtoward("doctor", "--config", file).out.splitlines()
     assert all(line.split()[0] in {"ok", "warning", "problem"} for line in lines)
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - opens nothing: of the standard's own examples
+
+
+def test_the_doctor_reads_every_secret(femtoward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNING", SECRET)
+    monkeypatch.setenv("MALFORMED", "hunter2")
+    webhooks = "".join(
+        f'[[webhook]]\nname = "{name}"\nurl = "http://127.0.0.1:1/"\nallow_local = true\nsecret_{how} = "{where}"\n'
+        for name, how, where in (("unset", "env", "NOWHERE"), ("odd", "env", "MALFORMED"), ("good", "env", "SIGNING"))
+    )
+    file = tmp_path / "ward.toml"
+    file.write_text(
+        '[broker]\nurl = "mqtt://127.0.0.1:1"\nuser = "ward"\nsecret_file = "password"\n'
+        f'[influx]\nurl = "http://127.0.0.1:1"\nsecret_env = "NOWHERE"\n{webhooks}'
+    )
+    outcome = femtoward("doctor", "--config", file, "--json")
+    checks = {line["name"]: (line["verdict"], line["said"]) for line in outcome.json["checks"]}
+    assert outcome.status == 1
+    assert "hunter2" not in outcome.out
+    assert {name: verdict for name, (verdict, _) in checks.items() if name.split()[0] in {"influx", "webhook"}} == {
+        "influx secret": "problem",
+        "influx": "problem",
+        "webhook unset": "problem",
+        "webhook odd": "problem",
+        "webhook good": "warning",
+    }
+    assert checks["broker secret"][0] == "problem"
+    assert "the environment variable NOWHERE is not set" in checks["webhook unset"][1]
+    assert "127.0.0.1:1 accepts no connection" in checks["webhook good"][1]
+    assert "alarms wait until it does" in checks["webhook good"][1]
+
+
+def test_the_doctor_tells_receivers_on_this_machine_from_those_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNING", SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        there = Webhook(name="nurse", url=url, secret_env="SIGNING", allow_local=True)  # noqa: S106 - a variable's name
+        assert receivers.webhook(there).verdict == "ok"
+        elsewhere = receivers.webhook(replace(there, allow_local=False))
+        assert elsewhere.verdict == "problem"
+        assert "set allow_local = true" in elsewhere.said
+        # A name that leads here is known by where it leads.
+        monkeypatch.setattr("dataflows.couriers.webhook._is_local", lambda _: False)
+        assert receivers.webhook(replace(there, allow_local=False)).verdict == "problem"
+
+
+def test_a_secret_for_nobody_is_said() -> None:
+    assert receivers.broker_secret(Broker()) is None
+    nobody = receivers.broker_secret(Broker(secret_file="f"))  # noqa: S106 - a file's name
+    assert nobody
+    assert nobody.verdict == "warning"
 
 
 @pytest.mark.servers
@@ -284,6 +399,69 @@ def test_a_ward_whose_courier_has_no_secret_refuses_to_start(
     assert out == ""
     assert "femtoward: webhook nurse: the secret cannot be read from" in err
     assert err.splitlines()[-1].startswith("femtoward: couriers refused to start")
+
+
+def ended_early(process: "subprocess.Popen[str]", tmp: Path) -> None:
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30.0)
+    assert (process.returncode, out) == (130, ""), err
+    assert err.splitlines()[-1] == "femtoward: stopped before the simulation began: there is nothing to sum up"
+    assert list(tmp.iterdir()) == []
+    assert [pid for pid in Path("/proc").glob("[0-9]*") if str(tmp).encode() in _command(pid)] == []
+
+
+def _command(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""  # it has ended meanwhile
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc: needs Linux")
+@pytest.mark.parametrize("moment", ["loading", "starting"])
+def test_a_demo_that_is_stopped_before_it_begins_says_so_and_leaves_nothing(
+    started: list["subprocess.Popen[str]"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process = start(started, "demo", "--headless", "--json")
+
+    def handled() -> bool:
+        status = Path(f"/proc/{process.pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+        return bool(int(status, 16) >> (signal.SIGTERM - 1) & 1)
+
+    if moment == "loading":
+        eventually(handled, what="the handler")
+    else:
+        eventually(lambda: list(tmp_path.glob("*/logs/broker.log")), what="the broker to start")
+    ended_early(process, tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the couriers in /proc: needs Linux")
+def test_a_ward_goes_on_without_its_couriers_and_is_told_so(
+    started: list["subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    file, secret, main = tmp_path / "ward.toml", tmp_path / "secret", tmp_path / "data" / "main"
+    secret.write_text(SECRET)
+    file.write_text(
+        '[ward]\ndata_dir = "data"\n[broker]\nurl = "mqtt://127.0.0.1:1"\n'
+        '[[webhook]]\nname = "nurse"\nurl = "https://example.org/"\nsecret_file = "secret"\n'
+    )
+    process = start(started, "run", "--config", file)
+    eventually((main / "couriers.sqlite").exists, what="the couriers to start")
+    secret.unlink()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (couriers,) = (int(pid) for pid in children if b"--only\0couriers" in _command(Path(f"/proc/{pid}")))
+    os.kill(couriers, signal.SIGKILL)
+
+    def reports() -> list[bytes]:
+        with JournalReader(main / "journal") as reader:
+            return [r.payload for r in reader.read(reader.first_offset, 10_000) if r.kind == RecordKind.REPORT]
+
+    eventually(lambda: any(b"the couriers do not start" in report for report in reports()), what="the report")
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=15.0)
+    assert "couriers refused to start" in err
 
 
 @pytest.mark.servers

@@ -10,7 +10,7 @@ import pytest
 from wire import Tape, beating, birth_of, packets, played
 
 from dataflows.flow import FlowError, FlowOptions, run_flow
-from dataflows.store import Store
+from dataflows.store import Store, StoreMissing
 from ingest.journal import Journal, RecordKind
 
 FLOW = """
@@ -98,13 +98,11 @@ def test_a_flow_that_is_killed_again_and_again_ends_with_the_digests_of_an_undis
     store = options.store("main")
 
     def rows() -> int:
-        if not store.exists():
-            return 0
-        reader = Store(store, readonly=True)
         try:
-            return reader.count("vitals")
-        finally:
-            reader.close()
+            with Store(store, readonly=True) as reader:
+                return reader.count("vitals")
+        except StoreMissing:
+            return 0
 
     command = [sys.executable, "-c", FLOW, str(tmp_path), str(journal)]
     for wanted in (1, 60, 120, 180):

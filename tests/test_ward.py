@@ -204,6 +204,7 @@ def test_the_ledger_of_the_odd_device_balances(ward: Ward) -> None:
     assert odd.published == odd.stored + odd.quarantined + odd.lost
     assert (odd.lost, odd.repeated, odd.late, odd.quarantined) == (0, 1, 1, 5)
     assert abs(status.clock_offset_ms) > 365 * 86_400_000.0
+    assert re.search(r"its clock is \d+\.\d days behind: set it", status.reason)
 
 
 def test_rubbish_disturbs_nobody_else(ward: Ward) -> None:
