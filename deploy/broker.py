@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from deploy.problem import UserError
-from deploy.signals import stop_by_thread
+from deploy.signals import stop_by_handler, stop_by_thread
 from deploy.supervise import Program
 
 HOST = "127.0.0.1"
@@ -115,8 +115,12 @@ def main(folder: Path, port: int) -> int:
         return _iotcore(port)
     settings = folder / "mosquitto.conf"
     settings.write_text(mosquitto_settings(folder, port))
+    # Signals that are blocked stay so in mosquitto; a handler is not handed on, and keeps what comes meanwhile.
+    early = stop_by_handler()
     process = subprocess.Popen([path, "-c", str(settings)], stdin=subprocess.DEVNULL)  # noqa: S603 - the broker itself
     stopping = stop_by_thread(supervised=True)
+    if early.is_set():
+        stopping.set()
 
     def wait() -> None:
         process.wait()

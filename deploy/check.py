@@ -18,9 +18,11 @@ from ingest.codec import (
 )
 from ingest.packet import BadPacket, Packet, StateFlag, samples
 from ingest.profile import Birth
+from ingest.refusal import DECODE_ERRORS, quoted, refused
 from ingest.topics import Topic, parse_topic
 
 KINDS = ("birth", "packet", "bundle", "status", "command", "settings")
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # may stand before JSON elsewhere; not before a packet
 _LEAF_KINDS = {"data": "packet"}
 _MEMBER_OF_KIND = {"streams": "birth", "blocks": "packet", "packets": "bundle", "command": "command", "state": "status"}
 
@@ -68,6 +70,8 @@ def check_file(path: Path, birth_path: Path | None, topic: str | None) -> Findin
 
 
 def _unknown(payload: bytes) -> Finding:
+    if payload[:64].lstrip(_BLANK).startswith(b"{"):
+        return Finding("unknown", [], [_json_trouble(payload)])
     said = (
         f"{len(payload)} bytes came that are none of {', '.join(KINDS)}: a birth, status or command is a JSON object, "
         "a packet or bundle a MessagePack array or a JSON object; give --topic to say what it is meant to be"
@@ -75,14 +79,25 @@ def _unknown(payload: bytes) -> Finding:
     return Finding("unknown", [], [said])
 
 
+def _json_trouble(payload: bytes) -> str:
+    """What is wrong with something that would be a JSON object."""
+    expected = f"a JSON object that is a {', '.join(KINDS[:-2])} or {KINDS[-2]}, whole"
+    try:
+        members = list(msgspec.json.decode(payload))
+    except DECODE_ERRORS as error:
+        return refused(payload, error, "undecodable", expected).detail
+    known = ", ".join(_MEMBER_OF_KIND)
+    return quoted(f"a JSON object came with the members {members}: need one of {known}, which tell what it is")
+
+
 def _kind_of(payload: bytes) -> str:
     """What a payload looks like; ingest itself goes by the topic only."""
     try:
-        if payload[:1] == b"{":
+        if payload[:64].lstrip(_BLANK).startswith(b"{"):
             document = msgspec.json.decode(payload)
             return next((kind for member, kind in _MEMBER_OF_KIND.items() if member in document), "unknown")
         items = msgspec.msgpack.decode(payload)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except DECODE_ERRORS:
         return "unknown"
     if isinstance(items, list) and len(items) >= 3:
         return "bundle" if isinstance(items[2], list) else "packet"
@@ -128,6 +143,9 @@ def _packet(payload: bytes, device: str | None, birth: Birth | None) -> Finding:
     claimed = device_of(payload) if device is None else device
     if isinstance(claimed, BadPacket):
         return Finding("packet", [], [f"{claimed.reason}: {claimed.detail}"])
+    if birth is not None and claimed != birth.device:
+        said = f"the packet is of device {claimed!r}, the birth given with --birth of {birth.device!r}: give its own"
+        return Finding("packet", [], [f"wrong-device: {said}"])
     packet = decode_packet(payload, claimed, birth)
     if isinstance(packet, BadPacket):
         if packet.reason == "no-birth" and birth is None:
@@ -157,7 +175,8 @@ def _bundle(payload: bytes, gateway: str | None, birth: Birth | None) -> Finding
     items = decode_bundle(payload, gateway)
     if isinstance(items, BadPacket):
         return Finding("bundle", [], [f"{items.reason}: {items.detail}"])
-    findings = [_packet(item, None, birth) for item in items]
+    # A bundle holds many devices' packets, and only one device's birth was given.
+    findings = [_packet(item, None, birth if birth and device_of(item) == birth.device else None) for item in items]
     facts = [f"{len(items)} packets"]
     facts += [f"  packet {i}: {finding.facts[0]}" for i, finding in enumerate(findings) if finding.facts]
     return Finding("bundle", facts, [f"packet {i}: {said}" for i, f in enumerate(findings) for said in f.wrong])

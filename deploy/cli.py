@@ -13,6 +13,7 @@ from deploy.options import (
     BAD_USAGE,
     DONE,
     FOUND_WRONG,
+    STOPPED,
     AsJson,
     Config,
     DataDir,
@@ -22,7 +23,7 @@ from deploy.options import (
     Supervised,
     Wfdb,
 )
-from deploy.problem import UserError
+from deploy.problem import Stopped, UserError
 
 app = typer.Typer(
     name="femtoward",
@@ -49,9 +50,12 @@ def main() -> None:
             typer.echo(error.format_message(), err=True)
             sys.exit(BAD_USAGE)
         _refuse(_usage(error))
+    except Stopped as error:
+        typer.echo(f"femtoward: {error}", err=True)
+        sys.exit(STOPPED)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("femtoward: stopped", err=True)
-        sys.exit(130)
+        sys.exit(STOPPED)
     except BrokenPipeError:
         # Whoever read our output has gone: nothing is left to say, and Python must not try at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -120,9 +124,11 @@ def demo(  # noqa: PLR0913 - each is an option of the command line
     ] = None,
 ) -> int:
     """Show a simulated ward, live, with all that it needs."""
+    from deploy.signals import stop_by_handler  # noqa: PLC0415
+
+    stopping = stop_by_handler()  # first of all: what follows takes seconds to load
     from deploy.demo import DemoOptions, run_demo  # noqa: PLC0415
     from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
-    from deploy.signals import stop_by_handler  # noqa: PLC0415
     from deploy.verdict import in_words  # noqa: PLC0415
 
     options = DemoOptions(
@@ -136,7 +142,7 @@ def demo(  # noqa: PLR0913 - each is an option of the command line
         headless=headless,
         as_json=as_json,
     )
-    result, wrong = run_demo(options, stop_by_handler())
+    result, wrong = run_demo(options, stopping)
     for said in wrong:
         progress(f"wrong: {said}")
     if as_json:

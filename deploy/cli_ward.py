@@ -61,7 +61,7 @@ def alarms_ack(
 
 @devices_app.command("list")
 def devices_list(*, config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> int:
-    """List devices."""
+    """List devices, and names whose messages were all refused."""
     from deploy import devices  # noqa: PLC0415
     from deploy.output import show_json, show_lines  # noqa: PLC0415
     from deploy.rooms import reading, settings_of  # noqa: PLC0415
@@ -69,9 +69,10 @@ def devices_list(*, config: Config = None, data_dir: DataDir = None, as_json: As
     with reading(settings_of(config, data_dir)) as store:
         found = devices.devices(store)
     if as_json:
-        show_json({"devices": [devices.as_json(device) for device in found]})
+        known, strangers = ([devices.as_json(one) for one in part] for part in found)
+        show_json({"devices": known, "refused_only": strangers})
     else:
-        show_lines([devices.line(device) for device in found] or ["no devices have spoken yet"])
+        show_lines(devices.listed(found) or ["no devices have spoken yet"])
     return DONE
 
 
@@ -83,7 +84,7 @@ def devices_show(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show one device and its ledger by the hour."""
+    """Show one device, its ledger by the hour, and why messages of its were refused."""
     from deploy import devices  # noqa: PLC0415
     from deploy.output import show_json, show_lines  # noqa: PLC0415
     from deploy.rooms import reading, settings_of  # noqa: PLC0415

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from deploy import broker
-from deploy.problem import UserError
+from deploy.problem import Stopped, UserError
 from deploy.run import programs
 from deploy.screen import Screen, Watcher
 from deploy.settings import PARTITION, Broker, Settings, Ward
@@ -58,10 +58,13 @@ def run_demo(options: DemoOptions, stopping: threading.Event) -> tuple[DemoResul
     ------
     UserError
         It cannot run so.
+    Stopped
+        `stopping` was set before the simulation had begun.
     """
     _sim_options(options, options.port or 1, None)  # refused before anything is started
     if options.port is not None:
         broker.need_free(options.port)
+    _go_on_unless(stopping)
     with (
         _folder(options.data_dir) as folder,
         Screen.of(headless=options.headless, result_on_stdout=options.as_json, notice=NOTICE) as screen,
@@ -90,8 +93,7 @@ class _Demo:
     def run(self) -> tuple[DemoResult, list[str]]:
         try:
             self._start()
-            if self._stopping.is_set():
-                raise UserError("stopped before the simulation began: there is nothing to sum up")
+            _go_on_unless(self._stopping)
             self._admit()
             self._supervisor.start("simulator")
             self._watch(self._over, None)
@@ -105,6 +107,7 @@ class _Demo:
 
     def _start(self) -> None:
         self._screen.say(time.time_ns(), f"starting {broker.kind()} on port {self._port}, ingest and flow")
+        _go_on_unless(self._stopping)
         self._supervisor.start("broker")
         broker.wait_until_open(self._port)
         for program in self._supervisor.programs:
@@ -156,6 +159,11 @@ class _Demo:
         return self._folder / "logs" / f"{name}.log"
 
 
+def _go_on_unless(stopping: threading.Event) -> None:
+    if stopping.is_set():
+        raise Stopped("stopped before the simulation began: there is nothing to sum up")
+
+
 def _sim_options(options: DemoOptions, port: int, truth: Path | None) -> SimOptions:
     return sim_options(
         broker=f"mqtt://{broker.HOST}:{port}",
@@ -173,8 +181,12 @@ def _sim_options(options: DemoOptions, port: int, truth: Path | None) -> SimOpti
 def _folder(wanted: Path | None) -> Iterator[Path]:
     if wanted is None:
         folder = Path(tempfile.mkdtemp(prefix="femtoward-demo-"))
-        yield folder
-        # After an error it stays: the message points into its logs.
+        try:
+            yield folder
+        except (Stopped, KeyboardInterrupt):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        # After any other error it stays: the message points into its logs.
         shutil.rmtree(folder, ignore_errors=True)
         return
     if (wanted / PARTITION).exists():

@@ -1,50 +1,64 @@
-"""`femtoward devices`: which devices there are, how they are, and whether their packets add up."""
+"""`femtoward devices`: which devices there are, how they are, whether their packets add up, and what was refused."""
 
 import time
 from typing import NamedTuple
 
 from dataflows.events import DeviceStatus, Ledger
 from dataflows.store import Store
+from deploy import refusals
 from deploy.problem import UserError
+from deploy.refusals import NO_DEVICE, Refusals
 
 COUNTS = ("published", "stored", "quarantined", "lost", "repeated", "late")
 
 
 class Device(NamedTuple):
-    """One device with its ledger."""
+    """One device with its ledger and its refused messages."""
 
     status: DeviceStatus
     bed: str
     hours: list[Ledger]
+    refused: Refusals
 
     def total(self, count: str) -> int:
         """Sum of one of the ledger's counts over all hours."""
         return sum(getattr(hour, count) for hour in self.hours)
 
 
-def devices(store: Store) -> list[Device]:
-    """Every device that ever spoke, by site and name."""
-    patients, hours = store.patients(), store.ledger()
-    found = []
-    for status in store.devices().values():
+class Devices(NamedTuple):
+    """All that has sent something, by site and name."""
+
+    known: list[Device]
+    strangers: list[Refusals]  # names without a birth, of which everything was refused; what names no device comes last
+
+
+def devices(store: Store) -> Devices:
+    """Every device that ever spoke, and every name that tried to."""
+    patients, refused = store.patients(), refusals.refusals(store)
+    hours: dict[tuple[str, str], list[Ledger]] = {}
+    for hour in store.ledger():
+        hours.setdefault((hour.site, hour.device), []).append(hour)
+    known = []
+    for place, status in store.devices().items():
         info = patients.get((status.site, status.patient))
-        mine = [hour for hour in hours if (hour.site, hour.device) == (status.site, status.device)]
-        found.append(Device(status, info.bed if info else "", mine))
-    return found
+        of = refused.pop(place, None) or refusals.nothing(*place)
+        known.append(Device(status, info.bed if info else "", hours.get(place, []), of))
+    return Devices(known, sorted(refused.values(), key=lambda of: (of.device == NO_DEVICE, of.site, of.device)))
 
 
-def find(store: Store, name: str) -> Device:
-    """Device by name, or by SITE/NAME where two sites have one of that name.
+def find(store: Store, name: str) -> Device | Refusals:
+    """Device by name, or by SITE/NAME where two sites have one of that name; or what was refused of that name.
 
     Raises
     ------
     UserError
         There is none, or more than one.
     """
-    known = devices(store)
-    found = [d for d in known if name in {d.status.device, f"{d.status.site}/{d.status.device}"}]
+    known, strangers = devices(store)
+    everyone: list[Device | Refusals] = [*known, *strangers]
+    found = [one for one in everyone if name in _names(one)]
     if len(found) > 1:
-        sites = ", ".join(d.status.site for d in found)
+        sites = ", ".join(_place(d)[0] for d in found)
         raise UserError(f"sites {sites} each have a device {name!r}: say which, as SITE/{name}")
     if not found:
         some = ", ".join(d.status.device for d in known[:10]) or "none at all"
@@ -52,10 +66,27 @@ def find(store: Store, name: str) -> Device:
     return found[0]
 
 
-def as_json(device: Device) -> dict[str, object]:
-    """Status, bed, and the ledger's sums."""
-    status = {name: getattr(device.status, name) for name in device.status.__struct_fields__}
-    return {**status, "bed": device.bed, "packets": {count: device.total(count) for count in COUNTS}}
+def _place(one: Device | Refusals) -> tuple[str, str]:
+    return (one.site, one.device) if isinstance(one, Refusals) else (one.status.site, one.status.device)
+
+
+def _names(one: Device | Refusals) -> set[str]:
+    site, device = _place(one)
+    return {device, f"{site}/{device}"}
+
+
+def as_json(one: Device | Refusals) -> dict[str, object]:
+    """Status, bed, the ledger's sums, and what was refused; of a stranger, what was refused."""
+    if isinstance(one, Refusals):
+        return {"site": one.site, "device": one.device, "refused": refusals.as_json(one)}
+    status = {name: getattr(one.status, name) for name in one.status.__struct_fields__}
+    packets = {count: one.total(count) for count in COUNTS}
+    return {**status, "bed": one.bed, "packets": packets, "refused": refusals.as_json(one.refused)}
+
+
+def listed(found: Devices) -> list[str]:
+    """A line for each device, each stranger, and what names no device."""
+    return [line(one) for one in found.known] + [_stranger(one) for one in found.strangers]
 
 
 def line(device: Device) -> str:
@@ -64,11 +95,14 @@ def line(device: Device) -> str:
     age_s = max(0.0, time.time() - s.last_seen_ns / 1e9)
     whose = f"{device.bed or 'no bed'} ({s.patient})" if s.patient else "nobody's"
     counts = ", ".join(f"{device.total(count)} {count}" for count in COUNTS if device.total(count) or count == "stored")
-    return f"{s.device:<16} {s.state:<12} {whose:<24} seen {_ago(age_s):<12} packets: {counts}"
+    refused = f"{device.refused.total} refused"
+    return f"{s.device:<16} {s.state:<12} {whose:<24} seen {_ago(age_s):<12} {refused:<12} packets: {counts}"
 
 
-def lines(device: Device) -> list[str]:
-    """All that is known of one device."""
+def lines(device: Device | Refusals) -> list[str]:
+    """All that is known of one device, or of a name that never was one."""
+    if isinstance(device, Refusals):
+        return [_stranger(device), *refusals.lines(device)]
     s = device.status
     said = [
         line(device),
@@ -80,7 +114,13 @@ def lines(device: Device) -> list[str]:
     for hour in device.hours:
         at = time.strftime("%Y-%m-%d %H:00", time.gmtime(hour.hour * 3600))
         said.append(f"  {at}  " + " ".join(f"{getattr(hour, count):>11}" for count in COUNTS))
-    return said
+    said.append(f"  refused messages: {device.refused.total or 'none'}")
+    return said + refusals.lines(device.refused)
+
+
+def _stranger(of: Refusals) -> str:
+    where = "" if of.device == NO_DEVICE else f" of site {of.site} has no birth in force;"
+    return f"{of.device:<16}{where} {of.total} messages were refused: {refusals.in_short(of)}"
 
 
 def _ago(age_s: float) -> str:

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy import receivers
 from deploy.broker import kind, mosquitto
 from deploy.problem import UserError
 from deploy.settings import Settings
@@ -50,9 +51,15 @@ def examine(settings: Settings) -> Iterator[Line]:
     yield _cores()
     yield from _disk(settings.data_dir)
     yield _demo_broker()
+    if verdict := receivers.broker_secret(settings.broker):
+        yield Line("broker secret", *verdict)
     yield from _broker(settings)
     if settings.influx:
+        if verdict := receivers.influx_secret(settings.influx):
+            yield Line("influx secret", *verdict)
         yield _influx(settings.influx.url)
+    for webhook in settings.webhook:
+        yield Line(f"webhook {webhook.name}", *receivers.webhook(webhook))
 
 
 def _python() -> Line:

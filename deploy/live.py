@@ -1,11 +1,12 @@
 """The ward as a live table, folded from the rows of the store; nothing here reads a clock or a file."""
 
+import textwrap
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,12 @@ HISTORY = 60  # heart rates kept for a bed without a waveform
 LOG_LINES = 200
 MANY = 3  # devices that change alike are said in one line beyond this
 PEAK_DECAY = 0.97  # per second: a heart that stops shows as a flat line, not as noise drawn large
+BED_PREFIX = "bed-"
+LONGEST_NAME = 12
+HEADS = ("BED", "HR bpm", "PULSE", "QUALITY", f"LAST {WAVE_S} s", "ALARMS")
+FIXED = (8, 5, 9)  # heart rate, pulse, quality
+LEAST_TRACE = 12
+WIDEST_ALARM = 35  # "!!! HIGH extreme-bradycardia (seen)"
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " ..--==##"
 
@@ -36,6 +43,17 @@ class Remark(NamedTuple):
     at_ns: int
     text: str
     style: str = ""
+
+
+class Columns(NamedTuple):
+    """Widths of the table's columns; one space parts them."""
+
+    bed: int
+    rate: int
+    pulse: int
+    quality: int
+    trace: int
+    alarms: int
 
 
 @dataclass
@@ -167,16 +185,16 @@ def render(ward: Ward, *, now_ns: int, size: tuple[int, int], title: str, plain_
     room = max(3, height - 9)  # title, heads, rule and five lines of log
     beds = ward.in_order(room)
     hidden = len(ward.beds) - (WARD in ward.beds) - len(beds)
-    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("BED", no_wrap=True, min_width=min(12, max([len(bed.name) for bed in beds], default=6)))
-    table.add_column("HR bpm", no_wrap=True, min_width=8)
-    table.add_column("PULSE", no_wrap=True, min_width=5, justify="right")
-    table.add_column("QUALITY", no_wrap=True, min_width=13)
-    table.add_column(f"LAST {WAVE_S} s", no_wrap=True, min_width=(cells := max(12, min((width - 40) // 2, width - 67))))
-    table.add_column("ALARMS", no_wrap=True, overflow="ellipsis")
+    columns, prefix = _columns(ward, width)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for head, cells in zip(HEADS, columns, strict=True):
+        justify: Literal["left", "right"] = "right" if head == "PULSE" else "left"
+        table.add_column(head, no_wrap=True, overflow="ellipsis", width=cells, justify=justify)
     blocks = ASCII_BLOCKS if plain_ascii else BLOCKS
     for bed in beds:
-        table.add_row(*_cells(bed, now_ns, blocks, cells))
+        table.add_row(
+            Text(bed.name.removeprefix(prefix)), *_cells(bed, now_ns, blocks, columns.trace), _alarm_cell(bed)
+        )
     parts: list[RenderableType] = [Text(title, style="bold", no_wrap=True, overflow="ellipsis"), table]
     if hidden:
         parts.append(Text(f"and {hidden} more beds, none of them more urgent than these", style="dim"))
@@ -184,10 +202,13 @@ def render(ward: Ward, *, now_ns: int, size: tuple[int, int], title: str, plain_
         parts.append(Text("waiting for the first packets ...", style="dim"))
     parts.append(_ward_line(ward))
     lines = max(3, height - 5 - max(len(beds), 1) - bool(hidden))
-    parts += [
-        Text(f"{clock(remark.at_ns)}  {remark.text}", style=remark.style, no_wrap=True, overflow="ellipsis")
-        for remark in list(ward.log)[-lines:]
-    ]
+    entries: list[Text] = []
+    for remark in reversed(ward.log):
+        entry = _entry(remark, width)
+        if len(entries) + len(entry) > lines:
+            break
+        entries = entry + entries
+    parts += entries
     return Group(*parts)
 
 
@@ -243,10 +264,23 @@ def quality_word(vitals: Vitals) -> str:
     return next(word for bound, word in bounds if vitals.quality >= bound)
 
 
+def _columns(ward: Ward, width: int) -> tuple[Columns, str]:
+    """Widths that no alarm changes, and what all names begin with where there is no room for it."""
+    names = [bed.name for bed in ward.beds.values() if bed.patient != WARD]
+    longest = min(LONGEST_NAME, max(map(len, names), default=6))
+    common = BED_PREFIX if all(name.startswith(BED_PREFIX) for name in names) else ""
+    fixed = sum(cells + 1 for cells in FIXED)
+    prefix = common if width - fixed - (longest + 1) - (LEAST_TRACE + 1) < WIDEST_ALARM else ""
+    name = max(len(HEADS[0]), longest - len(prefix))
+    left = width - fixed - (name + 1)
+    trace_cells = max(LEAST_TRACE, min((width - 40) // 2, left - 1 - WIDEST_ALARM))
+    return Columns(name, *FIXED, trace_cells, max(1, left - 1 - trace_cells)), prefix
+
+
 def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
-    name, alarms = Text(bed.name), _alarm_cell(bed)
+    """What was measured of a bed."""
     if bed.vitals is None:
-        return [name, Text("--"), Text("--"), Text("no data", style="dim"), Text(""), alarms]
+        return [Text("--"), Text("--"), Text("no data", style="dim"), Text("")]
     v = bed.vitals
     age_s = now_ns / 1e9 - (v.second + 1)
     stale = age_s > STALE_S
@@ -255,7 +289,7 @@ def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
         rate += f" ±{v.hr.u:.1f}" if v.hr.u < 9.95 else f" ±{v.hr.u:.0f}"
     pulse = "--" if np.isnan(v.pulse.value) else f"{v.pulse.value:.0f}"
     bar = blocks[-1] * round(4 * v.quality)
-    quality = f"stale {age_s:.0f} s" if stale else f"{quality_word(v):<9}{bar}"
+    quality = f"stale {_short(age_s)}" if stale else f"{quality_word(v):<4} {bar}"[: FIXED[-1]]
     if len(bed.wave):
         line = trace(swings(bed.wave, width), bed.peak, blocks)
     else:
@@ -263,13 +297,19 @@ def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
         line = trace(rates, float(np.nanmax(rates, initial=0.0)), blocks)
     style = "dim" if stale else ""
     return [
-        name,
         Text(rate, style=style or "bold"),
         Text(pulse, style=style),
         Text(quality, style=style),
         Text(line, style=style or "green"),
-        alarms,
     ]
+
+
+def _short(age_s: float) -> str:
+    """Age in at most three characters."""
+    for unit, length in (("s", 1), ("m", 60), ("h", 3600)):
+        if age_s < 99.5 * length:
+            return f"{age_s / length:.0f}{unit}"
+    return "old"
 
 
 def _alarm_cell(bed: Bed) -> Text:
@@ -279,7 +319,18 @@ def _alarm_cell(bed: Bed) -> Text:
         seen = alarm.state == "acknowledged"
         cell.append(f"{mark} {alarm.priority.upper()} {alarm.condition}", style="dim" if seen else style)
         cell.append(" (seen) " if seen else " ", style="dim")
+    cell.rstrip()
     return cell
+
+
+def _entry(remark: Remark, width: int) -> list[Text]:
+    """An event in at most two lines, so that its reason can be read on a small terminal."""
+    said = f"{clock(remark.at_ns)}  {remark.text}"
+    if len(said) <= width:
+        return [Text(said, style=remark.style)]
+    first, *rest = textwrap.wrap(said, width, subsequent_indent=" " * 11) or [""]
+    second = "  ".join([rest[0], *(line.strip() for line in rest[1:])]) if rest else ""
+    return [Text(line, style=remark.style, no_wrap=True, overflow="ellipsis") for line in (first, second)]
 
 
 def _ward_line(ward: Ward) -> Text:

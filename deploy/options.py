@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-DONE, FOUND_WRONG, BAD_USAGE = 0, 1, 2  # exit statuses
+DONE, FOUND_WRONG, BAD_USAGE, STOPPED = 0, 1, 2, 130  # exit statuses; 130: by a signal, without a result
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, TOML.")]
 DataDir = Annotated[

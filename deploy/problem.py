@@ -1,4 +1,4 @@
-"""What a user can put right: said in one line, with exit status 2, never as a traceback."""
+"""What ends a command without a result: said in one line, never as a traceback."""
 
 
 class UserError(Exception):
@@ -6,6 +6,10 @@ class UserError(Exception):
 
     The message says what came, what was needed and what to do.
     """
+
+
+class Stopped(Exception):
+    """A signal came before there was a result; the message says so."""
 
 
 def shorten(value: object, limit: int = 80) -> str:

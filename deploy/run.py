@@ -11,11 +11,15 @@ from deploy.problem import UserError
 from deploy.settings import Settings
 from deploy.signals import stop_by_handler, stop_by_thread
 from deploy.supervise import Program, Supervisor, femtoward
+from deploy.wiring import door
+from ingest.door import DoorFullError, report
 
 LOG = logging.getLogger("femtoward.run")
 Part = Literal["ingest", "flow", "couriers"]
 PARTS: tuple[Part, ...] = get_args(Part)
 LOOK_EVERY_S = 0.2
+COURIERS = "couriers"
+NOT_CARRIED = "alarms and vitals are not carried on: the couriers do not start; their log says why"
 
 
 def run_part(part: Part, settings: Settings, *, supervised: bool) -> None:
@@ -66,11 +70,13 @@ def run_all(config: Path | None, settings: Settings) -> int:
     set_up(settings.log.level, settings.log.format)
     stopping = stop_by_handler()
     supervisor = Supervisor(programs(config, settings))
+    word = CouriersWord(supervisor, door(settings))
     try:
         supervisor.start_all()
         LOG.info("data in %s, broker %s", settings.data_dir.absolute(), settings.broker.url)
         while not stopping.wait(LOOK_EVERY_S):
             supervisor.tend()
+            word.tell()
         LOG.info("draining: %s", ", ".join(supervisor.children))
         statuses = supervisor.drain()
     finally:
@@ -79,10 +85,42 @@ def run_all(config: Path | None, settings: Settings) -> int:
     return 0 if all(status == 0 for status in statuses.values()) else 1
 
 
+class CouriersWord:
+    """Tells the ward, by the local door, when the couriers do not start, and when they do again.
+
+    The flow makes a system fault of it; of the other parts there is nothing to tell, as without them there is no alarm.
+
+    Parameters
+    ----------
+    supervisor
+        Whose child the couriers are, or not.
+    folder
+        The local door.
+    """
+
+    def __init__(self, supervisor: Supervisor, folder: Path) -> None:
+        self._supervisor, self._folder = supervisor, folder
+        # Unknown at first: a run before this one may have left word that they fail.
+        self._told: bool | None = None
+
+    def tell(self) -> None:
+        """Look at the couriers, and leave word if something has changed."""
+        if COURIERS not in self._supervisor.children:
+            return
+        well = self._supervisor.settled(COURIERS)
+        if well is None or well == self._told:
+            return
+        try:
+            report(self._folder, COURIERS, ok=well, detail="" if well else NOT_CARRIED)
+        except (OSError, DoorFullError) as error:
+            LOG.warning("the ward cannot be told how the couriers are (%s): tried again", error)
+        else:
+            self._told = well
+
+
 def _carry(settings: Settings, stopping: threading.Event) -> None:
     from dataflows.couriers.courier import run_couriers  # noqa: PLC0415
-    from deploy.wiring import courier_options, door  # noqa: PLC0415
-    from ingest.door import report  # noqa: PLC0415
+    from deploy.wiring import courier_options  # noqa: PLC0415
 
     def tell(courier: str, ok: bool, detail: str) -> None:  # noqa: FBT001 - the shape that couriers call
         report(door(settings), courier, ok=ok, detail=detail)

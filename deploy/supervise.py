@@ -2,11 +2,12 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -20,7 +21,8 @@ DRAIN_S = 9.5  # all of them together: the promise is 10 s from signal to exit
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 HEALTHY_S = 60.0  # after a life this long, the next death counts as the first
-BAD_SETTINGS = 2  # an exit status that starting again cannot mend
+SETTLED_S = 15.0  # what has lived this long has started; the imports of a busy machine take their time
+BAD_SETTINGS = 2  # an exit status that starting again mends only if somebody puts the settings right
 
 
 class Program(NamedTuple):
@@ -47,6 +49,7 @@ class Child:
     wait_s: float = FIRST_WAIT_S
     due_s: float = 0.0
     restarts: int = 0
+    falls: int = 0  # ends in a row, each before it had settled
     status: int | None = None  # of the process that ended last
 
     @property
@@ -107,7 +110,8 @@ class Supervisor:
         Raises
         ------
         UserError
-            A child refused its settings: starting it again would not help.
+            A child refused its settings at its first start: whoever started us is there to put them right. Later,
+            nobody may be, and the other programs must go on: it is tried again.
         """
         said = []
         now = self.monotonic_s()
@@ -118,6 +122,13 @@ class Supervisor:
                 child.restarts += 1
                 self.start(name)
         return said
+
+    def settled(self, name: str) -> bool | None:
+        """Whether a program runs well (True) or does not come up again (False); None: too early to say."""
+        child = self.children[name]
+        if child.process is None:
+            return False if child.status == BAD_SETTINGS or child.falls > 1 else None
+        return True if child.running and self.monotonic_s() - child.started_s >= SETTLED_S else None
 
     def drain(self, names: Sequence[str] | None = None, within_s: float = DRAIN_S) -> dict[str, int]:
         """Ask the programs named to finish, one after the other; return their exit statuses.
@@ -138,7 +149,7 @@ class Supervisor:
         """End everything at once."""
         for child in self.children.values():
             if child.process is not None:
-                child.process.kill()
+                _kill(child.process)
                 child.status = child.process.wait()
                 _close(child.process)
                 child.process = None
@@ -151,12 +162,16 @@ class Supervisor:
         name = child.program.name
         if child.program.once and child.status == 0:
             return []
+        lived_s = now - child.started_s
+        said = f"{name} ended with status {child.status}"
         if child.status == BAD_SETTINGS:
-            raise UserError(f"{name} refused to start: {self._last_words(name)}")
-        if now - child.started_s >= HEALTHY_S:
+            said = f"{name} refused to start: {self._last_words(name)}"
+            if child.program.once or (child.restarts == 0 and lived_s < SETTLED_S):
+                raise UserError(said)
+        child.falls = child.falls + 1 if lived_s < SETTLED_S else 1
+        if lived_s >= HEALTHY_S:
             child.wait_s = FIRST_WAIT_S
         child.due_s = now + child.wait_s
-        said = f"{name} ended with status {child.status}"
         if not child.program.once:
             said += f"; starts again in {child.wait_s:g} s"
         child.wait_s = min(2 * child.wait_s, LONGEST_WAIT_S)
@@ -179,7 +194,7 @@ class Supervisor:
             LOG.warning(
                 "%s did not finish in time: killed; it goes on from the journal at its next start", process.args
             )
-            process.kill()
+            _kill(process)
             child.status = process.wait()
         _close(process)
         child.process = None
@@ -200,6 +215,13 @@ def _appended(folder: Path | None, name: str) -> Iterator[IO[bytes] | None]:
     else:
         with (folder / name).open("ab") as file:
             yield file
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child with what it started, such as the broker's own process: each child leads a session."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

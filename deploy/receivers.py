@@ -1,0 +1,69 @@
+"""The receivers that a ward's settings name, looked at as the couriers would: secrets, and who answers."""
+
+import ipaddress
+import socket
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from dataflows.couriers.secret import read_secret
+from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
+from deploy.settings import Broker, Influx, Webhook
+
+WAIT_S = 5.0
+
+
+class Verdict(NamedTuple):
+    """How one thing is."""
+
+    verdict: Literal["ok", "warning", "problem"]
+    said: str  # what was found and, unless it is well, what to do
+
+
+def broker_secret(broker: Broker) -> Verdict | None:
+    """Look at the broker's secret; None: it needs none and names none."""
+    if not broker.user:
+        if broker.secret_env or broker.secret_file:
+            return Verdict("warning", "a secret is named and no broker.user: set the user, or remove the secret")
+        return None
+    return _secret("broker", broker.secret_env, broker.secret_file)
+
+
+def influx_secret(influx: Influx) -> Verdict | None:
+    """Look at the secret of InfluxDB; None: none is named, which some servers allow."""
+    if not influx.secret_env and not influx.secret_file:
+        return None
+    return _secret("influx", influx.secret_env, influx.secret_file)
+
+
+def webhook(settings: Webhook) -> Verdict:
+    """Look at one webhook: its secret, whether it may be delivered to, and whether anyone accepts a connection."""
+    try:
+        WebhookCourier(WebhookOptions(**msgspec.structs.asdict(settings))).close()
+    except ValueError as error:
+        return Verdict("problem", str(error))
+    parts = urlsplit(settings.url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((host, port), timeout=WAIT_S) as connection:
+            peer = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+    except OSError as error:
+        return Verdict(
+            "warning",
+            f"{host}:{port} accepts no connection ({error}): alarms wait until it does; start it, or correct its url",
+        )
+    # A name may lead here, too: the courier goes by the address that it reached.
+    if (peer.is_loopback or peer.is_link_local) and not settings.allow_local:
+        return Verdict(
+            "problem", f"{host} is {peer}, this machine or its link: set allow_local = true if that is meant"
+        )
+    return Verdict("ok", f"{host}:{port} accepts a connection, and the secret is there")
+
+
+def _secret(owner: str, env: str, file: str) -> Verdict:
+    try:
+        read_secret(owner, env, file)
+    except ValueError as error:
+        return Verdict("problem", str(error))
+    return Verdict("ok", f"read from {f'the variable {env}' if env else file}" if env or file else "none is named")
