@@ -73,6 +73,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("cannot-analyse", "technical", "medium", 10.0, 10.0, 3.0, ("no heart rate can be measured from any sensor",)),
     Rule("off-body", "technical", "medium", 0.0, 3.0, 3.0, ("the device lies still, cold and without a pulse",)),
+    Rule(
+        "late-data",
+        "technical",
+        "medium",
+        30.0,
+        10.0,
+        0.0,
+        ("the data come {value:.0f} s late and cannot page: check the device's clock and its connection",),
+    ),
     Rule("broker-lost", "technical", "medium", 10.0, 10.0, 0.0, ("the connection to the MQTT broker is down",)),
     Rule("system-fault", "technical", "low", 0.0, 0.0, 0.0, ("a part of the system is in trouble",)),
 )

@@ -14,6 +14,7 @@ Condition = Literal[
     "poor-signal",
     "cannot-analyse",
     "off-body",
+    "late-data",
     "broker-lost",
     "system-fault",
 ]

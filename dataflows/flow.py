@@ -1,7 +1,9 @@
 """The Bytewax graph: journal, fold, shards, store."""
 
+import fcntl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -96,9 +98,15 @@ def run_flow(options: FlowOptions, stopping: Callable[[], bool]) -> None:
     FlowError
         If the recovery store is another one's; the message says what to do.
     """
-    for name in options.partitions:
-        options.folder(name).mkdir(parents=True, exist_ok=True)
-        Store(options.store(name)).close()  # readers and couriers find it from the start
+    with ExitStack() as locks:
+        for name in options.partitions:
+            options.folder(name).mkdir(parents=True, exist_ok=True)
+            locks.enter_context(_alone(options.folder(name)))
+            Store(options.store(name)).close()  # readers and couriers find it from the start
+        _run(options, stopping)
+
+
+def _run(options: FlowOptions, stopping: Callable[[], bool]) -> None:
     cli_main(  # type: ignore[no-untyped-call]  # Bytewax's compiled part has no types
         dataflow(options, stopping),
         workers_per_process=options.workers,
@@ -118,6 +126,19 @@ def _row(keyed: tuple[str, Folded]) -> tuple[str, Row]:
 
 def _home(keyed: tuple[str, Row]) -> tuple[str, Row]:
     return keyed[0].rpartition("/")[0], keyed[1]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a partition's folder against a second flow; the lock goes with the process."""
+    with (folder / "flow.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FlowError(
+                f"another flow works in {folder}: stop it first, or give this one a folder of its own"
+            ) from None
+        yield
 
 
 def _recovery(options: FlowOptions) -> Path:

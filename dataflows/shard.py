@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from dataflows import fusion
-from dataflows.alarms import COLUMN, nothing_known
+from dataflows.alarms import COLUMN, STALE_NS, nothing_known
 from dataflows.bank import BankImage
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, Condition, Vitals, Wave
 from dataflows.items import WARD_KEY, Acknowledged, Bind, Data, Item, Reported, Tick, Unbind
@@ -25,6 +25,7 @@ class ShardImage(msgspec.Struct, frozen=True, array_like=True):
     patients: tuple[Patient, ...]
     left: dict[str, int]
     failing: dict[str, str]
+    late: tuple[str, ...]
     alarms: BankImage
     lanes: tuple[tuple[str, BankImage], ...]
 
@@ -42,6 +43,7 @@ class Shard:
         self.wearables = Wearables()
         self.ward = Ward(self._strip)
         self._failing: dict[str, str] = {}  # courier -> what it said
+        self._late: set[str] = set()  # patients whose newest second was stale when it closed
 
     def feed(self, items: Iterable[Item]) -> list[Row]:
         """Take items in the order of the journal; how they are grouped into calls changes nothing."""
@@ -67,6 +69,7 @@ class Shard:
                 tuple(self.roster.patients.values()),
                 self.roster.left,
                 self._failing,
+                tuple(sorted(self._late)),
                 self.ward.bank.image(),
                 self.wearables.images(),
             )
@@ -78,7 +81,7 @@ class Shard:
         self.roster.patients = {patient.key: patient for patient in kept.patients}
         self.roster.devices = {device.key: device for device in kept.devices}
         self.roster.left = dict(kept.left)
-        self._failing = dict(kept.failing)
+        self._failing, self._late = dict(kept.failing), set(kept.late)
         for device in kept.devices:
             self.wearables.plug(device)
         problems = self.wearables.restore(kept.lanes)
@@ -161,7 +164,23 @@ class Shard:
             [closing.arrival_ns for closing in closings],
             known.cardiac.quality.tolist(),
         )
-        return rows + list(self.ward.observe(moment, fusion.evidence(known, vitals, end_ns)))
+        rows += self.ward.observe(moment, fusion.evidence(known, vitals, end_ns))
+        return rows + self._lateness(moment)
+
+    def _lateness(self, moment: Moment) -> list[Row]:
+        """Tell of data that steadily come too late to page, by the journal's clock: staleness must not mute it."""
+        age_ns = {p: at - end for p, end, at in zip(*moment[:3], strict=True)}
+        late = [patient for patient, ns in age_ns.items() if ns > STALE_NS]
+        over = [patient for patient in age_ns if patient in self._late and age_ns[patient] <= STALE_NS]
+        self._late = (self._late | set(late)) - set(over)
+        arrivals = dict(zip(moment.patients, moment.arrival_ns, strict=True))
+        rows: list[Row] = []
+        for patients, truth in ((late, True), (over, False)):
+            if patients:
+                at_ns = [arrivals[patient] for patient in patients]
+                age_s = [age_ns[patient] / SECOND_NS for patient in patients]
+                rows += self._told("late-data", patients, at_ns, at_ns, age_s, truth=truth)
+        return rows
 
     def _tick(self, tick: Tick) -> list[Row]:
         rows: list[Row] = list(self._link(tick)) if tick.ward else []

@@ -1,5 +1,6 @@
 """The Bytewax graph over a real journal and a real store: shards, stops, kills and resumes give the same digests."""
 
+import fcntl
 import subprocess
 import sys
 import time
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 from wire import Tape, beating, birth_of, packets, played
 
+from dataflows.events import Bad
 from dataflows.flow import FlowError, FlowOptions, run_flow
+from dataflows.sink import StorePartition
 from dataflows.store import Store, StoreMissing
 from ingest.journal import Journal, RecordKind
 
@@ -121,6 +124,26 @@ def test_a_recovery_store_of_another_number_of_shards_is_refused_with_words(jour
     run_flow(FlowOptions(data_dir=str(tmp_path), shards=2, journals={"main": str(journal)}), lambda: True)
     with pytest.raises(FlowError, match=r"was made for .*'shards': 2.*start it with those settings"):
         run_flow(FlowOptions(data_dir=str(tmp_path), shards=3, journals={"main": str(journal)}), lambda: True)
+
+
+def test_a_second_flow_in_the_same_folder_is_refused_with_words(journal: Path, tmp_path: Path) -> None:
+    options = FlowOptions(data_dir=str(tmp_path), stop_at_end=True, journals={"main": str(journal)})
+    folder = options.folder("main")
+    folder.mkdir()
+    with (folder / "flow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(FlowError, match=r"another flow works in .*: stop it first"):
+            run_flow(options, lambda: False)
+
+
+def test_refusals_are_logged_once_and_then_at_every_tenfold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    part = StorePartition(Store(tmp_path / "store.sqlite"))
+    bad = [Bad("s", offset, 0, 1, "t", "undecodable", "why", 3) for offset in range(25)]
+    part.write_batch(list(bad))
+    part.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"refused on t ({n} so far): undecodable: why" for n in (1, 10)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,21 @@ def test_a_queue_after_an_outage_is_late_and_what_was_over_by_then_is_missed_and
     assert told(rows, "asystole") == [("asystole", "missed")]
 
 
+def test_data_that_steadily_come_late_are_said_though_they_cannot_page() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    tape.now_ns = T0_NS + 60 * SECOND_NS
+    for packet in packets("w1", beating(40.0, 70.0)):
+        tape.now_ns += SECOND_NS // 4
+        tape.packet(packet)
+    later = packets("w1", beating(80.0, 70.0))[160:]
+    for packet in later:  # the queue drains
+        tape.packet(packet)
+    events = [event for event in of(AlarmEvent, rows_of(tape)) if event.condition == "late-data"]
+    assert [event.state for event in events] == ["active", "ended"]
+    assert "60 s late" in events[0].reason
+
+
 def test_acknowledging_is_an_event_with_its_actor_and_its_answer() -> None:
     quiet = one_patient(beating(40.0, 70.0, [(15.0, 38.0)]))
     alarm = of(AlarmEvent, rows_of(quiet))[0]
