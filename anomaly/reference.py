@@ -136,7 +136,7 @@ class ReferenceCanceller:
         columns = [(x * reference[:, r, None]).sum(axis=-1) for r in range(self.n_references)]
         products = np.stack(columns, axis=-1) / n_samples
         power = (primary * primary).sum(axis=-1) / n_samples
-        keep = np.where(trust > 0.0, np.exp(-self.frame_s / self.memory_s), 1.0)
+        keep = np.where(trust > 0.0, np.exp(-n_samples / (self.rate_hz * self.memory_s)), 1.0)
         rr = keep[:, None, None] * state.rr + trust[:, None, None] * products[:, self.n_channels :]
         pr = keep[:, None, None] * state.pr + trust[:, None, None] * products[:, : self.n_channels]
         pp = keep[:, None] * state.pp + trust[:, None] * power

@@ -83,7 +83,7 @@ class Thermal:
         deviation = np.abs(np.where(np.isnan(recent), 0.0, recent - median[:, None]))
         spread = MEAN_DEVIATION_TO_SIGMA * deviation.sum(axis=-1) / np.maximum(n, 1)
         u = np.hypot(
-            self.contact_u_c, 1.2533 * spread / np.sqrt(np.maximum(n, 1))
+            self.contact_u_c, MEDIAN_TO_MEAN * spread / np.sqrt(np.maximum(n, 1))
         )  # a median is 25 % worse than a mean
         cooled = state.warm - self.cooling_c_per_h / 3600.0 * n_samples / self.rate_hz
         warm = np.fmax(value, cooled)

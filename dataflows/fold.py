@@ -15,7 +15,8 @@ from ingest.command import Acknowledge, Command
 from ingest.documents import decode_birth, decode_command, decode_status
 from ingest.journal import Record, RecordKind
 from ingest.notices import Blind, LinkNotice, Oversize, Report
-from ingest.packet import MAX_PAYLOAD_BYTES, BadPacket
+from ingest.packet import BadPacket
+from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.refusal import DECODE_ERRORS, refused
 from ingest.registry import Change, Registry
 from ingest.topics import Topic, parse_topic

@@ -18,7 +18,7 @@ import msgspec
 
 from ingest.durable import replace_file
 from ingest.notices import Report
-from ingest.packet import MAX_PAYLOAD_BYTES
+from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.segments import RecordKind
 from ingest.topics import Topic, parse_topic
 

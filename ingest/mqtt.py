@@ -31,7 +31,7 @@ from ingest.durable import replace_file
 from ingest.inbox import Arrival, Inbox
 from ingest.notices import LinkNotice, Oversize, Report
 from ingest.options import IngestOptions, broker_address, subscriptions
-from ingest.packet import MAX_PAYLOAD_BYTES
+from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.segments import RecordKind
 from ingest.topics import ROOT
 

@@ -8,7 +8,6 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from ingest.profile import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES  # noqa: PLC0414 - packets have this limit
 from ingest.profile import MAX_STREAMS, SAMPLE_BYTES, Dtype, StreamProfile
 
 

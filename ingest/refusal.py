@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from ingest.packet import MAX_PAYLOAD_BYTES, BadPacket, BadReason
-from ingest.profile import WIRE_VERSION
+from ingest.packet import BadPacket, BadReason
+from ingest.profile import MAX_PAYLOAD_BYTES, WIRE_VERSION
 
 # All that msgspec raises on hostile bytes: malformed or mistyped, text that is no UTF-8, nesting without end.
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeError, RecursionError)

@@ -26,8 +26,8 @@ from ingest.codec import (
     encode_status,
 )
 from ingest.command import Acknowledge, Command
-from ingest.packet import MAX_PAYLOAD_BYTES, BadPacket, BadReason, Block, Packet, counts, raw_bytes, samples
-from ingest.profile import Birth, Dtype, Status, StreamProfile
+from ingest.packet import BadPacket, BadReason, Block, Packet, counts, raw_bytes, samples
+from ingest.profile import MAX_PAYLOAD_BYTES, Birth, Dtype, Status, StreamProfile
 from ingest.sequence import StreamCursor, backwards
 from ingest.topics import parse_topic
 

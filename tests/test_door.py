@@ -8,7 +8,7 @@ import pytest
 from ingest import door
 from ingest.door import Door, DoorFullError, report, send
 from ingest.notices import Report
-from ingest.packet import MAX_PAYLOAD_BYTES
+from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.segments import RecordKind
 from ingest.topics import command_topic, topic_of
 

@@ -23,7 +23,7 @@ from ingest.journal import Journal, JournalBusyError, JournalReader, Record, Rec
 from ingest.mqtt import HEAD_BYTES, IngestOptions, Link
 from ingest.notices import Blind, LinkNotice, Oversize, Report
 from ingest.options import broker_address
-from ingest.packet import MAX_PAYLOAD_BYTES
+from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.service import Ingest, run_ingest
 from ingest.topics import command_topic, topic_of
 
