@@ -75,12 +75,13 @@ class DeviceLog(msgspec.Struct, array_like=True):
             return None
         cursors = {} if verdict.new_boot else self.cursors
         placed = _placed(cursors, packet, birth)
-        timed = placed if isinstance(placed, BadPacket) else _timed(self.clock, packet, birth, arrival_ns)
-        if isinstance(placed, BadPacket) or isinstance(timed, BadPacket):
-            bad = placed if isinstance(placed, BadPacket) else timed
-            assert isinstance(bad, BadPacket)  # noqa: S101 - one of the two is, by the line above
-            self.refused(bad)
-            return bad
+        if isinstance(placed, BadPacket):
+            self.refused(placed)
+            return placed
+        timed = _timed(self.clock, packet, birth, arrival_ns)
+        if isinstance(timed, BadPacket):
+            self.refused(timed)
+            return timed
         (self.cursors, blocks), (clock, t0_ns) = placed, timed
         # A hole is a hole in time, whether the sample numbers show it or not.
         if t0_ns - self.clock.end_ns > HOLE_NS:

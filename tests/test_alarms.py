@@ -1,6 +1,7 @@
 """The alarm state machine: every phase against every kind of evidence, and the promises around stale data."""
 
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from dataflows.alarms import (
     nothing_known,
     step,
 )
-from dataflows.events import SECOND_NS
+from dataflows.events import SECOND_NS, Condition
 
 ASYSTOLE, POOR = COLUMN["asystole"], COLUMN["poor-signal"]
 T0 = 1_000 * SECOND_NS
@@ -40,6 +41,10 @@ def run(column: int, script: list[tuple[int, int]], *, stale: bool = False) -> t
         if moved[0, column]:
             happened.append((second, int(moved[0, column])))
     return bank, happened
+
+
+def test_every_condition_has_one_rule() -> None:
+    assert sorted(rule.condition for rule in RULES) == sorted(get_args(Condition))
 
 
 def test_a_condition_without_delay_pages_at_once_and_ends_after_its_clear_time() -> None:
