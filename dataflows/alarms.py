@@ -82,6 +82,15 @@ RULES: tuple[Rule, ...] = (
         0.0,
         ("the data come {value:.0f} s late and cannot page: check the device's clock and its connection",),
     ),
+    Rule(
+        "flooding",
+        "technical",
+        "medium",
+        0.0,
+        0.0,
+        0.0,
+        ("sends more than it can measure, and is throttled: see `femtoward devices show`",),
+    ),
     Rule("broker-lost", "technical", "medium", 10.0, 10.0, 0.0, ("the connection to the MQTT broker is down",)),
     Rule("system-fault", "technical", "low", 0.0, 0.0, 0.0, ("a part of the system is in trouble",)),
 )

@@ -19,7 +19,7 @@ class BankImage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Bank(Generic[S]):
-    """Rows of state by key; free rows are used again.
+    """Rows of state by key; free rows are used again, and given back when most are free.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class Bank(Generic[S]):
     """
 
     def __init__(self, template: S) -> None:
-        self._state = tree.grown(tree.take(template, np.zeros(0, np.int64)), 8)
+        self._state = tree.take(template, np.zeros(0, np.int64))
         self._rows: dict[str, int] = {}
-        self._free = list(range(7, -1, -1))
+        self._free: list[int] = []
 
     def __contains__(self, key: str) -> bool:
         """Tell whether a key has a row."""
@@ -39,6 +39,11 @@ class Bank(Generic[S]):
     def __len__(self) -> int:
         """Count the rows in use."""
         return len(self._rows)
+
+    @property
+    def capacity(self) -> int:
+        """Count the rows that there is room for."""
+        return len(self._rows) + len(self._free)
 
     @property
     def keys(self) -> list[str]:
@@ -63,6 +68,8 @@ class Bank(Generic[S]):
         row = self._rows.pop(key, None)
         if row is not None:
             self._free.append(row)
+            if len(self._rows) < self.capacity // 4:
+                self._shrink()
 
     def take(self, keys: Sequence[str]) -> S:
         """Gather the rows of keys."""
@@ -86,6 +93,12 @@ class Bank(Generic[S]):
         return None
 
     def _grow(self) -> None:
-        n = len(self._rows) + len(self._free)
-        self._state = tree.grown(self._state, 2 * n)
-        self._free.extend(range(2 * n - 1, n - 1, -1))
+        n, more = self.capacity, max(2 * self.capacity, 1)
+        self._state = tree.grown(self._state, more)
+        self._free.extend(range(more - 1, n - 1, -1))
+
+    def _shrink(self) -> None:
+        used = list(self._rows)
+        self._state = tree.grown(self.take(used), self.capacity // 2)
+        self._free = list(range(self.capacity // 2 - 1, len(used) - 1, -1))
+        self._rows = {key: row for row, key in enumerate(used)}

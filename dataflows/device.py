@@ -1,11 +1,14 @@
-"""What the fold keeps of one device: its sequence, its streams, its clock and its ledger."""
+"""What the fold keeps of one device: its sequence, its streams, its clock, its credit and its ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from dataflows import pacing
 from dataflows.events import SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
+from dataflows.pacing import CREDIT_NS, QUEUED_NS, Credit
+from dataflows.waking import Now
 from ingest.clock import ClockState, correct, time_of_sample
 from ingest.packet import BadPacket, Packet
 from ingest.profile import Birth, Status
@@ -13,6 +16,7 @@ from ingest.sequence import (
     SequenceState,
     StreamCursor,
     Tally,
+    Verdict,
     backwards,
     count,
     count_unreadable,
@@ -22,9 +26,20 @@ from ingest.sequence import (
 )
 
 HOUR_NS = 3600 * SECOND_NS
+HOURS_KEPT = 2  # this one and the one before: what was missed there may still come late
 HOLE_NS = SECOND_NS // 5  # a shorter gap is bridged
 MAX_AHEAD_S = 600.0  # a free-running device that begins with its queue is ahead by as much; more is a wrong rate
 STRANGE_CLOCK_NS = SECOND_NS  # a device's clock that is off by more is said to be
+TURNS = 16  # so often do boots take turns before two devices are said to share a name; a reboot's stragglers are fewer
+TURNS_NS = 60 * SECOND_NS  # no turn for so long: they share it no more
+
+
+class Hour(msgspec.Struct, array_like=True):
+    """The ledger of one hour."""
+
+    hour: int
+    tally: Tally = Tally()
+    untold: bool = True
 
 
 class DeviceLog(msgspec.Struct, array_like=True):
@@ -33,84 +48,90 @@ class DeviceLog(msgspec.Struct, array_like=True):
     sequence: SequenceState = SequenceState()
     cursors: dict[int, StreamCursor] = {}
     clock: ClockState = ClockState()
-    hour: int = 0
-    tally: Tally = Tally()
+    hours: list[Hour] = []  # newest last
     last_seen_ns: int = 0
     offset_ns: int = 0  # corrected minus raw device time
     noise_floor: float = 0.0
-    told: int = 0  # revisions of status and ledger so far
     untold: bool = False
+    heard_ns: int = 0  # waking time of the newest message
+    asleep_ns: int = 0  # `Now.asleep_ns` at the newest packet
+    packet_ns: int = 0  # share of measured time that the newest packet brought
+    credit: Credit = Credit()  # for packets that go on
+    noise: Credit = Credit()  # for messages that bring nothing: repeats, late ones, refused ones
+    flood: int = 0  # messages that were too many, in the flood that goes on
+    flooded_ns: int = 0  # arrival of the newest of them; 0: no flood
+    moved: str = ""  # the boot that sent the newest packet
+    turns: int = 0  # how often another boot sent a packet since two began to take turns
+    turned_ns: int = 0
 
-    def turn_hour(self, site: str, name: str, arrival_ns: int) -> Ledger | None:
-        """Begin the ledger of a new hour; return the finished one."""
-        hour = arrival_ns // HOUR_NS
-        done = self.ledger(site, name) if self.hour not in (0, hour) else None
-        if hour != self.hour:
-            self.hour, self.tally = hour, Tally()
-        self.untold = True
-        return done
+    def turn_hour(self, site: str, name: str, now: Now, revision: int) -> Ledger | None:
+        """Begin the ledger of a new hour; return the finished one if it was not told."""
+        hour, self.untold = now.arrival_ns // HOUR_NS, True
+        if self.hours and self.hours[-1].hour == hour:
+            return None
+        done = self.hours[-1] if self.hours else None
+        self.hours = [*self.hours[1 - HOURS_KEPT :], Hour(hour)]
+        return _row(done, site, name, revision) if done and done.untold else None
 
-    def reborn(self) -> None:
+    def reborn(self, birth: Birth) -> None:
         """Start every stream anew under a new profile."""
         self.cursors = {}
+        self.packet_ns = pacing.cost_ns([stream.block_ns for stream in birth.streams], len(birth.streams))
 
-    def refused(self, bad: BadPacket) -> None:
+    def refused(self, bad: BadPacket, now: Now) -> None:
         """Count a packet that did not pass."""
-        self.untold = True
-        if not bad.boot:
-            self.sequence = unreadable(self.sequence)
-            self.tally = count_unreadable(self.tally)
-        else:
-            self.sequence, verdict = observe(self.sequence, bad.boot, bad.seq)
-            self.tally = count(self.tally, verdict, refused=True)
+        self._brought_nothing(now, too_many=bad.reason == "flooding")
+        self._quarantined(bad, now)
 
-    def accepted(
-        self, key: str, packet: Packet, birth: Birth, arrival_ns: int, awake_ns: int
-    ) -> Data | BadPacket | None:
+    def accepted(self, key: str, packet: Packet, birth: Birth, now: Now) -> Data | BadPacket | None:
         """Place a packet in its sequence; return what goes on, or None if it was a repeat or came late."""
-        sequence, verdict = observe(self.sequence, packet.boot, packet.seq)
+        sequence, verdict = self._observed(packet.boot, packet.seq, now, packet.t0_ns)
         if verdict.kind != "fresh":
-            self.sequence, self.tally = sequence, count(self.tally, verdict)
-            self.last_seen_ns = arrival_ns
+            self._brought_nothing(now)
+            self.sequence = sequence
+            self._count(verdict, packet.boot, now)
+            self.last_seen_ns = now.arrival_ns
             return None
+        credit = pacing.refilled(self.credit, now.arrival_ns)
         cursors = {} if verdict.new_boot else self.cursors
         placed = _placed(cursors, packet, birth)
         if isinstance(placed, BadPacket):
-            self.refused(placed)
+            self.refused(placed, now)
             return placed
-        timed = _timed(self.clock, packet, birth, arrival_ns)
+        blocks_ns = [birth.streams[block.stream].block_ns for block in packet.blocks]
+        timed = _timed(self.clock, packet, birth, now.arrival_ns, blocks_ns)
         if isinstance(timed, BadPacket):
-            self.refused(timed)
-            return timed
-        (self.cursors, blocks), (clock, t0_ns) = placed, timed
+            # A wrong rate runs ahead slowly and leaves credit; a flood has spent it by now.
+            bad = self._flood(packet) if credit.left_ns < CREDIT_NS * 2 // 5 else timed
+            self.refused(bad, now)
+            return bad
+        (moved, blocks), (clock, t0_ns) = placed, timed
+        packet_ns = pacing.cost_ns(blocks_ns, len(birth.streams))
+        if clock.end_ns >= now.arrival_ns - QUEUED_NS:
+            if credit.left_ns < packet_ns:
+                bad = self._flood(packet)
+                self.refused(bad, now)
+                return bad
+            credit = pacing.spent(credit, packet_ns)
         # A hole is a hole in time, whether the sample numbers show it or not.
         if t0_ns - self.clock.end_ns > HOLE_NS:
             blocks = tuple(block._replace(fresh=True, bridged=0) for block in blocks)
-        self.sequence, self.tally, self.clock = sequence, count(self.tally, verdict), clock
-        self.last_seen_ns, self.offset_ns = arrival_ns, t0_ns - packet.t0_ns
+        self.cursors, self.sequence, self.clock, self.credit = moved, sequence, clock, credit
+        self._count(verdict, packet.boot, now)
+        self.last_seen_ns, self.offset_ns, self.packet_ns = now.arrival_ns, t0_ns - packet.t0_ns, packet_ns
         self.noise_floor = packet.blocks[0].noise_floor
-        return Data(key, arrival_ns, awake_ns, t0_ns, blocks)
+        return Data(key, now.arrival_ns, now.awake_ns, t0_ns, self.offset_ns, blocks)
 
-    def ledger(self, site: str, name: str) -> Ledger:
-        """Tell the hour so far."""
-        self.told, self.untold = self.told + 1, False
-        tally = self.tally
-        return Ledger(
-            site,
-            name,
-            self.hour,
-            published=tally.published,
-            stored=tally.stored,
-            quarantined=tally.quarantined,
-            lost=tally.lost,
-            repeated=tally.repeated,
-            late=tally.late,
-            revision=self.told,
-        )
+    def ledgers(self, site: str, name: str, revision: int) -> Iterator[Ledger]:
+        """Tell the hours that changed."""
+        self.untold = False
+        return (_row(hour, site, name, revision) for hour in self.hours if hour.untold)
 
-    def status(self, site: str, name: str, birth: Birth | None, status: Status | None, patient: str) -> DeviceStatus:
+    def status(
+        self, site: str, name: str, birth: Birth | None, status: Status | None, patient: str, now: Now, revision: int
+    ) -> DeviceStatus:
         """Tell what is known of the device."""
-        self.told += 1
+        reasons = (status.reason if status else "", self._strange_clock(), self._shared(now), self._flooding())
         return DeviceStatus(
             site,
             name,
@@ -118,12 +139,68 @@ class DeviceLog(msgspec.Struct, array_like=True):
             model=birth.model if birth else "",
             simulated=birth.simulated if birth else False,
             state=status.state if status else "unknown",
-            reason="; ".join(filter(None, (status.reason if status else "", self._strange_clock()))),
+            reason="; ".join(filter(None, reasons)),
             last_seen_ns=self.last_seen_ns,
             clock_offset_ms=self.offset_ns / 1e6,
             noise_floor=self.noise_floor,
-            revision=self.told,
+            revision=revision,
         )
+
+    def _observed(self, boot: str, seq: int, now: Now, t0_ns: int | None) -> tuple[SequenceState, Verdict]:
+        away = now.asleep_ns > self.asleep_ns
+        if not away and now.away and t0_ns is not None:  # or it could not be sent on, and the device lost it later
+            missing = (self.clock.end_ns, t0_ns + self.offset_ns)
+            away = any(start < missing[1] and end > missing[0] for start, end in now.away) and missing[0] < missing[1]
+        hour, since = self.hours[-1].hour, self.hours[0].hour
+        return observe(self.sequence, boot, seq, hour=hour, away=away, since_hour=since)
+
+    def _quarantined(self, bad: BadPacket, now: Now) -> None:
+        self.untold = True
+        if bad.boot:
+            self.sequence, verdict = self._observed(bad.boot, bad.seq, now, None)
+            self._count(verdict, bad.boot, now, refused=True)
+        else:
+            self.sequence = unreadable(self.sequence)
+            self.hours[-1].tally, self.hours[-1].untold = count_unreadable(self.hours[-1].tally), True
+
+    def _count(self, verdict: Verdict, boot: str, now: Now, *, refused: bool = False) -> None:
+        """Enter a verdict into the hour to which it belongs: one that comes late fills the hour that missed it."""
+        missed_in = verdict.hour if verdict.missing < 0 else self.hours[-1].hour
+        for hour in self.hours:
+            if hour.hour == missed_in:
+                hour.tally, hour.untold = count(hour.tally, verdict, refused=refused), True
+        self.asleep_ns = now.asleep_ns
+        if now.arrival_ns - self.turned_ns > TURNS_NS:
+            self.turns = 0
+        if verdict.kind != "repeat":
+            if not verdict.new_boot and boot != self.moved:
+                self.turns, self.turned_ns = self.turns + 1, now.arrival_ns
+            self.moved = boot
+
+    def _brought_nothing(self, now: Now, *, too_many: bool = False) -> None:
+        """Take note of a message without use; very many of them are a flood like any other."""
+        self.noise = pacing.refilled(self.noise, now.arrival_ns)
+        if too_many or self.noise.left_ns < self.packet_ns:
+            self.flood, self.flooded_ns = self.flood + 1, now.arrival_ns
+        self.noise = pacing.spent(self.noise, self.packet_ns)
+
+    def _flood(self, packet: Packet) -> BadPacket:
+        return BadPacket(
+            "flooding",
+            f"{CREDIT_NS // SECOND_NS} s of samples came ahead of their time, by the birth one such packet is expected "
+            f"every {self.packet_ns / 1e6:g} ms: correct the device, or the rates in its birth",
+            packet.boot,
+            packet.seq,
+        )
+
+    def _flooding(self) -> str:
+        return f"it floods: {self.flood} messages were too many" if self.flooded_ns else ""
+
+    def _shared(self, now: Now) -> str:
+        if self.turns < TURNS or now.arrival_ns - self.turned_ns > TURNS_NS:
+            return ""
+        boots = " and ".join(sorted(trail.boot for trail in self.sequence.trails[:2]))
+        return f"two devices use this name (boots {boots} take turns): give each its own, only one is listened to"
 
     def _strange_clock(self) -> str:
         if abs(self.offset_ns) <= STRANGE_CLOCK_NS:
@@ -131,6 +208,24 @@ class DeviceLog(msgspec.Struct, array_like=True):
         off_s, side = abs(self.offset_ns) / SECOND_NS, "behind" if self.offset_ns > 0 else "ahead"
         off = f"{off_s / 86_400:.1f} days" if off_s > 86_400 else f"{off_s:.0f} s"
         return f"its clock is {off} {side}: set it; the time of arrival is used"
+
+
+def _row(hour: Hour, site: str, name: str, revision: int) -> Ledger:
+    hour.untold = False
+    tally = hour.tally
+    return Ledger(
+        site,
+        name,
+        hour.hour,
+        published=tally.published,
+        stored=tally.stored,
+        quarantined=tally.quarantined,
+        lost=tally.lost,
+        repeated=tally.repeated,
+        late=tally.late,
+        away=tally.away,
+        revision=revision,
+    )
 
 
 def _placed(
@@ -149,15 +244,18 @@ def _placed(
     return moved, tuple(blocks)
 
 
-def _timed(state: ClockState, packet: Packet, birth: Birth, arrival_ns: int) -> tuple[ClockState, int] | BadPacket:
+def _timed(
+    state: ClockState, packet: Packet, birth: Birth, arrival_ns: int, blocks_ns: Sequence[int]
+) -> tuple[ClockState, int] | BadPacket:
     """Place a packet in corrected time, or say that its samples run ahead of all clocks."""
     # The shortest block ends with the packet: a temperature of the second to come does not.
-    block = min(packet.blocks, key=lambda block: birth.streams[block.stream].block_ns)
+    duration_ns = min(blocks_ns)
+    block = packet.blocks[blocks_ns.index(duration_ns)]
     stream = birth.streams[block.stream]
     counted_ns = time_of_sample(block.first_sample, stream.rate_hz)
     boot = f"{packet.boot}/{packet.birth}"  # another profile counts its samples at other rates
-    clock, t0_ns, _ = correct(state, packet.t0_ns, stream.block_ns, arrival_ns, counted_ns, packet.clock, boot)
-    ahead_s = (t0_ns + stream.block_ns - arrival_ns) / SECOND_NS
+    clock, t0_ns, _ = correct(state, packet.t0_ns, duration_ns, arrival_ns, counted_ns, packet.clock, boot)
+    ahead_s = (t0_ns + duration_ns - arrival_ns) / SECOND_NS
     if ahead_s > MAX_AHEAD_S:
         return BadPacket(
             "out-of-range",

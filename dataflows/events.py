@@ -15,6 +15,7 @@ Condition = Literal[
     "cannot-analyse",
     "off-body",
     "late-data",
+    "flooding",
     "broker-lost",
     "system-fault",
 ]
@@ -54,6 +55,7 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     source: str  # what hr was made from: mcg, ppg, mcg+ppg, none
     settling: bool  # filters restarted a short time ago
     late: bool  # the evidence was older than 30 s on arrival
+    clock_offset_ms: float = NAN  # corrected minus raw time of the device whose samples came first; NaN: none came
 
     @property
     def key(self) -> str:
@@ -138,7 +140,7 @@ class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
     patient: str  # empty: not assigned
     model: str
     simulated: bool
-    state: str  # online, offline, zeroing, calibrating, lost
+    state: str  # online, offline, zeroing, calibrating, unknown, gone
     reason: str
     last_seen_ns: int  # arrival time of the newest packet
     clock_offset_ms: float  # corrected minus raw device time
@@ -152,7 +154,10 @@ class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ledger(msgspec.Struct, frozen=True, array_like=True):
-    """Packets of one device in one hour of arrival: published = stored + quarantined + lost; repeats beside."""
+    """Packets of one device in one hour of arrival: published = stored + quarantined + lost; repeats beside.
+
+    A packet that comes late counts in the hour in which it was missed, as long as that hour is remembered.
+    """
 
     kind: ClassVar[str] = "ledger"
     site: str
@@ -164,6 +169,7 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
     lost: int
     repeated: int
     late: int  # of the stored: out of order, reached only this ledger
+    away: int  # of the lost: missed while ingest or the broker was away; the others never came, nobody knows why
     revision: int
 
     @property
@@ -173,7 +179,7 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Bad(msgspec.Struct, frozen=True, array_like=True):
-    """A message that was refused, and why."""
+    """A message that was refused, and why; it may stand for others of its minute that were refused likewise."""
 
     kind: ClassVar[str] = "bad"
     site: str
@@ -184,11 +190,31 @@ class Bad(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     detail: str
     size: int  # bytes
+    count: int = 1  # messages that this row stands for, this one among them
 
     @property
     def key(self) -> str:
         """Same journal record: same row."""
         return f"{self.offset}/{self.item}"
+
+
+class Removal(msgspec.Struct, frozen=True, array_like=True):
+    """What was removed because room ran short: a loss that is known."""
+
+    kind: ClassVar[str] = "removal"
+    site: str  # "-": it concerns all
+    offset: int  # in the journal, of the report that says so
+    arrival_ns: int
+    what: str  # journal, vitals, wave, bad, alarm
+    first: int  # of the journal: offset; of the others: unix time, s
+    end: int  # the same, exclusive
+    size: int  # bytes
+    why: str
+
+    @property
+    def key(self) -> str:
+        """Same journal record: same row."""
+        return str(self.offset)
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
@@ -208,4 +234,4 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.command}/{self.arrival_ns}"
 
 
-Row = Vitals | Wave | AlarmEvent | PatientInfo | DeviceStatus | Ledger | Bad | Answer
+Row = Vitals | Wave | AlarmEvent | PatientInfo | DeviceStatus | Ledger | Bad | Removal | Answer

@@ -1,6 +1,7 @@
-"""The Bytewax graph: journal, fold, shards, store."""
+"""The Bytewax graph: journal, fold, shards, store; run by one process, or by a cluster of them."""
 
 import fcntl
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,32 +12,54 @@ import bytewax.operators as op
 import msgspec
 from bytewax.dataflow import Dataflow
 from bytewax.operators import KeyedStream
-from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.recovery import RecoveryConfig
 from bytewax.run import cli_main
 
+from dataflows.disk_full import is_full
 from dataflows.events import Row
 from dataflows.fold import Folded
 from dataflows.items import Item
-from dataflows.logic import ShardLogic, fold_builder
+from dataflows.keep import Keep
+from dataflows.logic import fold_builder, shard_builder
+from dataflows.parts import prepare
+from dataflows.peers import Hello, PeerLostError, Peers
+from dataflows.progress import Progress
+from dataflows.recovery import (
+    FLOW,
+    SOURCE,
+    FlowError,
+    MadeFor,
+    check_parts,
+    committed_offset,
+    identity,
+    progress,
+    recovery_folder,
+)
 from dataflows.sink import StoreSink
 from dataflows.store import Store
-from ingest.source import JournalSource
+from ingest.beacon import Beacon
+from ingest.journal import JournalReader
+from ingest.source import JournalSource, check_position
 
+__all__ = ["FlowError", "FlowOptions", "PeerLostError", "dataflow", "run_flow"]
 
-class FlowError(Exception):
-    """The flow cannot start; the message says what to do."""
+log = logging.getLogger(__name__)
 
 
 class FlowOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where the flow reads and writes, and how it is divided."""
 
     data_dir: str
-    partitions: tuple[str, ...] = ("main",)
+    partitions: tuple[str, ...] = ("main",)  # of the whole flow
     shards: int = 4  # per partition, fixed for the life of a recovery store
-    workers: int = 1
+    workers: int = 1  # of each process
+    addresses: tuple[str, ...] = ()  # HOST:PORT of each process of the cluster, in order; empty: this is the only one
+    process: int = 0  # index of this one
+    local: tuple[str, ...] | None = None  # partitions that this process reads and writes; None: all (of process 0)
     snapshot_s: float = 3.0
     stop_at_end: bool = False  # replay: end where the journal ends, and keep no snapshots
     journals: dict[str, str] = {}  # by partition; default: DATA_DIR/PARTITION/journal
+    keep: Keep = Keep()
 
     def __post_init__(self) -> None:
         """Refuse numbers that no flow can run with."""
@@ -46,6 +69,17 @@ class FlowOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"snapshot_s={self.snapshot_s}: need a number of seconds above 0 and up to 3600")
         if not self.partitions:
             raise ValueError("partitions is empty: need at least one name")
+        if not 0 <= self.process < max(len(self.addresses), 1):
+            raise ValueError(f"process={self.process}: need one of the {max(len(self.addresses), 1)} of the cluster")
+        if unknown := sorted(set(self.local or ()) - set(self.partitions)):
+            raise ValueError(f"local={self.local}: {unknown[0]!r} is none of the partitions {list(self.partitions)}")
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Partitions of this process."""
+        if self.local is not None:
+            return self.local
+        return self.partitions if self.process == 0 else ()
 
     def folder(self, partition: str) -> Path:
         """Folder of a partition."""
@@ -60,7 +94,7 @@ class FlowOptions(msgspec.Struct, frozen=True, kw_only=True):
         return self.folder(partition) / "store.sqlite"
 
 
-def dataflow(options: FlowOptions, stopping: Callable[[], bool]) -> Dataflow:
+def dataflow(options: FlowOptions, stopping: Callable[[], bool], observer: Progress | None = None) -> Dataflow:
     """Build the graph.
 
     Parameters
@@ -68,51 +102,137 @@ def dataflow(options: FlowOptions, stopping: Callable[[], bool]) -> Dataflow:
     options
         Where to read and write.
     stopping
-        Once it answers true, the journal is read to its present end and the flow ends.
+        Once it answers true, the journal is read to its present end, for a few seconds at most, and the flow ends.
+    observer
+        Is told how far the reading is.
     """
-    graph = Dataflow("femtoward")
-    source = JournalSource(
-        {name: options.journal(name) for name in options.partitions},
-        stop_at_end=options.stop_at_end,
-        stopping=stopping,
-    )
-    records = op.input("journal", graph, source)
-    folded = op.stateful_batch("fold", records, fold_builder(options.shards))
+    graph = Dataflow(FLOW)
+    journals = {name: options.journal(name) for name in options.own}
+    source = JournalSource(journals, stop_at_end=options.stop_at_end, stopping=stopping, observer=observer)
+    beat = observer.beat if observer else (lambda: None)
+    records = op.input(SOURCE, graph, source)
+    folded = op.stateful_batch("fold", records, fold_builder(options.shards, beat))
     sorted_ = op.branch("sort", folded, lambda keyed: keyed[1].shard is None)
     items: KeyedStream[Item] = op.map("address", sorted_.falses, _to_shard)
-    shard_rows = op.stateful_batch("bank", items, ShardLogic)
+    shard_rows = op.stateful_batch("bank", items, shard_builder(beat))
     rows = op.merge("rows", op.map("fold-rows", sorted_.trues, _row), op.map("shard-rows", shard_rows, _home))
-    stores = {name: options.store(name) for name in options.partitions}
-    op.output("store", rows, StoreSink(stores, time.time_ns))
+    stores = {name: options.store(name) for name in options.own}
+    keep = None if options.stop_at_end else options.keep  # an old journal worked through again gives old rows
+    sink = StoreSink(stores, time.time_ns, keep, partitions=options.partitions, stopping=stopping, beat=beat)
+    op.output("store", rows, sink)
     return graph
 
 
-def run_flow(options: FlowOptions, stopping: Callable[[], bool]) -> None:
-    """Run until `stopping` answers true and all is worked off, or to the end of the journal.
+def run_flow(
+    options: FlowOptions,
+    stopping: Callable[[], bool],
+    beacon: Beacon | None = None,
+    tell: Callable[[str], None] = log.info,
+) -> None:
+    """Run until `stopping` answers true, or to the end of the journal.
 
-    Killed at any instant, the flow goes on from its last snapshot; the rows in between come again, under the same
-    keys, and change nothing.
+    Told to stop, it works off what the journal holds at that moment and ends with a snapshot; after a few seconds it
+    ends wherever it is, and the next start does the rest. Killed at any instant, it goes on from its last snapshot;
+    the rows in between come again, under the same keys, and change nothing. In a cluster it first waits for the other
+    processes; one that is told to stop drains all, and one that dies takes all down.
+
+    Parameters
+    ----------
+    options
+        Where to read and write.
+    stopping
+        Asked again and again, by any thread.
+    beacon
+        Is told that the flow lives, and whether it has caught up with its journals.
+    tell
+        Takes a line a second about how far it is, while it is behind.
 
     Raises
     ------
     FlowError
-        If the recovery store is another one's; the message says what to do.
+        If the recovery store is another one's, or a cluster's processes do not fit together.
+    JournalError
+        If a journal is not the one of the recovery store.
+    PeerLostError
+        If another process of the cluster is gone.
     """
-    with ExitStack() as locks:
-        for name in options.partitions:
+    beacon = beacon or Beacon()
+    journals = {name: options.journal(name) for name in options.own}
+    observer = Progress(journals, beacon, tell, whole=options.stop_at_end)
+    with ExitStack() as held:
+        for name in options.own:
             options.folder(name).mkdir(parents=True, exist_ok=True)
-            locks.enter_context(_alone(options.folder(name)))
+            held.enter_context(_alone(options.folder(name), "flow.lock"))
             Store(options.store(name)).close()  # readers and couriers find it from the start
-        _run(options, stopping)
+        if options.stop_at_end:
+            _execute(options, dataflow(options, stopping, observer), stopping)
+            return
+        folder = recovery_folder(options.data_dir)
+        whole = prepare(folder, options.partitions, options.shards, options.own, first=options.process == 0)
+        held.enter_context(_alone(folder, f"flow-{options.process}.lock"))
+        for name, journal in journals.items():
+            if (offset := committed_offset(options.data_dir, name)) is not None:
+                with JournalReader(journal) as reader:
+                    check_position(name, reader, offset)
+        if options.addresses:
+            _run_with_peers(options, stopping, beacon, observer, whole)
+        else:
+            check_parts(whole, {str(folder): progress(folder).commits})
+            recovery = RecoveryConfig(folder)  # type: ignore[no-untyped-call]  # Bytewax's compiled part has no types
+            _execute(options, dataflow(options, stopping, observer), stopping, recovery)
 
 
-def _run(options: FlowOptions, stopping: Callable[[], bool]) -> None:
-    cli_main(  # type: ignore[no-untyped-call]  # Bytewax's compiled part has no types
-        dataflow(options, stopping),
-        workers_per_process=options.workers,
-        epoch_interval=timedelta(seconds=options.snapshot_s),
-        recovery_config=None if options.stop_at_end else RecoveryConfig(_recovery(options)),  # type: ignore[no-untyped-call]
-    )
+def _run_with_peers(
+    options: FlowOptions, stopping: Callable[[], bool], beacon: Beacon, observer: Progress, whole: MadeFor
+) -> None:
+    folder = recovery_folder(options.data_dir)
+    settings = f"partitions {sorted(options.partitions)}, shards = {options.shards}, snapshot_s = {options.snapshot_s}"
+    mine = Hello(options.process, f"{settings}, store {whole}", identity(folder), progress(folder).commits)
+    peers = Peers(options.addresses, mine, stopping, beacon.beat, reads=bool(options.own))
+    beacon.not_ready("waiting for the other processes of the cluster")
+    found = peers.meet()
+    if found is None:
+        return
+    check_parts(whole, found)
+    graph = dataflow(options, peers.stopping, observer)
+    if not options.own:
+        beacon.ready()
+    with peers.watched():
+        try:
+            _execute(options, graph, peers.stopping, RecoveryConfig(folder))  # type: ignore[no-untyped-call]
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a worker that loses its peer panics, which is no Exception
+            if lost := peers.lost(within_s=1.0):
+                raise PeerLostError(
+                    f"{lost}: this process ends, too; all go on from the recovery store at their next start"
+                ) from error
+            raise
+
+
+def _execute(
+    options: FlowOptions, graph: Dataflow, stopping: Callable[[], bool], recovery: RecoveryConfig | None = None
+) -> None:
+    try:
+        cli_main(  # type: ignore[no-untyped-call]
+            graph,
+            workers_per_process=options.workers,
+            process_id=options.process if options.addresses else None,
+            addresses=list(options.addresses) or None,
+            epoch_interval=timedelta(seconds=options.snapshot_s),
+            recovery_config=recovery,
+        )
+    except Exception as error:
+        if not stopping() or not any(is_full(link) for link in _chain(error)):
+            raise
+        log.warning("stopped while the disk was full: the next start goes on from the last snapshot")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it: Bytewax hands on what a worker raised as a cause."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _to_shard(keyed: tuple[str, Folded]) -> tuple[str, Item]:
@@ -129,9 +249,9 @@ def _home(keyed: tuple[str, Row]) -> tuple[str, Row]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a partition's folder against a second flow; the lock goes with the process."""
-    with (folder / "flow.lock").open("w") as lock:
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold a folder against a second flow; the lock goes with the process."""
+    with (folder / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -139,25 +259,3 @@ def _alone(folder: Path) -> Iterator[None]:
                 f"another flow works in {folder}: stop it first, or give this one a folder of its own"
             ) from None
         yield
-
-
-def _recovery(options: FlowOptions) -> Path:
-    """Return the recovery store, made if need be; it belongs to one number of shards and one set of partitions."""
-    folder = Path(options.data_dir) / "recovery"
-    made_for = folder / "made-for.json"
-    wanted = {"partitions": sorted(options.partitions), "shards": options.shards}
-    if not made_for.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob("part-*.sqlite3*"):
-            left.unlink()  # killed while it was being made
-        init_db_dir(folder, 1)  # type: ignore[no-untyped-call]
-        draft = made_for.with_suffix(".tmp")
-        draft.write_bytes(msgspec.json.encode(wanted))
-        draft.replace(made_for)
-    found = msgspec.json.decode(made_for.read_bytes())
-    if found != wanted:
-        raise FlowError(
-            f"the recovery store {folder} was made for {found}, this flow is {wanted}: start it with those settings, "
-            "or remove that folder to build the state anew from the journal"
-        )
-    return folder

@@ -1,100 +1,121 @@
 """The fold of one partition: each record of the journal, in order, becomes items for the shards and rows of its own."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
-from zlib import crc32
+from typing import TypeVar
 
 import msgspec
 
-from dataflows.device import DeviceLog
-from dataflows.events import WARD, Answer, Bad, PatientInfo, Row
-from dataflows.items import WARD_KEY, Acknowledged, Bind, Item, Reported, Tick, Unbind
+from dataflows.census import CensusImage
+from dataflows.events import WARD, Answer, Removal
+from dataflows.items import WARD_KEY, Acknowledged, Reported
+from dataflows.outbox import Folded
+from dataflows.pacing import PacingImage
+from dataflows.presence import Presence
+from dataflows.refusals import NOWHERE, RefusalsImage
+from dataflows.waking import Waking
 from ingest.bundle import decode_bundle, device_of
 from ingest.codec import decode_packet
-from ingest.command import Acknowledge, Command
+from ingest.command import Acknowledge, Admit, Command
 from ingest.documents import decode_birth, decode_command, decode_status
 from ingest.journal import Record, RecordKind
 from ingest.notices import Blind, LinkNotice, Oversize, Report
 from ingest.packet import BadPacket
 from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.refusal import DECODE_ERRORS, refused
-from ingest.registry import Change, Registry
+from ingest.registry import Registry
 from ingest.topics import Topic, parse_topic
 
-TELL_EVERY = 8  # ticks: how often what changed of devices and ledgers is told
+__all__ = ["Fold", "Folded"]
 
-NOWHERE = "-"  # site of what names none
+TELL_EVERY = 8  # ticks: how often what changed of devices and ledgers is told
 
 N = TypeVar("N")
 
 
-class Folded(NamedTuple):
-    """An item for a shard, or a row for the store."""
+class Lasting(msgspec.Struct, frozen=True, array_like=True):
+    """What every version of the image begins with, so that it can be read whatever follows."""
 
-    shard: int | None  # None: a row
-    content: Item | Row
+    registry: bytes  # of a version of its own
+    waking: Waking
 
 
-class FoldImage(msgspec.Struct, frozen=True, array_like=True):
+class FoldImage(Lasting, frozen=True, array_like=True):
     """A fold as it goes into a snapshot."""
 
-    registry: bytes
-    devices: dict[str, DeviceLog]
-    asleep_ns: int
-    link_down_ns: int
-    blind_down_ns: int
     ticks: int
+    census: CensusImage
+    pacing: PacingImage
+    refusals: RefusalsImage
+    flooding: dict[str, str]
 
 
+_lasting = msgspec.msgpack.Decoder(Lasting)
 _image = msgspec.msgpack.Decoder(FoldImage)
 
 
 class Fold:
     """Registry, sequences, clocks and ledgers of one partition."""
 
-    VERSION = 2  # of the snapshot
+    VERSION = 3  # of the snapshot
 
     def __init__(self, n_shards: int) -> None:
-        self._n_shards = n_shards
-        self._registry = Registry()
-        self._devices: dict[str, DeviceLog] = {}  # by site/device
-        self._asleep_ns = 0  # all the time during which ingest was down or cut off from the broker
-        self._link_down_ns = 0  # since when the broker is out of reach; 0: it is not
-        self._blind_down_ns = 0  # how much of the time since then ingest itself was down
+        self._here = Presence(n_shards)
+        self._outbox = self._here.outbox
+        self._waking = Waking()
         self._ticks = 0
         self._renew = False  # shards may have lost their devices: tell them again
-        self._out: list[Folded] = []
 
     def feed(self, records: Iterable[Record]) -> list[Folded]:
         """Take records in the order of the journal."""
         for record in records:
+            self._here.begin(self._waking.now(record.arrival_ns), record.offset)
             if self._renew:
-                self._bind_all(record)
+                self._here.tell_shards()
+                self._renew = False
             self._record(record)
-        out, self._out = self._out, []
-        return out
+            self._here.finish()
+        return self._outbox.collect()
 
     def image(self) -> bytes:
         """Copy everything for a snapshot."""
         return msgspec.msgpack.encode(
             FoldImage(
-                registry=self._registry.encode(),
-                devices=self._devices,
-                asleep_ns=self._asleep_ns,
-                link_down_ns=self._link_down_ns,
-                blind_down_ns=self._blind_down_ns,
+                registry=self._here.registry.encode(),
+                waking=self._waking,
                 ticks=self._ticks,
+                census=self._here.census.image(),
+                pacing=self._outbox.pacing.image(),
+                refusals=self._outbox.refusals.image(),
+                flooding=self._here.flooding,
             )
         )
 
-    def restore(self, image: bytes) -> None:
-        """Take up a snapshot."""
-        kept = _image.decode(image)
-        self._registry = Registry.decode(kept.registry)
-        self._devices = kept.devices
-        self._asleep_ns, self._ticks = kept.asleep_ns, kept.ticks
-        self._link_down_ns, self._blind_down_ns = kept.link_down_ns, kept.blind_down_ns
-        self._renew = True
+    def restore(self, version: int, image: bytes) -> list[str]:
+        """Take up a snapshot; return why any part of it could not be taken up.
+
+        Raises
+        ------
+        ValueError
+            If even who is who cannot be read: only another version of this program, or the journal, knows it.
+        """
+        try:
+            kept = _lasting.decode(image)
+            self._here.registry = Registry.decode(kept.registry)
+        except (ValueError, msgspec.DecodeError) as error:
+            raise ValueError(
+                f"the snapshot of the registry, version {version}, cannot be read ({error}): start with the version "
+                "that wrote it, or remove the partition's recovery folder, and it is built anew from the journal"
+            ) from error
+        self._waking, self._renew = kept.waking, True
+        if version != self.VERSION:
+            what = "sequences, clocks and ledgers of devices start anew; who wears what is kept"
+            return [f"a fold of version {version} came, this is version {self.VERSION}: {what}"]
+        whole = _image.decode(image)
+        self._ticks, self._here.flooding = whole.ticks, whole.flooding
+        self._here.census.restore(whole.census)
+        self._outbox.pacing.restore(whole.pacing)
+        self._outbox.refusals.restore(whole.refusals)
+        return []
 
     def _record(self, record: Record) -> None:
         match record.kind:
@@ -106,7 +127,7 @@ class Fold:
                 self._link(record)
             case RecordKind.REPORT:
                 if said := self._notice(record, Report):
-                    self._to(WARD_KEY, Reported(said.reporter, said.ok, said.detail, record.arrival_ns))
+                    self._report(record, said)
             case RecordKind.OVERSIZE:
                 if notice := self._notice(record, Oversize):
                     detail = f"{notice.size} bytes came, {MAX_PAYLOAD_BYTES} are the most: publish shorter packets"
@@ -117,15 +138,37 @@ class Fold:
         try:
             return msgspec.json.decode(record.payload, type=kind)
         except DECODE_ERRORS as error:
-            self._refuse(record, NOWHERE, refused(record.payload, error, "undecodable", f"a {kind.__name__} in JSON"))
+            bad = refused(record.payload, error, "undecodable", f"a {kind.__name__} in JSON")
+            self._outbox.refuse(record, NOWHERE, bad)
             return None
 
-    # Messages
+    def _report(self, record: Record, said: Report) -> None:
+        self._outbox.to(WARD_KEY, Reported(said.reporter, said.ok, said.detail, record.arrival_ns))
+        if (gone := said.removed) is not None:
+            place = (NOWHERE, record.offset, record.arrival_ns)
+            self._outbox.row(Removal(*place, gone.what, gone.first, gone.end, gone.size, gone.why))
+
+    def _tick(self, record: Record) -> None:
+        if record.payload and (blind := self._notice(record, Blind)):
+            self._waking.blind(record.arrival_ns, blind.blind_ns)
+            self._here.begin(self._waking.now(record.arrival_ns), record.offset)
+        self._ticks += 1
+        self._here.tick()
+        self._outbox.tick(self._here.now, self._waking.down_ns)
+        if self._ticks % TELL_EVERY == 0:
+            self._here.tell_changed()
+            self._here.forget_overdue()
+
+    def _link(self, record: Record) -> None:
+        if link := self._notice(record, LinkNotice):
+            self._waking.link(record.arrival_ns, up=link.up)
+            if not link.up:
+                self._here.tell_changed()
 
     def _message(self, record: Record) -> None:
         topic = parse_topic(record.topic)
         if isinstance(topic, BadPacket):
-            self._refuse(record, NOWHERE, topic)
+            self._outbox.refuse(record, NOWHERE, topic)
             return
         match topic.leaf:
             case "data":
@@ -142,75 +185,76 @@ class Fold:
                 pass  # ingest does not subscribe to it; a flow that read it would deceive itself
 
     def _packet(self, record: Record, site: str, name: str, payload: bytes, item: int) -> None:
-        birth = self._registry.birth_of(site, name)
+        registry = self._here.registry
+        birth = registry.birth_of(site, name)
         packet = decode_packet(payload, name, birth)
         key = f"{site}/{name}"
         if birth is None:  # not a device yet: nothing to keep a ledger of
             if isinstance(packet, BadPacket):
-                self._refuse(record, site, packet, item)
+                self._outbox.refuse(record, site, packet, item)
             return
-        log = self._devices.setdefault(key, DeviceLog())
-        ledger = log.turn_hour(site, name, record.arrival_ns)
-        if ledger is not None:
-            self._row(ledger)
+        log = self._here.heard(key)
         if isinstance(packet, BadPacket):
-            log.refused(packet)
-            self._refuse(record, site, packet, item)
-            return
-        data = log.accepted(key, packet, birth, record.arrival_ns, self._awake_ns(record.arrival_ns))
-        if isinstance(data, BadPacket):
-            self._refuse(record, site, data, item)
-        elif data is not None and (patient := self._registry.patient_of(site, name)) is not None:
-            self._to(f"{site}/{patient}", data)
+            log.refused(packet, self._here.now)
+            self._outbox.refuse(record, site, packet, item)
+        else:
+            data = log.accepted(key, packet, birth, self._here.now)
+            if isinstance(data, BadPacket):
+                self._outbox.refuse(record, site, data, item)
+            elif data is not None and (patient := registry.patient_of(site, name)) is not None:
+                self._outbox.of_device(f"{site}/{patient}", data)
+        self._here.flood(key, log)
 
     def _bundle(self, record: Record, topic: Topic) -> None:
         payloads = decode_bundle(record.payload, topic.name)
         if isinstance(payloads, BadPacket):
-            self._refuse(record, topic.site, payloads)
+            self._outbox.refuse(record, topic.site, payloads)
             return
         for item, payload in enumerate(payloads):
             name = device_of(payload)
             if isinstance(name, BadPacket):
-                self._refuse(record, topic.site, name, item)
+                self._outbox.refuse(record, topic.site, name, item)
             else:
                 self._packet(record, topic.site, name, payload, item)
 
     def _birth(self, record: Record, topic: Topic) -> None:
-        birth = decode_birth(record.payload, topic.name)
-        change = birth if isinstance(birth, BadPacket) else self._registry.apply_birth(topic.site, birth)
-        if isinstance(change, BadPacket):
-            self._refuse(record, topic.site, change)
+        key = f"{topic.site}/{topic.name}"
+        if not record.payload:  # how MQTT clears a retained message
+            if key in self._here.census:
+                self._here.forget(key, "its birth was cleared")
             return
-        if change.birth:
-            self._devices.setdefault(f"{topic.site}/{topic.name}", DeviceLog()).reborn()
-            self._tell_device(topic.site, topic.name)
-        bound = {binding.device for binding in change.bindings}
-        self._bindings(record, topic.site, change)
-        patient = self._registry.patient_of(topic.site, topic.name)
-        if change.birth and patient is not None and topic.name not in bound:
-            self._bind(record, topic.site, topic.name, patient)  # the same patient, another profile
+        birth = decode_birth(record.payload, topic.name)
+        bad = birth if isinstance(birth, BadPacket) else self._here.born(topic.site, birth)
+        if bad is not None:
+            self._outbox.refuse(record, topic.site, bad)
 
     def _status(self, record: Record, topic: Topic) -> None:
+        if not record.payload:
+            return  # cleared, as its birth is or will be
         status = decode_status(record.payload)
-        if isinstance(status, BadPacket):
-            self._refuse(record, topic.site, status)
-        elif self._registry.apply_status(topic.site, topic.name, status):
-            self._tell_device(topic.site, topic.name)
+        bad = status if isinstance(status, BadPacket) else self._here.said(topic.site, topic.name, status)
+        if bad is not None:
+            self._outbox.refuse(record, topic.site, bad)
 
     def _command(self, record: Record, topic: Topic) -> None:
         command = decode_command(record.payload)
         if isinstance(command, BadPacket):
-            self._refuse(record, topic.site, command)
+            self._outbox.refuse(record, topic.site, command)
             return
-        outcome = self._registry.apply_command(topic.site, topic.name, command)
+        if isinstance(command, Admit) and (full := self._here.room_for(f"{topic.site}/{command.device}")):
+            self._answer(record, topic, command, done=False, detail=full.detail)
+            return
+        outcome = self._here.registry.apply_command(topic.site, topic.name, command)
         if outcome.repeated:
             return
         if outcome.mine:
-            self._bindings(record, topic.site, outcome.change)
+            if isinstance(command, Admit) and outcome.done:
+                self._here.admitted(topic.site, command.device, outcome.change)
+            self._here.bindings(topic.site, outcome.change)
             self._answer(record, topic, command, done=outcome.done, detail=outcome.detail)
         elif isinstance(command, Acknowledge):
             patient = WARD_KEY if command.patient == WARD else f"{topic.site}/{command.patient}"
-            self._to(
+            self._outbox.to(
                 patient,
                 Acknowledged(patient, command.alarm, topic.name, command.note, command.id, record.arrival_ns),
             )
@@ -219,100 +263,16 @@ class Fold:
             self._answer(record, topic, command, done=False, detail=f"{what} is not available in this version")
 
     def _answer(self, record: Record, topic: Topic, command: Command, *, done: bool, detail: str) -> None:
-        self._row(Answer(topic.site, command.id, topic.name, done, detail, record.arrival_ns))
-
-    def _bindings(self, record: Record, site: str, change: Change) -> None:
-        for binding in change.bindings:
-            device, before, after = binding.device, binding.before, binding.after
-            if before is not None:
-                patient = f"{site}/{before}"
-                reason = f"{device} was taken off {before}" if after is None else f"{device} went to {after}"
-                self._to(patient, Unbind(f"{site}/{device}", patient, record.arrival_ns, reason))
-            if after is not None:
-                self._bind(record, site, device, after)
-            self._tell_device(site, device)
-        for wearer in change.patients:
-            self._row(PatientInfo(site, wearer.patient, wearer.bed, wearer.devices, wearer.admitted, wearer.revision))
-
-    def _bind(self, record: Record, site: str, device: str, patient: str) -> None:
-        birth = self._registry.birth_of(site, device)
-        if birth is not None:  # else its birth will bind it
-            key = f"{site}/{patient}"
-            now = (record.arrival_ns, self._awake_ns(record.arrival_ns))
-            self._to(key, Bind(f"{site}/{device}", key, birth, *now))
-
-    def _bind_all(self, record: Record) -> None:
-        """Tell every shard its devices again, after a restart; those that know them change nothing."""
-        self._renew = False
-        for site in self._registry.sites():
-            for device in self._registry.devices(site):
-                if (patient := self._registry.patient_of(site, device)) is not None:
-                    self._bind(record, site, device, patient)
-
-    # The clock
-
-    def _awake_ns(self, arrival_ns: int) -> int:
-        return (self._link_down_ns or arrival_ns) - self._asleep_ns
-
-    def _tick(self, record: Record) -> None:
-        if record.payload and (blind := self._notice(record, Blind)):
-            # Time asleep counts once, though ingest was both down and cut off.
-            cut_off_ns = record.arrival_ns - self._link_down_ns if self._link_down_ns else 0
-            both_ns = min(blind.blind_ns, cut_off_ns)
-            self._asleep_ns += blind.blind_ns - both_ns
-            self._blind_down_ns += both_ns
-        self._ticks += 1
-        awake_ns = self._awake_ns(record.arrival_ns)
-        ward = crc32(WARD_KEY.encode()) % self._n_shards
-        # The broker is not known to be out of reach while nobody looked.
-        down_ns = self._link_down_ns + self._blind_down_ns if self._link_down_ns else 0
-        for shard in range(self._n_shards):
-            tick = Tick(record.arrival_ns, awake_ns, down_ns, shard == ward)
-            self._out.append(Folded(shard, tick))
-        if self._ticks % TELL_EVERY == 0:
-            self._tell_changed()
-
-    def _link(self, record: Record) -> None:
-        link = self._notice(record, LinkNotice)
-        if link is None:
-            return
-        if link.up and self._link_down_ns:
-            self._asleep_ns += record.arrival_ns - self._link_down_ns
-            self._link_down_ns = self._blind_down_ns = 0
-        elif not link.up:
-            self._link_down_ns = self._link_down_ns or record.arrival_ns
-            self._tell_changed()
-
-    # What is told
-
-    def _tell_changed(self) -> None:
-        for key, log in self._devices.items():
-            if log.untold:
-                site, _, name = key.partition("/")
-                self._row(log.ledger(site, name))
-                self._tell_device(site, name)
-
-    def _tell_device(self, site: str, name: str) -> None:
-        log = self._devices.setdefault(f"{site}/{name}", DeviceLog())
-        birth = self._registry.birth_of(site, name)
-        status = self._registry.status_of(site, name)
-        self._row(log.status(site, name, birth, status, self._registry.patient_of(site, name) or ""))
+        self._outbox.row(Answer(topic.site, command.id, topic.name, done, detail, record.arrival_ns))
 
     def _unreadable(self, record: Record, bad: BadPacket) -> None:
         topic = parse_topic(record.topic)
         if isinstance(topic, BadPacket):
-            self._refuse(record, NOWHERE, bad)
+            self._outbox.refuse(record, NOWHERE, bad)
             return
-        if topic.leaf == "data" and (log := self._devices.get(f"{topic.site}/{topic.name}")):
-            log.refused(bad)
-        self._refuse(record, topic.site, bad)
-
-    def _refuse(self, record: Record, site: str, bad: BadPacket, item: int = 0) -> None:
-        size = len(record.payload)
-        self._row(Bad(site, record.offset, item, record.arrival_ns, record.topic[:256], bad.reason, bad.detail, size))
-
-    def _row(self, row: Row) -> None:
-        self._out.append(Folded(None, row))
-
-    def _to(self, patient: str, item: Item) -> None:
-        self._out.append(Folded(crc32(patient.encode()) % self._n_shards, item))
+        if topic.leaf == "data" and self._here.registry.birth_of(topic.site, topic.name) is not None:
+            key = f"{topic.site}/{topic.name}"
+            log = self._here.heard(key)
+            log.refused(bad, self._here.now)
+            self._here.flood(key, log)
+        self._outbox.refuse(record, topic.site, bad)

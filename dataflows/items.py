@@ -26,6 +26,7 @@ class Data(NamedTuple):
     arrival_ns: int
     awake_ns: int  # arrival time less all the time during which ingest was down or cut off from the broker
     t0_ns: int  # corrected
+    offset_ns: int  # corrected minus raw
     blocks: tuple[BlockData, ...]
 
 
@@ -46,6 +47,24 @@ class Unbind(NamedTuple):
     patient: str
     arrival_ns: int
     reason: str
+
+
+class Park(NamedTuple):
+    """A device has been silent for long: only that it is lost need be known, until it is bound again."""
+
+    device: str
+    patient: str
+    arrival_ns: int  # of its newest packet; 0: none came
+    now_ns: int  # arrival of the record that parks it
+
+
+class Flooded(NamedTuple):
+    """A device sends more than it can measure, or does no more."""
+
+    patient: str  # site/patient, or the ward if nobody wears it
+    device: str
+    packets: int  # that were too many so far; 0: it is over
+    arrival_ns: int
 
 
 class Tick(NamedTuple):
@@ -77,7 +96,7 @@ class Acknowledged(NamedTuple):
     arrival_ns: int
 
 
-Item = Data | Bind | Unbind | Tick | Reported | Acknowledged
+Item = Data | Bind | Unbind | Park | Flooded | Tick | Reported | Acknowledged
 
 
 def site_of(key: str) -> str:

@@ -99,6 +99,7 @@ class Group:
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
+        self.users = 0  # devices that have this lane
         n_channels = sum(part.n_channels for part in lane.parts)
         template = lane.init(np.zeros((1, n_channels, lane.block_len)), np.zeros(1, np.int64))
         self.bank: Bank[Any] = Bank(template)

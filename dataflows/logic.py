@@ -7,10 +7,12 @@ from bytewax.operators import StatefulBatchLogic
 
 from dataflows.fold import Fold, Folded
 from dataflows.items import Item
+from dataflows.recovery import FlowError
 from dataflows.shard import Row, Shard
 from ingest.journal import Record
 
 Snapshot = tuple[int, bytes]  # (version, bytes): Bytewax never pickles a class of ours
+Beat = Callable[[], None]  # tells that the flow lives: a batch may be long
 
 log = logging.getLogger(__name__)
 
@@ -18,46 +20,54 @@ log = logging.getLogger(__name__)
 class FoldLogic(StatefulBatchLogic[Record, Folded, Snapshot]):
     """The fold of one partition."""
 
-    def __init__(self, n_shards: int, resume: Snapshot | None) -> None:
-        self.fold = Fold(n_shards)
+    def __init__(self, n_shards: int, resume: Snapshot | None, beat: Beat = lambda: None) -> None:
+        self.fold, self._beat = Fold(n_shards), beat
         if resume is not None:
-            version, image = resume
-            if version != Fold.VERSION:
-                raise ValueError(
-                    f"the recovery store holds the registry in version {version}, this is version {Fold.VERSION}: "
-                    "remove the partition's recovery folder to build it anew from the journal"
-                )
-            self.fold.restore(image)
+            try:
+                _warn("the fold", self.fold.restore(*resume))
+            except ValueError as error:  # who wears what cannot be made up: somebody has to decide
+                raise FlowError(str(error)) from error
 
     def on_batch(self, values: list[Record]) -> tuple[Iterable[Folded], bool]:
         """Fold records in the order of the journal."""
+        self._beat()
         return self.fold.feed(values), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Snapshot:
         """Copy the registry, the sequences and the clocks."""
+        self._beat()
         return Fold.VERSION, self.fold.image()
 
 
 class ShardLogic(StatefulBatchLogic[Item, Row, Snapshot]):
     """The banks of one shard."""
 
-    def __init__(self, resume: Snapshot | None) -> None:
-        self.shard = Shard()
+    def __init__(self, resume: Snapshot | None, beat: Beat = lambda: None) -> None:
+        self.shard, self._beat = Shard(), beat
         if resume is not None:
-            version, image = resume
-            problems = self.shard.restore(image) if version == Shard.VERSION else [f"version {version} is not known"]
-            for problem in problems:
-                log.warning("part of a snapshot does not fit and starts anew, settling: %s", problem)
+            _warn("a shard", self.shard.restore(*resume))
 
     def on_batch(self, values: list[Item]) -> tuple[Iterable[Row], bool]:
         """Step the banks."""
+        self._beat()
         return self.shard.feed(values), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Snapshot:
         """Copy the rows in use."""
+        self._beat()
         return Shard.VERSION, self.shard.image()
 
 
-def fold_builder(n_shards: int) -> Callable[[Snapshot | None], FoldLogic]:
+def fold_builder(n_shards: int, beat: Beat = lambda: None) -> Callable[[Snapshot | None], FoldLogic]:
     """Return what Bytewax calls for every new key of the fold."""
-    return lambda resume: FoldLogic(n_shards, resume)
+    return lambda resume: FoldLogic(n_shards, resume, beat)
+
+
+def shard_builder(beat: Beat) -> Callable[[Snapshot | None], ShardLogic]:
+    """Return what Bytewax calls for every new key of the banks."""
+    return lambda resume: ShardLogic(resume, beat)
+
+
+def _warn(whose: str, problems: Iterable[str]) -> None:
+    for problem in problems:
+        log.warning("part of the snapshot of %s does not fit and starts anew, settling: %s", whose, problem)

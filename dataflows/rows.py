@@ -27,7 +27,11 @@ class Closing(NamedTuple):
 
 
 def vitals_rows(
-    closings: Sequence[Closing], known: Second, fused: Fused, coverage: Sequence[float]
+    closings: Sequence[Closing],
+    known: Second,
+    fused: Fused,
+    coverage: Sequence[float],
+    offset_ms: Sequence[float],
 ) -> Iterator[Vitals]:
     """Make one row per closed second; Python at the rate of rows, columns made at once."""
     heart, light, skin = known.cardiac, known.optical, known.thermal
@@ -57,6 +61,7 @@ def vitals_rows(
             source=SOURCES[source[i]],
             settling=settling[i],
             late=arrival_ns - (second + 1) * SECOND_NS > STALE_NS,
+            clock_offset_ms=offset_ms[i],
         )
 
 

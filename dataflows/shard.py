@@ -1,6 +1,6 @@
 """A shard: the devices and patients of one Bytewax key, stepped as banks; the same items give the same rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -9,10 +9,23 @@ from dataflows import fusion
 from dataflows.alarms import COLUMN, STALE_NS, nothing_known
 from dataflows.bank import BankImage
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, Condition, Vitals, Wave
-from dataflows.items import WARD_KEY, Acknowledged, Bind, Data, Item, Reported, Tick, Unbind
+from dataflows.items import (
+    WARD_KEY,
+    Acknowledged,
+    Bind,
+    Data,
+    Flooded,
+    Item,
+    Park,
+    Reported,
+    Tick,
+    Unbind,
+    name_of,
+)
 from dataflows.roster import LOST_NS, Device, Patient, Roster
 from dataflows.rows import Closing, as_counts, vitals_rows, wave_row
-from dataflows.ward import Moment, Ward
+from dataflows.shelf import Shelf
+from dataflows.ward import Cells, Moment, Ward
 from dataflows.wearables import Wearables
 
 Row = Vitals | Wave | AlarmEvent | Answer
@@ -26,17 +39,28 @@ class ShardImage(msgspec.Struct, frozen=True, array_like=True):
     left: dict[str, int]
     failing: dict[str, str]
     late: tuple[str, ...]
+    flooding: dict[str, dict[str, int]]
+    parked: bytes
     alarms: BankImage
     lanes: tuple[tuple[str, BankImage], ...]
 
 
+class Parked(msgspec.Struct, frozen=True, array_like=True):
+    """A patient of whom every device is silent: nothing happens until one is bound again, or a command comes."""
+
+    patient: Patient
+    alarms: Cells
+    late: bool
+
+
 _decoder = msgspec.msgpack.Decoder(ShardImage)
+_parked = msgspec.msgpack.Decoder(Parked)
 
 
 class Shard:
     """Everything that is known of the patients of one key."""
 
-    VERSION = 2  # of the snapshot
+    VERSION = 3  # of the snapshot
 
     def __init__(self) -> None:
         self.roster = Roster()
@@ -44,22 +68,30 @@ class Shard:
         self.ward = Ward(self._strip)
         self._failing: dict[str, str] = {}  # courier -> what it said
         self._late: set[str] = set()  # patients whose newest second was stale when it closed
+        self._flooding: dict[str, dict[str, int]] = {}  # patient -> devices that flood -> packets too many
+        self._parked = Shelf()  # patients of whom nothing is heard
 
     def feed(self, items: Iterable[Item]) -> list[Row]:
         """Take items in the order of the journal; how they are grouped into calls changes nothing."""
         rows: list[Row] = []
-        round_: dict[str, Data] = {}  # at most one packet per patient, so that seconds close in the journal's order
+        queues: dict[str, list[Data]] = {}  # by patient
         for item in items:
-            if not isinstance(item, Data):
-                rows += self._packets(round_)
-                round_ = {}
-                rows += self._other(item)
-            elif device := self.roster.devices.get(item.device):
-                if device.patient in round_:
-                    rows += self._packets(round_)
-                    round_ = {}
-                round_[device.patient] = item
-        return rows + self._packets(round_)
+            if isinstance(item, Data):
+                if device := self.roster.devices.get(item.device):
+                    queues.setdefault(device.patient, []).append(item)
+                continue
+            if isinstance(item, Tick | Reported) or item.patient in queues:  # what concerns others need not wait
+                rows += self._rounds(queues)
+                queues = {}
+            rows += self._other(item)
+        return rows + self._rounds(queues)
+
+    def _rounds(self, queues: Mapping[str, list[Data]]) -> list[Row]:
+        """Step packets, at most one per patient in a round: seconds close in order, and no patient waits for others."""
+        rows: list[Row] = []
+        for turn in range(max(map(len, queues.values()), default=0)):
+            rows += self._packets({key: queue[turn] for key, queue in queues.items() if turn < len(queue)})
+        return rows
 
     def image(self) -> bytes:
         """Copy everything for a snapshot."""
@@ -70,18 +102,23 @@ class Shard:
                 self.roster.left,
                 self._failing,
                 tuple(sorted(self._late)),
+                self._flooding,
+                self._parked.image(),
                 self.ward.bank.image(),
                 self.wearables.images(),
             )
         )
 
-    def restore(self, image: bytes) -> list[str]:
+    def restore(self, version: int, image: bytes) -> list[str]:
         """Take up a snapshot; return why any part of it could not be taken up."""
+        if version != self.VERSION:  # the fold tells the devices again; their first blocks start the rows anew
+            return [f"a shard of version {version} came, this is version {self.VERSION}: every row starts anew"]
         kept = _decoder.decode(image)
         self.roster.patients = {patient.key: patient for patient in kept.patients}
         self.roster.devices = {device.key: device for device in kept.devices}
         self.roster.left = dict(kept.left)
-        self._failing, self._late = dict(kept.failing), set(kept.late)
+        self._failing, self._late, self._flooding = kept.failing, set(kept.late), kept.flooding
+        self._parked.restore(kept.parked)
         for device in kept.devices:
             self.wearables.plug(device)
         problems = self.wearables.restore(kept.lanes)
@@ -91,34 +128,73 @@ class Shard:
             self.ward.admit(patient)
         return problems
 
-    def _other(self, item: Bind | Unbind | Tick | Reported | Acknowledged) -> list[Row]:
+    def _other(self, item: Bind | Unbind | Park | Flooded | Tick | Reported | Acknowledged) -> Sequence[Row]:
+        rows: Sequence[Row] = ()
         match item:
             case Bind():
+                self._wake(item.patient)
                 if device := self.roster.bind(item):
                     self.wearables.plug(device)
                     self.ward.admit(item.patient)
-                return []
             case Unbind():
-                return self._unbind(item)
+                rows = self._unbind(item)
+            case Park():
+                rows = self._park(item)
+            case Flooded():
+                rows = self._flooded(item)
             case Tick():
-                return self._tick(item)
+                rows = self._tick(item)
             case Reported():
-                return list(self._report(item))
+                rows = self._report(item)
             case Acknowledged():
-                return list(self.ward.acknowledge(item))
+                self._wake(item.patient)
+                rows = self.ward.acknowledge(item)
+                self._shelve(item.patient)
+        return rows
 
     def _unbind(self, item: Unbind) -> list[Row]:
+        self._wake(item.patient)
         self.wearables.unplug(item.device)
-        gone = self.roster.unbind(item.device)
+        gone = self.roster.unbind(item.device, item.patient)
         if gone is not None:
+            self._late.discard(gone.key)
+            self._flooding.pop(gone.key, None)
             return list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
+        rows: list[Row] = []
         if item.patient in self.roster.patients and not self._lost(item.patient):
-            return list(self._contact({item.patient: item.arrival_ns}, lost=False))
-        return []
+            rows += self._contact({item.patient: item.arrival_ns}, lost=False)
+        self._shelve(item.patient)
+        return rows
+
+    def _park(self, item: Park) -> list[Row]:
+        rows: list[Row] = []
+        if item.patient in self._parked:
+            self._wake(item.patient)
+        self.wearables.unplug(item.device)
+        if self.roster.park(item):
+            self.ward.admit(item.patient)
+            rows += self._contact({item.patient: item.now_ns}, lost=True)
+        self._shelve(item.patient)
+        return rows
+
+    def _shelve(self, key: str) -> None:
+        """Put a patient away if every device is parked."""
+        patient = self.roster.patients.get(key)
+        if patient is not None and not patient.devices:
+            record = Parked(self.roster.patients.pop(key), self.ward.park(key), key in self._late)
+            self._late.discard(key)
+            self._parked.put(key, msgspec.msgpack.encode(record))
+
+    def _wake(self, key: str) -> None:
+        """Take a patient up again who was put away."""
+        if key in self._parked:
+            record = _parked.decode(self._parked.take(key))
+            self.roster.patients[key] = record.patient
+            self.ward.wake(key, record.alarms)
+            if record.late:
+                self._late.add(key)
 
     def _packets(self, round_: Mapping[str, Data]) -> list[Row]:
-        if not round_:
-            return []
         spoke = [(self.roster.devices[data.device], data) for data in round_.values()]
         self.wearables.step(spoke)
         back: dict[str, int] = {}
@@ -147,14 +223,18 @@ class Shard:
 
     def _seconds(self, closings: list[Closing]) -> list[Row]:
         end_ns = np.array([(closing.second + 1) * SECOND_NS for closing in closings], np.int64)
-        worn = [self.roster.worn(closing.patient) for closing in closings]
+        worn = [self.roster.speaking(closing.patient, closing.second) for closing in closings]
         known = self.wearables.estimates(worn, end_ns)
         vitals = fusion.fused(known)
         coverage = [
             max(device.covered_ns(closing.second) for device in devices) / SECOND_NS
             for closing, devices in zip(closings, worn, strict=True)
         ]
-        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage))
+        offset_ms = [
+            next((d.offset_ns / 1e6 for d in devices if d.covered_ns(closing.second)), float("nan"))
+            for closing, devices in zip(closings, worn, strict=True)
+        ]
+        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage, offset_ms))
         for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
             if strip is not None:
                 rows.append(wave_row(closing, *strip))
@@ -204,11 +284,30 @@ class Shard:
         return self._told("lost-contact", list(patients), list(patients.values()), onset_ns, silent_s, truth=lost)
 
     def _lost(self, key: str) -> bool:
-        return any(device.lost for device in self.roster.worn(self.roster.patients[key]))
+        return self.roster.lost(self.roster.patients[key])
 
     def _silent_since(self, key: str) -> int:
-        lost: list[Device] = [device for device in self.roster.worn(self.roster.patients[key]) if device.lost]
-        return max(device.arrival_ns for device in lost)
+        patient = self.roster.patients[key]
+        lost = [device.arrival_ns for device in self.roster.worn(patient) if device.lost]
+        return max([*lost, *patient.parked.values()])
+
+    def _flooded(self, item: Flooded) -> list[AlarmEvent]:
+        devices = self._flooding.setdefault(item.patient, {})
+        devices[item.device] = item.packets
+        if not item.packets:
+            del devices[item.device]
+        if not devices:
+            del self._flooding[item.patient]
+        if item.patient == WARD_KEY:
+            self.ward.admit(WARD_KEY)
+        elif item.patient not in self.roster.patients:  # gone, while the flood was waiting to be told
+            self._flooding.pop(item.patient, None)
+            return []
+        at = item.arrival_ns
+        value = [float(sum(devices.values()))]
+        rows = self._told("flooding", [item.patient], [at], [at], value, truth=bool(devices))
+        who = ", ".join(sorted(map(name_of, devices)))
+        return [msgspec.structs.replace(row, reason=f"{who} {row.reason}" if who else row.reason) for row in rows]
 
     def _link(self, tick: Tick) -> list[AlarmEvent]:
         self.ward.admit(WARD_KEY)

@@ -1,33 +1,94 @@
-"""The store as a Bytewax sink: rows return to the store of their partition, committed before the flow goes on."""
+"""The store as a Bytewax sink: rows return to the store of their partition, committed before the flow goes on.
+
+On a full disk the flow waits here: nothing is lost, since the journal holds what is to come, and nothing is skipped.
+"""
 
 import logging
+import sqlite3
+import threading
+import time
+import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from dataflows import metrics
+from dataflows.disk_full import is_full
 from dataflows.events import Bad, Row
+from dataflows.keep import Keep
+from dataflows.keeper import Keeper
 from dataflows.store import Store
 
-KINDS_KEPT = 1000  # of topic and reason that are counted apart in the log
+KINDS_KEPT: Final = 1000  # of topic and reason that are counted apart in the log
+RETRY_S: Final = 0.5  # on a full disk
 
 log = logging.getLogger(__name__)
 
 
 class StorePartition(StatefulSinkPartition[Row, None]):
-    """The store of one partition."""
+    """The store of one partition.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Parameters
+    ----------
+    store
+        The store, open for writing.
+    keeper
+        Prunes it meanwhile; None: nothing is removed.
+    stopping
+        Once it answers true, rows that find no room are given up: the journal has what they were made from.
+    beat
+        Tells that the flow lives, while it waits for room, too.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keeper: Keeper | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._keeper, self._stopping, self._beat = store, keeper, stopping, beat
+        self._lock = threading.Lock() if keeper is None else keeper.lock
+        if keeper is not None:
+            keeper.start()
+            weakref.finalize(self, keeper.stop)  # a flow that fails closes nothing
         self._refused = Counter[tuple[str, str]]()
 
     def write_batch(self, values: list[Row]) -> None:
         """Commit rows; those that are here already change nothing."""
-        self._store.put(values)
+        start_s = time.perf_counter()
+        conflicts = self._put(values)
+        metrics.PUT_SECONDS.observe(time.perf_counter() - start_s)
+        metrics.CONFLICTS.inc(conflicts)
+        for kind, count in Counter(row.kind for row in values).items():
+            metrics.ROWS.labels(kind).inc(count)
         for row in values:
             if isinstance(row, Bad):
+                metrics.BAD.labels(row.reason).inc(row.count)
                 self._warn(row)
+
+    def _put(self, values: list[Row]) -> int:
+        """Commit rows as soon as there is room, and return how many were in conflict."""
+        waiting = False
+        while True:
+            self._beat()
+            try:
+                with self._lock:
+                    conflicts = self._store.put(values).conflicts
+            except (sqlite3.Error, OSError) as error:
+                if not is_full(error) or self._stopping():
+                    raise
+                if not waiting:
+                    log.error("the store %s finds no room (%s): waiting for some", self._store.path, error)  # noqa: TRY400 - no fault of ours
+                waiting = True
+                time.sleep(RETRY_S)
+            else:
+                if waiting:
+                    log.warning("the store %s has room again", self._store.path)
+                return conflicts
 
     def _warn(self, bad: Bad) -> None:
         """Say a refusal once, and then each time that there are ten times as many of its kind."""
@@ -44,7 +105,10 @@ class StorePartition(StatefulSinkPartition[Row, None]):
 
     def close(self) -> None:
         """Let go of the store."""
-        self._store.close()
+        if self._keeper is not None:
+            self._keeper.stop()
+        with self._lock:
+            self._store.close()
 
 
 class StoreSink(FixedPartitionedSink[Row, None]):
@@ -53,23 +117,46 @@ class StoreSink(FixedPartitionedSink[Row, None]):
     Parameters
     ----------
     stores
-        Path of the store of each partition.
+        Path of the store of each partition that is this process's to write; `couriers.sqlite`, which says what is
+        delivered, and ingest's local door, where it is said what went, lie beside it.
     now_ns
         Clock that stamps commits, for those who measure latency; it goes into no row.
+    keep
+        How much to keep; None: everything.
+    partitions
+        Names of all partitions of the cluster; by default those of `stores`.
+    stopping
+        Once it answers true, a full disk ends the flow instead of being waited for.
+    beat
+        Tells that the flow lives.
     """
 
-    def __init__(self, stores: Mapping[str, Path], now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        stores: Mapping[str, Path],
+        now_ns: Callable[[], int],
+        keep: Keep | None = None,
+        *,
+        partitions: Sequence[str] = (),
+        stopping: Callable[[], bool] = lambda: False,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._stores = dict(stores)
         self._now_ns = now_ns
+        self._keep = keep
+        self._partitions = sorted(partitions or stores)
+        self._stopping, self._beat = stopping, beat
 
     def list_parts(self) -> list[str]:
-        """Name the partitions."""
+        """Name the partitions that this process has."""
         return sorted(self._stores)
 
     def part_fn(self, item_key: str) -> int:
-        """Find the partition of a key."""
-        return self.list_parts().index(item_key)
+        """Find the partition of a key among all of them."""
+        return self._partitions.index(item_key)
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> StorePartition:  # noqa: ARG002 - Bytewax's signature
         """Open a store."""
-        return StorePartition(Store(self._stores[for_part], now_ns=self._now_ns))
+        store = Store(self._stores[for_part], now_ns=self._now_ns)
+        keeper = None if self._keep is None else Keeper(store, self._keep, self._now_ns)
+        return StorePartition(store, keeper, self._stopping, self._beat)

@@ -2,59 +2,46 @@
 
 One process writes, any number read while it does. A row's key is made from journal content only, so a flow that was
 killed and starts again from its last snapshot puts some rows a second time: same key and same body is nothing new.
+What is old is removed a little at a time, as `dataflows.keep` says.
 """
 
 import hashlib
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self, get_args
 
 from dataflows.body import R, decode, decode_named, encode
-from dataflows.events import AlarmEvent, AlarmState, DeviceStatus, Ledger, PatientInfo, Row, Vitals, Wave
+from dataflows.events import AlarmEvent, AlarmState, Bad, DeviceStatus, Ledger, PatientInfo, Row, Vitals, Wave
+from dataflows.keep import CONFLICTS_MOST
+from dataflows.retention import BAD_END, Retention
+from dataflows.store_file import APPLICATION_ID, StoreError, StoreMissing, StoreUnfit, open_store
+from dataflows.totals import Refusal, Totals
 
-APPLICATION_ID = 0x66656D74  # "femt", in the file's header
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT_S = 5.0
+__all__ = [
+    "APPLICATION_ID",
+    "Commit",
+    "Conflict",
+    "Put",
+    "Store",
+    "StoreError",
+    "StoreMissing",
+    "StoreUnfit",
+    "Stored",
+]
 
-# `second` says nothing that the key does not say (0 where a kind has none): it makes rows that come together lie
-# together in the index. Without it, a thousand patients' rows touch a thousand pages in every put.
-_SCHEMA = """
-CREATE TABLE out (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, second INTEGER NOT NULL, site TEXT NOT NULL, key TEXT NOT NULL,
-    revision INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (kind, second, site, key));
-CREATE INDEX out_by_kind ON out (kind, id);
-CREATE TABLE newest (
-    kind TEXT NOT NULL, subject TEXT NOT NULL, site TEXT NOT NULL, rank INTEGER NOT NULL, state TEXT NOT NULL,
-    id INTEGER NOT NULL, PRIMARY KEY (kind, subject, site)) WITHOUT ROWID;
-CREATE TABLE conflict (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, site TEXT NOT NULL, key TEXT NOT NULL, kept BLOB NOT NULL,
-    refused BLOB NOT NULL, UNIQUE (kind, site, key, refused));
-CREATE TABLE committed (last_id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL);
-"""
 _INSERT = """
 INSERT INTO out (id, kind, second, site, key, revision, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, second, site, key) DO NOTHING
 """
 _OF_KIND = "SELECT * FROM (SELECT id, kind, body FROM out WHERE kind = ? AND id > ? ORDER BY id LIMIT ?)"
+_BULK = frozenset({Vitals.kind, Wave.kind})
 _NEWEST = """
 INSERT INTO newest (kind, subject, site, rank, state, id) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, subject, site) DO UPDATE SET rank = excluded.rank, state = excluded.state, id = excluded.id
 WHERE excluded.rank > rank
 """
-
-
-class StoreError(Exception):
-    """The store cannot be used; the message says why and what to do."""
-
-
-class StoreMissing(StoreError):
-    """There is no store at this path yet: raised for readers only, who may try again later."""
-
-
-class StoreUnfit(StoreError):
-    """The file is no store, or one of another schema version."""
 
 
 class Put(NamedTuple):
@@ -112,7 +99,9 @@ class Store:
         self.readonly = readonly
         self._now_ns = now_ns
         self._last_commit: Commit | None = None
-        self._db = _open(self.path, readonly=readonly)
+        self._db = open_store(self.path, readonly=readonly)
+        self._totals = Totals(self._db)
+        self.retention = Retention(self._db)
 
     def put(self, rows: Sequence[Row]) -> Put:
         """Make rows durable: all of them or, if this raises or the process dies, none.
@@ -145,9 +134,16 @@ class Store:
                 "SELECT id, kind, body FROM out WHERE id > ? ORDER BY id LIMIT ?", (after_id, limit)
             )
             return [Stored(id_, decode_named(kind, body)) for id_, kind, body in found]
+        wanted = sorted(set(kinds))
+        if _BULK.issubset(wanted):  # nearly every row is wanted: walk through all of them
+            marks = ", ".join("?" * len(wanted))
+            found = self._db.execute(
+                f"SELECT id, kind, body FROM out NOT INDEXED WHERE id > ? AND kind IN ({marks}) ORDER BY id LIMIT ?",  # noqa: S608 - question marks
+                [after_id, *wanted, limit],
+            )
+            return [Stored(id_, decode_named(kind, body)) for id_, kind, body in found]
         # One index range for each kind: a reader of alarms need not walk through a day of vitals. One statement for all
         # of them: between two, a commit could come whose earlier rows would be missed.
-        wanted = sorted(set(kinds))
         found = self._db.execute(
             " UNION ALL ".join([_OF_KIND] * len(wanted)) + " ORDER BY id LIMIT ?",
             [*(value for kind in wanted for value in (kind, after_id, limit)), limit],
@@ -217,13 +213,29 @@ class Store:
         """Packets by device and hour, in the order of (site, device, hour)."""
         return sorted(self._all(Ledger), key=lambda row: (row.site, row.device, row.hour))
 
+    def refusals(self) -> list[Refusal]:
+        """Messages refused since the store was made, by (site, device, reason); those whose rows are gone, too."""
+        return self._totals.read()
+
+    def waiting(self, after_id: int, kinds: Collection[str], limit: int = 10_000) -> int:
+        """How many rows of `kinds` come after an id; counted up to `limit` for each kind, and no further."""
+        return sum(
+            int(
+                self._db.execute(
+                    "SELECT count(*) FROM (SELECT 1 FROM out WHERE kind = ? AND id > ? LIMIT ?)",
+                    (kind, after_id, limit),
+                ).fetchone()[0]
+            )
+            for kind in kinds
+        )
+
     def conflicts(self, limit: int = 1000) -> list[Conflict]:
         """Refused rows beside the kept ones, oldest first; one that came often stands here once."""
         found = self._db.execute("SELECT kind, kept, refused FROM conflict ORDER BY id LIMIT ?", (limit,))
         return [Conflict(decode_named(kind, kept), decode_named(kind, refused)) for kind, kept, refused in found]
 
     def conflict_count(self) -> int:
-        """How many different refused rows there are."""
+        """How many different refused rows there are; beyond ``keep.CONFLICTS_MOST`` they are no longer kept."""
         return int(self._db.execute("SELECT count(*) FROM conflict").fetchone()[0])
 
     def committed(self, after: int = 0) -> list[Commit]:
@@ -249,41 +261,50 @@ class Store:
         self.close()
 
     def _put(self, before: int, rows: Sequence[Row], bodies: Sequence[bytes]) -> Put:
-        ids = range(before + 1, before + 1 + len(rows))
-        new = same = conflicts = revised = 0
-        once, entries = [], []
-        for id_, row, body in zip(ids, rows, bodies, strict=True):
+        became = Counter[str]()
+        once: list[tuple[int, Row, bytes]] = []
+        for id_, row, body in zip(range(before + 1, before + 1 + len(rows)), rows, bodies, strict=True):
             if isinstance(row, (PatientInfo, DeviceStatus, Ledger)):
-                kept = self._kept(row)
-                if kept is None:
-                    self._db.execute(_INSERT, (id_, *_place(row), row.revision, body))
-                    new += 1
-                elif row.revision > kept[1]:
-                    self._db.execute(
-                        "UPDATE out SET id = ?, revision = ?, body = ? WHERE id = ?", (id_, row.revision, body, kept[0])
-                    )
-                    revised += 1
-                elif row.revision < kept[1] or body == kept[2]:
-                    same += 1
-                else:
-                    self._refuse(row, kept[2], body)
-                    conflicts += 1
+                became[self._revise(id_, row, body)] += 1
+            elif isinstance(row, Bad) and row.offset < self.retention.note(BAD_END):
+                became["same"] += 1  # counted already, and removed since
             else:
                 once.append((id_, row, body))
-                entries.append((id_, *_place(row), 0, body))
+        became.update(self._insert(once))
+        return Put(became["new"], became["same"], became["conflict"], became["revised"])
+
+    def _revise(self, id_: int, row: PatientInfo | DeviceStatus | Ledger, body: bytes) -> str:
+        """Put a row that may change, and say what became of it."""
+        kept = self._kept(row)
+        if kept is None:
+            self._db.execute(_INSERT, (id_, *_place(row), row.revision, body))
+            return "new"
+        if row.revision > kept[1]:
+            self._db.execute(
+                "UPDATE out SET id = ?, revision = ?, body = ? WHERE id = ?", (id_, row.revision, body, kept[0])
+            )
+            return "revised"
+        if row.revision < kept[1] or body == kept[2]:
+            return "same"
+        self._refuse(row, kept[2], body)
+        return "conflict"
+
+    def _insert(self, once: Sequence[tuple[int, Row, bytes]]) -> Iterator[str]:
+        """Put rows that never change, and say what became of each."""
+        entries = [(id_, *_place(row), 0, body) for id_, row, body in once]
         inserted = self._db.executemany(_INSERT, entries).rowcount if entries else 0
-        new += inserted
+        known: set[int] = set()
         if inserted < len(entries):  # after a restart of the flow only
             for id_, row, body in once:
                 kept = self._kept(row)
                 if kept is not None and kept[0] != id_:
-                    if kept[2] == body:
-                        same += 1
-                        continue
-                    self._refuse(row, kept[2], body)
-                    conflicts += 1
+                    known.add(id_)
+                    if kept[2] != body:
+                        self._refuse(row, kept[2], body)
+                    yield "same" if kept[2] == body else "conflict"
+        yield from ["new"] * inserted
         self._db.executemany(_NEWEST, _newest(once))
-        return Put(new, same, conflicts, revised)
+        self._totals.add(row for id_, row, _ in once if isinstance(row, Bad) and id_ not in known)
 
     def _kept(self, row: Row) -> tuple[int, int, bytes] | None:
         kept: tuple[int, int, bytes] | None = self._db.execute(
@@ -293,8 +314,9 @@ class Store:
 
     def _refuse(self, row: Row, kept: bytes, refused: bytes) -> None:
         self._db.execute(
-            "INSERT OR IGNORE INTO conflict (kind, site, key, kept, refused) VALUES (?, ?, ?, ?, ?)",
-            (row.kind, row.site, row.key, kept, refused),
+            "INSERT OR IGNORE INTO conflict (kind, site, key, kept, refused) SELECT ?, ?, ?, ?, ?"
+            " WHERE (SELECT count(*) FROM conflict) < ?",
+            (row.kind, row.site, row.key, kept, refused, CONFLICTS_MOST),
         )
 
     def _stamp(self, commit: Commit) -> None:
@@ -305,7 +327,9 @@ class Store:
 
 
 def _place(row: Row) -> tuple[str, int, str, str]:
-    return (row.kind, row.second if isinstance(row, (Vitals, Wave)) else 0, row.site, row.key)
+    if isinstance(row, (Vitals, Wave)):
+        return (row.kind, row.second, row.site, row.key)
+    return (row.kind, row.offset if isinstance(row, Bad) else 0, row.site, row.key)
 
 
 def _decoded(kind: type[R], found: Iterable[tuple[bytes]]) -> list[R]:
@@ -326,63 +350,3 @@ def _newest(rows: Iterable[tuple[int, Row, bytes]]) -> list[tuple[str, str, str,
         if place not in newest or entry[0] > newest[place][0]:
             newest[place] = entry
     return [(*place, *entry) for place, entry in newest.items()]
-
-
-def _open(path: Path, *, readonly: bool) -> sqlite3.Connection:
-    if readonly and not path.exists():
-        raise StoreMissing(f"no store at {path}: the flow makes it when it starts; start it, or check the data folder")
-    if path.is_dir():
-        raise StoreUnfit(f"{path} is a folder, need the file store.sqlite of a partition")
-    if not readonly:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}",
-        uri=True,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=not readonly,
-    )
-    try:
-        _check(db, path, readonly=readonly)
-    except sqlite3.DatabaseError as error:
-        db.close()
-        raise StoreUnfit(
-            f"{path} cannot be read as a store ({error}): move it away, or check the data folder"
-        ) from error
-    except StoreError:
-        db.close()
-        raise
-    return db
-
-
-def _check(db: sqlite3.Connection, path: Path, *, readonly: bool) -> None:
-    empty = _is_empty(db, path)
-    if readonly:
-        if empty:
-            raise StoreMissing(f"{path} is still empty: the flow is about to make it; try again")
-        return
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    if empty:
-        db.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.split(";"):
-            db.execute(statement)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("COMMIT")
-
-
-def _is_empty(db: sqlite3.Connection, path: Path) -> bool:
-    found = db.execute(
-        "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version), count(*) FROM sqlite_schema"
-    ).fetchone()
-    if found == (0, 0, 0):
-        return True
-    if found[0] != APPLICATION_ID:
-        raise StoreUnfit(f"{path} is an SQLite file, but no store: move it away, or check the data folder")
-    if found[1] != SCHEMA_VERSION:
-        raise StoreUnfit(
-            f"{path} has schema version {found[1]}, this femtoward needs {SCHEMA_VERSION}:"
-            " replay the journal into a new data folder"
-        )
-    return False

@@ -7,7 +7,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from dataflows import alarms
-from dataflows.alarms import RULES, STALE_NS, AlarmBank, Evidence, Phase, Transition, alarm_id
+from dataflows.alarms import COLUMN, RULES, STALE_NS, AlarmBank, Evidence, Phase, Transition, alarm_id
 from dataflows.bank import Bank
 from dataflows.events import AlarmEvent, AlarmState, Answer
 from dataflows.items import Acknowledged, name_of, site_of
@@ -17,6 +17,7 @@ _STATES: dict[int, AlarmState] = {Transition.RAISED: "active", Transition.ENDED:
 _STANDING = (Phase.ACTIVE, Phase.ACKNOWLEDGED)
 
 Strip = Callable[[str, int], tuple[bytes, float]]
+Cells = dict[str, tuple[int, ...]]  # a patient's row of the bank, by condition: only what is not 0
 
 
 class Moment(NamedTuple):
@@ -45,6 +46,22 @@ class Ward:
         """Begin with nothing wrong; a known patient keeps what stands."""
         if patient not in self.bank:
             self.bank.seat([patient], alarms.no_alarms(1))
+
+    def park(self, patient: str) -> Cells:
+        """Forget a patient for whom nothing changes; what is returned is what stands, and all else that is known."""
+        bank = self.bank.take([patient])
+        self.bank.unseat(patient)
+        columns = np.flatnonzero(np.any([field[0] != 0 for field in bank], axis=0)).tolist()
+        return {RULES[column].condition: tuple(int(field[0, column]) for field in bank) for column in columns}
+
+    def wake(self, patient: str, cells: Cells) -> None:
+        """Take up a patient as `park` left him; what is no condition any more is forgotten."""
+        bank = alarms.no_alarms(1)
+        for condition, values in cells.items():
+            if condition in COLUMN and len(values) == len(bank):
+                for field, value in zip(bank, values, strict=True):
+                    field[0, COLUMN[condition]] = value
+        self.bank.seat([patient], bank)
 
     def discharge(self, patient: str, arrival_ns: int, reason: str) -> list[AlarmEvent]:
         """End what stands and forget the patient."""

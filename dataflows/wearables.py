@@ -54,14 +54,16 @@ class Wearables:
         for lane, streams in lanes_of(device.birth):
             if lane not in self._groups:
                 self._groups[lane] = Group(lane)
+            self._groups[lane].users += 1
             ports[streams[0]] = Port(streams, self._groups[lane])
 
     def unplug(self, key: str) -> None:
         """Free the rows of a device."""
         for port in self._ports.pop(key, {}).values():
             port.group.bank.unseat(key)
-        used = {port.group.lane for ports in self._ports.values() for port in ports.values()}
-        self._groups = {lane: group for lane, group in self._groups.items() if lane in used}
+            port.group.users -= 1
+            if not port.group.users:
+                del self._groups[port.group.lane]
 
     def step(self, round_: Iterable[tuple[Device, Data]]) -> None:
         """Step every lane that got samples once; a round holds a device at most once."""

@@ -7,7 +7,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-from dataflows.events import AlarmEvent, AlarmState, Answer, PatientInfo
+from dataflows.events import WARD, AlarmEvent, AlarmState, Answer, PatientInfo
 from dataflows.store import Store
 from deploy.problem import UserError
 from deploy.rooms import reading
@@ -16,6 +16,7 @@ from deploy.wiring import door
 from ingest.codec import encode_command
 from ingest.command import Acknowledge
 from ingest.door import DoorFullError, send
+from ingest.profile import NAME_PATTERN
 from ingest.topics import command_topic
 
 CURRENT: tuple[AlarmState, ...] = ("active", "acknowledged")
@@ -84,7 +85,9 @@ def acknowledge(settings: Settings, alarm_id: str, actor: str, note: str) -> Ans
         command = Acknowledge(id=uuid.uuid4().hex, note=note, patient=event.patient, alarm=event.id)
         before = store.last_id()
         try:
-            send(door(settings), command_topic(event.site, actor), encode_command(command))
+            # Alarms of the whole ward are of no site; a command has to come from one.
+            site = event.site if re.fullmatch(NAME_PATTERN, event.site) else WARD
+            send(door(settings), command_topic(site, actor), encode_command(command))
         except (DoorFullError, ValueError) as error:
             raise UserError(str(error)) from error
         return _answer(store, command.id, before)

@@ -97,7 +97,7 @@ def mosquitto_settings(folder: Path, port: int) -> str:
         f"message_size_limit {MAX_MESSAGE_BYTES}",
         "persistence true",
         f"persistence_location {folder}/",
-        "autosave_interval 30",
+        "autosave_interval 1",  # what it acknowledged and has not saved, it loses when killed: devices repeat 5 s,
         "log_dest stderr",
         "log_type error",
         "log_type warning",

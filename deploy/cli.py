@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from deploy import cli_run
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -152,27 +153,9 @@ def demo(  # noqa: PLR0913 - each is an option of the command line
     return FOUND_WRONG if wrong else DONE
 
 
-@app.command()
-def run(
-    *,
-    config: Config = None,
-    only: Annotated[
-        str | None, typer.Option(metavar="PART", help="One process alone: ingest, flow or couriers.")
-    ] = None,
-    supervised: Supervised = False,
-) -> int:
-    """Run the ward against your own broker."""
-    from deploy.run import PARTS, run_all, run_part  # noqa: PLC0415
-    from deploy.settings import read_settings  # noqa: PLC0415
-
-    settings = read_settings(config)
-    if only is None:
-        return run_all(config, settings)
-    part = next((part for part in PARTS if part == only), None)
-    if part is None:
-        raise UserError(f"--only {only!r}: need one of {', '.join(PARTS)}")
-    run_part(part, settings, supervised=supervised)
-    return DONE
+app.command()(cli_run.run)
+app.command(hidden=True)(cli_run.word)
+app.command()(cli_run.siege)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.options import DONE, FOUND_WRONG, AsJson, Config, DataDir
+from deploy.options import DONE, FOUND_WRONG, AsJson, Config, DataDir, PartitionName
 
 alarms_app = typer.Typer(help="List alarms, acknowledge an alarm.", no_args_is_help=True, rich_markup_mode=None)
 devices_app = typer.Typer(help="List devices, show one with its ledger.", no_args_is_help=True)
@@ -16,15 +16,20 @@ def alarms_list(
     every: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
     config: Config = None,
     data_dir: DataDir = None,
+    partition: PartitionName = None,
     as_json: AsJson = False,
 ) -> int:
     """List alarms, oldest onset first."""
     from deploy import alarms  # noqa: PLC0415
     from deploy.output import show_json, show_lines  # noqa: PLC0415
-    from deploy.rooms import reading, settings_of  # noqa: PLC0415
+    from deploy.rooms import reading, rooms, settings_of  # noqa: PLC0415
 
-    with reading(settings_of(config, data_dir)) as store:
-        events, patients = alarms.listed(store, every=every), store.patients()
+    found = []
+    for room in rooms(settings_of(config, data_dir), partition):
+        with reading(room) as store:
+            found.append((alarms.listed(store, every=every), store.patients()))
+    events = sorted((event for those, _ in found for event in those), key=lambda event: event.onset_ns)
+    patients = {place: info for _, those in found for place, info in those.items()}
     if as_json:
         show_json({"alarms": [alarms.as_json(event) for event in events]})
     else:
@@ -42,14 +47,17 @@ def alarms_ack(
     ] = None,
     config: Config = None,
     data_dir: DataDir = None,
+    partition: PartitionName = None,
     as_json: AsJson = False,
 ) -> int:
     """Acknowledge an alarm; waits for the answer."""
     from deploy import alarms  # noqa: PLC0415
     from deploy.output import show_json, show_lines  # noqa: PLC0415
-    from deploy.rooms import settings_of  # noqa: PLC0415
+    from deploy.rooms import first_found, rooms, settings_of  # noqa: PLC0415
 
-    answer = alarms.acknowledge(settings_of(config, data_dir), alarm, actor or alarms.whoami(), note)
+    here = rooms(settings_of(config, data_dir), partition)
+    room, event = first_found(here, lambda store: alarms.find(store, alarm))
+    answer = alarms.acknowledge(room, event.id, actor or alarms.whoami(), note)
     done = answer is not None and answer.done
     said = answer.detail if answer else alarms.NO_ANSWER
     if as_json:
@@ -60,14 +68,19 @@ def alarms_ack(
 
 
 @devices_app.command("list")
-def devices_list(*, config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> int:
+def devices_list(
+    *, config: Config = None, data_dir: DataDir = None, partition: PartitionName = None, as_json: AsJson = False
+) -> int:
     """List devices, and names whose messages were all refused."""
     from deploy import devices  # noqa: PLC0415
     from deploy.output import show_json, show_lines  # noqa: PLC0415
-    from deploy.rooms import reading, settings_of  # noqa: PLC0415
+    from deploy.rooms import reading, rooms, settings_of  # noqa: PLC0415
 
-    with reading(settings_of(config, data_dir)) as store:
-        found = devices.devices(store)
+    found = devices.Devices([], [])
+    for room in rooms(settings_of(config, data_dir), partition):
+        with reading(room) as store:
+            more = devices.devices(store)
+        found = devices.Devices(found.known + more.known, found.strangers + more.strangers)
     if as_json:
         known, strangers = ([devices.as_json(one) for one in part] for part in found)
         show_json({"devices": known, "refused_only": strangers})
@@ -82,15 +95,15 @@ def devices_show(
     *,
     config: Config = None,
     data_dir: DataDir = None,
+    partition: PartitionName = None,
     as_json: AsJson = False,
 ) -> int:
     """Show one device, its ledger by the hour, and why messages of its were refused."""
     from deploy import devices  # noqa: PLC0415
     from deploy.output import show_json, show_lines  # noqa: PLC0415
-    from deploy.rooms import reading, settings_of  # noqa: PLC0415
+    from deploy.rooms import first_found, rooms, settings_of  # noqa: PLC0415
 
-    with reading(settings_of(config, data_dir)) as store:
-        found = devices.find(store, device)
+    _, found = first_found(rooms(settings_of(config, data_dir), partition), lambda store: devices.find(store, device))
     if as_json:
         show_json(devices.as_json(found))
     else:

@@ -16,6 +16,7 @@ from deploy import broker
 from deploy.problem import Stopped, UserError
 from deploy.run import programs
 from deploy.screen import Screen, Watcher
+from deploy.sections import Health
 from deploy.settings import PARTITION, Broker, Settings, Ward
 from deploy.simulate import SimulationFiles, arguments, sim_options
 from deploy.supervise import Program, Supervisor, femtoward
@@ -204,12 +205,15 @@ def _settings(folder: Path, port: int) -> tuple[Settings, Path]:
         "5" if broker.kind() == "mosquitto" else "3.1.1"
     )  # as iotcore speaks it by default
     settings = Settings(
-        ward=Ward(data_dir=str(folder)), broker=Broker(url=f"mqtt://{broker.HOST}:{port}", protocol=protocol)
+        ward=Ward(data_dir=str(folder)),
+        broker=Broker(url=f"mqtt://{broker.HOST}:{port}", protocol=protocol),
+        health=Health(ingest=-1, flow=-1, couriers=-1, run=-1),  # a demo beside a ward must not take its ports
     )
     path = folder / "femtoward.toml"
     path.write_text(
         f"# Written by `femtoward demo`.\n[ward]\ndata_dir = {json.dumps(str(folder))}\n\n"
-        f"[broker]\nurl = {json.dumps(settings.broker.url)}\nprotocol = {json.dumps(protocol)}\n",
+        f"[broker]\nurl = {json.dumps(settings.broker.url)}\nprotocol = {json.dumps(protocol)}\n\n"
+        "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n",
         encoding="utf-8",
     )
     return settings, path

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from dataflows.events import DeviceStatus, Ledger
 from dataflows.store import Store
+from dataflows.totals import NO_DEVICE
 from deploy import refusals
 from deploy.problem import UserError
-from deploy.refusals import NO_DEVICE, Refusals
+from deploy.refusals import Refusals
 
-COUNTS = ("published", "stored", "quarantined", "lost", "repeated", "late")
+COUNTS = ("published", "stored", "quarantined", "lost", "away", "repeated", "late")
 
 
 class Device(NamedTuple):
@@ -109,6 +110,7 @@ def lines(device: Device | Refusals) -> list[str]:
         f"  site {s.site}, model {s.model or 'not stated'}{', simulated' if s.simulated else ''}",
         f"  state {s.state}{': ' + s.reason if s.reason else ''}",
         f"  clock corrected by {s.clock_offset_ms:.1f} ms; noise floor {s.noise_floor:g} unit per root Hz",
+        f"  {_causes(device)}",
         "  hour (UTC)        " + " ".join(f"{count:>11}" for count in COUNTS),
     ]
     for hour in device.hours:
@@ -116,6 +118,14 @@ def lines(device: Device | Refusals) -> list[str]:
         said.append(f"  {at}  " + " ".join(f"{getattr(hour, count):>11}" for count in COUNTS))
     said.append(f"  refused messages: {device.refused.total or 'none'}")
     return said + refusals.lines(device.refused)
+
+
+def _causes(device: Device) -> str:
+    lost, away = device.total("lost"), device.total("away")
+    if not lost:
+        return "lost packets: none"
+    never = f"{lost - away} never came (the device or the network; nobody knows which)"
+    return f"lost packets: {away} while ingest or the broker was away, {never}"
 
 
 def _stranger(of: Refusals) -> str:

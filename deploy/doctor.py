@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-import shutil
 import socket
 import statistics
 import sys
@@ -21,14 +20,25 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy import receivers
 from deploy.broker import kind, mosquitto
+from deploy.grounds import grounds
 from deploy.problem import UserError
 from deploy.settings import Settings
 from deploy.wiring import broker_url
 from ingest.options import BrokerAddress, broker_address
 
-PACKAGES = ("bytewax", "influxdb-client", "iotcore", "msgspec", "numpy", "paho-mqtt", "rich", "scipy", "typer", "wfdb")
-GB = 10**9
-FEW_GB = 2.0
+PACKAGES = (
+    "bytewax",
+    "influxdb-client",
+    "iotcore",
+    "msgspec",
+    "numpy",
+    "paho-mqtt",
+    "prometheus-client",
+    "rich",
+    "scipy",
+    "typer",
+    "wfdb",
+)
 SLOW_FSYNC_MS = 20.0
 WAIT_S = 5.0
 # Before this there was no femtoward: a clock that says so has never been set.
@@ -50,6 +60,8 @@ def examine(settings: Settings) -> Iterator[Line]:
     yield _clock()
     yield _cores()
     yield from _disk(settings.data_dir)
+    for finding in grounds(settings):
+        yield Line(*finding)
     yield _demo_broker()
     if verdict := receivers.broker_secret(settings.broker):
         yield Line("broker secret", *verdict)
@@ -105,13 +117,7 @@ def _disk(data_dir: Path) -> Iterator[Line]:
             "data folder", "problem", f"{folder} cannot be written by this user: change its owner or ward.data_dir"
         )
         return
-    free_gb = shutil.disk_usage(folder).free / GB
-    if free_gb < FEW_GB:
-        yield Line(
-            "data folder", "warning", f"{folder} has {free_gb:.1f} GB left: make room, or lower journal.retain_gb"
-        )
-    else:
-        yield Line("data folder", "ok", f"{data_dir.absolute()}, {free_gb:.0f} GB free")
+    yield Line("data folder", "ok", str(data_dir.absolute()))
     try:
         fsync_ms = _fsync_ms(folder)
     except OSError as error:

@@ -109,7 +109,8 @@ class Ward:
                 case DeviceStatus():
                     changed += self._device(row)
                 case Bad():
-                    new.append(Remark(row.arrival_ns, f"refused ({row.reason}): {row.detail}", "dim"))
+                    times = f" x{row.count}" if row.count > 1 else ""
+                    new.append(Remark(row.arrival_ns, f"refused ({row.reason}{times}): {row.detail}", "dim"))
                 case Answer(done=False):
                     new.append(Remark(row.arrival_ns, f"command of {row.actor} not done{_because(row.detail)}"))
                 case _:

@@ -11,6 +11,15 @@ Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="S
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Data folder of a ward, instead of --config.")
 ]
+PartitionName = Annotated[
+    str | None, typer.Option("--partition", metavar="NAME", help="This partition only (default: every one here).")
+]
+WhosePartition = Annotated[
+    str | None, typer.Option("--partition", metavar="NAME", help="Whose ingest or couriers, where there are several.")
+]
+WhichProcess = Annotated[
+    int | None, typer.Option("--process", min=0, metavar="I", help="Which process of the flow, where it is a cluster.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output and nothing else there.")]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 Patients = Annotated[int, typer.Option(min=1, max=100_000, help="How many patients.")]

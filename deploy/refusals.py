@@ -5,12 +5,6 @@ from typing import NamedTuple
 
 from dataflows.events import Bad
 from dataflows.store import Store
-from ingest.packet import BadPacket
-from ingest.topics import parse_topic
-
-READ_AT_ONCE = 10_000
-NO_DEVICE = "(no device)"
-_OF_DEVICES = ("birth", "status", "data")
 
 
 class Refusals(NamedTuple):
@@ -30,16 +24,10 @@ class Refusals(NamedTuple):
 def refusals(store: Store) -> dict[tuple[str, str], Refusals]:
     """Everything that was refused, by (site, device); what names no device stands under ("", NO_DEVICE)."""
     found: dict[tuple[str, str], Refusals] = {}
-    whose: dict[str, tuple[str, str]] = {}
-    after = 0
-    while stored := store.read(after, READ_AT_ONCE, kinds=(Bad.kind,)):
-        after = stored[-1].id
-        for _, row in stored:
-            if isinstance(row, Bad):
-                place = whose.get(row.topic) or whose.setdefault(row.topic, _place(row.topic))
-                of = found.get(place) or found.setdefault(place, Refusals(*place, {}, {}))
-                of.counts[row.reason] = of.counts.get(row.reason, 0) + 1
-                of.newest[row.reason] = row
+    for one in store.refusals():
+        place = (one.site, one.device)
+        of = found.setdefault(place, Refusals(*place, {}, {}))
+        of.counts[one.reason], of.newest[one.reason] = one.messages, one.newest
     return found
 
 
@@ -74,10 +62,3 @@ def lines(of: Refusals) -> list[str]:
 
 def _most_first(of: Refusals) -> list[str]:
     return sorted(of.counts, key=lambda reason: (-of.counts[reason], reason))
-
-
-def _place(topic: str) -> tuple[str, str]:
-    place = parse_topic(topic)
-    if isinstance(place, BadPacket) or place.leaf not in _OF_DEVICES:
-        return "", NO_DEVICE
-    return place.site, place.name

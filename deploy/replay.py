@@ -7,10 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.problem import UserError
+from deploy.problem import Stopped, UserError
 from ingest.journal import JournalError, JournalReader
-
-PROGRESS_EVERY_S = 2.0
 
 
 class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +58,7 @@ def replay(
     shards
         Keys that the patients are spread over; the result does not depend on it.
     tell
-        Takes lines about how far it is.
+        Takes a line a second about how far it is.
     stopping
         Ends it early.
 
@@ -68,6 +66,8 @@ def replay(
     ------
     UserError
         There is no journal, or a store stands in `data_dir` already.
+    Stopped
+        `stopping` was set.
     """
     from dataflows.flow import FlowOptions, run_flow  # noqa: PLC0415 - Bytewax is loaded only where it runs
     from dataflows.store import Store  # noqa: PLC0415
@@ -81,15 +81,10 @@ def replay(
         raise UserError(f"{data_dir} holds a store already: give a new folder, or remove {store_path} first")
     with JournalReader(source) as reader:
         records = reader.end_offset - reader.first_offset
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(store_path, records, tell, done), daemon=True)
-    watcher.start()
     began = time.monotonic()
-    try:
-        run_flow(options, stopping.is_set)
-    finally:
-        done.set()
-        watcher.join()
+    run_flow(options, stopping.is_set, tell=tell)
+    if stopping.is_set():
+        raise Stopped(f"stopped before the end of the journal: {store_path} holds a part of it only")
     with Store(store_path, readonly=True) as store:
         return ReplayResult(
             journal=str(source),
@@ -116,15 +111,3 @@ def in_words(result: ReplayResult) -> list[str]:
     if result.conflicts:
         lines.append(f"wrong: {result.conflicts} rows came twice with different content")
     return lines
-
-
-def _watch(store_path: Path, records: int, tell: Callable[[str], None], done: threading.Event) -> None:
-    from dataflows.store import Store, StoreMissing  # noqa: PLC0415
-
-    tell(f"replaying {records} records")
-    while not done.wait(PROGRESS_EVERY_S):
-        try:
-            with Store(store_path, readonly=True) as store:
-                tell(f"{store.count('vitals')} vitals rows, {store.count('alarm')} alarm events so far")
-        except StoreMissing:
-            continue

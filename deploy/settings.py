@@ -9,32 +9,39 @@ from msgspec import Meta
 
 from dataflows.events import Priority
 from deploy.problem import UserError
+from deploy.sections import (
+    ALL_SITES,
+    Disk,
+    Flow,
+    Health,
+    Journal,
+    Keeping,
+    Name,
+    Partition,
+    Seconds,
+    Section,
+    Site,
+    check_partitions,
+    check_ports,
+)
 from deploy.strict_toml import decode
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Site = Annotated[str, Meta(pattern=r"^(\+|[A-Za-z0-9_-]{1,64})$")]
-Amount = Annotated[float, Meta(gt=0.0, le=1e6)]
-Seconds = Annotated[float, Meta(gt=0.0, le=3600.0)]
-
-
-PARTITION = "main"
+PARTITION = "main"  # where there is but one, this is its name
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Ward(_Section, frozen=True):
-    """Where the ward keeps its data, whom it listens to, and how the flow is cut."""
+class Ward(Section, frozen=True):
+    """Where the ward keeps its data, whom it listens to, and how patients are spread."""
 
     data_dir: Annotated[str, Meta(min_length=1)] = "femtoward-data"
-    sites: Annotated[tuple[Site, ...], Meta(min_length=1)] = ("+",)  # "+": every site that publishes
+    sites: Annotated[tuple[Site, ...], Meta(min_length=1)] = (
+        ALL_SITES,
+    )  # "+": every site that publishes; with [[partition]], sites stand there
     shards: Annotated[int, Meta(ge=1, le=256)] = 4  # fixed for the life of the data folder
     snapshot_s: Seconds = 3.0
 
 
-class Broker(_Section, frozen=True):
+class Broker(Section, frozen=True):
     """The MQTT broker that devices publish to."""
 
     url: str = "mqtt://127.0.0.1:1883"
@@ -52,14 +59,7 @@ class Broker(_Section, frozen=True):
         _check_url(self.url, ("mqtt", "mqtts"), "mqtt://HOST:PORT or mqtts://HOST:PORT")
 
 
-class Journal(_Section, frozen=True):
-    """How long the inbound log is kept; the oldest segment goes when either limit is passed."""
-
-    retain_hours: Amount = 24.0
-    retain_gb: Amount = 16.0
-
-
-class Influx(_Section, frozen=True):
+class Influx(Section, frozen=True):
     """An InfluxDB that vitals and alarms are carried to."""
 
     url: str
@@ -76,7 +76,7 @@ class Influx(_Section, frozen=True):
         _check_url(self.url, ("http", "https"), "http://HOST:PORT or https://HOST:PORT")
 
 
-class Webhook(_Section, frozen=True):
+class Webhook(Section, frozen=True):
     """A receiver of alarm events, signed by Standard Webhooks."""
 
     name: Name
@@ -92,38 +92,62 @@ class Webhook(_Section, frozen=True):
         _check_url(self.url, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
 
 
-class Log(_Section, frozen=True):
+class Log(Section, frozen=True):
     """What the processes say on standard error."""
 
     format: Literal["plain", "json"] = "plain"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(_Section, frozen=True):
-    """Everything that a ward can be told; every key has a default but those of `influx` and `webhook`."""
+class Settings(Section, frozen=True):
+    """Everything that a ward can be told; every key has a default but those of the sections that may be left out."""
 
     ward: Ward = msgspec.field(default_factory=Ward)
     broker: Broker = msgspec.field(default_factory=Broker)
     journal: Journal = msgspec.field(default_factory=Journal)
+    store: Keeping = msgspec.field(default_factory=Keeping)
+    disk: Disk = msgspec.field(default_factory=Disk)
+    health: Health = msgspec.field(default_factory=Health)
+    flow: Flow = msgspec.field(default_factory=Flow)
+    partition: tuple[Partition, ...] = ()
     influx: Influx | None = None
     webhook: tuple[Webhook, ...] = ()
     log: Log = msgspec.field(default_factory=Log)
 
     def __post_init__(self) -> None:
-        """Refuse webhooks that cannot be told apart."""
+        """Refuse webhooks that cannot be told apart, and partitions that do not fit together."""
         names = [webhook.name for webhook in self.webhook]
         if len(set(names)) != len(names):
             raise ValueError(f"webhook names {names} are not all different: each keeps its own place under its name")
+        if self.partition and self.ward.sites != (ALL_SITES,):
+            raise ValueError("ward.sites and [[partition]] are both given: with partitions, each names its own sites")
+        check_partitions(self.partitions, self.flow)
+        check_ports(self.health, len(self.partitions), self.flow)
 
     @property
     def data_dir(self) -> Path:
-        """Folder of the journal, the store and what goes with them."""
+        """Folder of the partitions and of the flow's snapshots."""
         return Path(self.ward.data_dir)
 
     @property
-    def partition_dir(self) -> Path:
-        """Folder of the one partition."""
-        return self.data_dir / PARTITION
+    def partitions(self) -> tuple[Partition, ...]:
+        """Every partition of the ward, on whichever host."""
+        return self.partition or (Partition(name=PARTITION, sites=self.ward.sites),)
+
+    @property
+    def local(self) -> tuple[Partition, ...]:
+        """Partitions whose folders lie on this host."""
+        return tuple(partition for partition in self.partitions if partition.host in self.flow.here)
+
+    def folder(self, partition: str) -> Path:
+        """Folder of a partition: journal, store, door."""
+        return self.data_dir / partition
+
+    def only(self, partition: Partition) -> "Settings":
+        """Settings of the same ward as if it had this partition alone, for those who look into one."""
+        return msgspec.structs.replace(
+            self, partition=(partition,), ward=msgspec.structs.replace(self.ward, sites=(ALL_SITES,))
+        )
 
 
 def read_settings(path: Path | None, data_dir: Path | None = None) -> Settings:

@@ -1,5 +1,6 @@
 """The settings of a ward turned into the options of each of its processes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -8,7 +9,8 @@ import msgspec
 
 from dataflows.couriers.secret import read_secret
 from deploy.problem import UserError
-from deploy.settings import PARTITION, Settings
+from deploy.sections import Partition
+from deploy.settings import Settings
 from ingest.options import IngestOptions
 
 if TYPE_CHECKING:
@@ -16,32 +18,74 @@ if TYPE_CHECKING:
     from dataflows.flow import FlowOptions
 
 GB = 10**9
+MB = 10**6
+COURIERS_DRAIN_S = 3.0  # ingest and flow drain before them, all within 10 s
+CLUSTER_PORT = 9480  # of the first flow process on the loopback, where the settings name no addresses
 
 
-def ingest_options(settings: Settings) -> IngestOptions:
-    """Options of ingest, the broker's password among them.
+def named(settings: Settings, partition: str | None) -> Partition:
+    """Partition of this host that a command names; it need not be named where there is but one.
+
+    Raises
+    ------
+    UserError
+        There is none of that name here, or it must be said which.
+    """
+    here = ", ".join(one.name for one in settings.local) or "none"
+    if partition is None and len(settings.local) == 1:
+        return settings.local[0]
+    if partition is None:
+        raise UserError(f"the partitions on this host are {here}: say which, with --partition NAME")
+    for one in settings.local:
+        if one.name == partition:
+            return one
+    raise UserError(f"--partition {partition!r}: the partitions on this host are {here}")
+
+
+def ingest_options(settings: Settings, partition: str | None = None) -> IngestOptions:
+    """Options of the ingest of a partition, the broker's password among them.
 
     Raises
     ------
     UserError
         A secret that is not there, or an option that ingest refuses.
     """
-    broker = settings.broker
+    broker, journal, disk = settings.broker, settings.journal, settings.disk
+    whose = named(settings, partition)
+    client_id = broker.client_id
+    if len(settings.partitions) > 1:  # a session for each
+        client_id = f"{client_id.removesuffix('-main')}-{whose.name}"
     try:
         return IngestOptions(
-            folder=str(settings.partition_dir),
+            folder=str(settings.folder(whose.name)),
             broker=broker_url(settings),
-            client_id=broker.client_id,
+            client_id=client_id,
             protocol=broker.protocol,
-            sites=settings.ward.sites,
+            sites=whose.sites,
             ca_file=broker.ca_file,
             cert_file=broker.cert_file,
             key_file=broker.key_file,
-            retain_bytes=round(settings.journal.retain_gb * GB),
-            retain_hours=settings.journal.retain_hours,
+            retain_bytes=round(journal.retain_gb * GB),
+            retain_hours=journal.retain_hours,
+            floor_hours=journal.floor_hours,
+            compress=journal.compress,
+            short_bytes=round(disk.short_gb * GB),
+            stop_bytes=round(disk.stop_mb * MB),
+            quota_bytes=round(disk.quota_gb * GB),
         )
     except ValueError as error:
         raise UserError(f"settings for ingest: {error}") from error
+
+
+def retain_from(settings: Settings, partition: str | None = None) -> Callable[[], int | None]:
+    """Return what answers up to which offset the flow will never ask for the partition's journal again.
+
+    It looks into the flow's recovery store, which is written with each snapshot; None: not known, so nothing may go.
+    """
+    from dataflows.recovery import committed_offset  # noqa: PLC0415 - only ingest asks
+
+    folder, name = settings.data_dir, named(settings, partition).name
+    return lambda: committed_offset(folder, name)
 
 
 def broker_url(settings: Settings) -> str:
@@ -57,29 +101,61 @@ def broker_url(settings: Settings) -> str:
     return f"{parts.scheme}://{quote(broker.user, safe='')}:{quote(password, safe='')}@{parts.netloc}"
 
 
-def flow_options(settings: Settings) -> "FlowOptions":
-    """Options of the flow.
+def flow_options(settings: Settings, process: int | None = None) -> "FlowOptions":
+    """Options of one process of the flow.
+
+    Parameters
+    ----------
+    settings
+        Of the ward.
+    process
+        Its index in the cluster; None: the first one on this host.
 
     Raises
     ------
     UserError
         An option that the flow refuses.
     """
-    from dataflows.flow import FlowOptions  # noqa: PLC0415 - brings Bytewax, which only the flow needs
+    # Brings Bytewax, which only the flow needs.
+    from dataflows.flow import FlowOptions  # noqa: PLC0415
+    from dataflows.keep import Keep  # noqa: PLC0415
 
+    flow, store, disk = settings.flow, settings.store, settings.disk
+    process = flow.process if process is None else process
+    own = tuple(partition.name for partition in settings.partitions if partition.host == process)
     try:
         return FlowOptions(
             data_dir=str(settings.data_dir),
-            partitions=(PARTITION,),
+            partitions=tuple(partition.name for partition in settings.partitions),
             shards=settings.ward.shards,
             snapshot_s=settings.ward.snapshot_s,
+            workers=flow.workers,
+            addresses=cluster(settings),
+            process=process,
+            local=own if flow.total > 1 else None,
+            keep=Keep(
+                vitals_days=store.vitals_days,
+                wave_hours=store.wave_hours,
+                bad_days=store.bad_days,
+                short_bytes=round(disk.short_gb * GB),
+                stop_bytes=round(disk.stop_mb * MB),
+                quota_bytes=round(disk.quota_gb * GB),
+            ),
         )
     except ValueError as error:
         raise UserError(f"settings for the flow: {error}") from error
 
 
-def courier_options(settings: Settings) -> "CourierOptions":
-    """Options of the couriers.
+def cluster(settings: Settings) -> tuple[str, ...]:
+    """Addresses of the flow's processes, or nothing where there is but one."""
+    flow = settings.flow
+    if flow.addresses or flow.total == 1:
+        return flow.addresses if flow.total > 1 else ()
+    return tuple(f"127.0.0.1:{CLUSTER_PORT + index}" for index in range(flow.total))
+
+
+def courier_options(settings: Settings, partition: str | None = None) -> "CourierOptions":
+    """Options of the couriers of a partition.
 
     Raises
     ------
@@ -95,18 +171,20 @@ def courier_options(settings: Settings) -> "CourierOptions":
         raise UserError(
             "the settings name no courier: add a section [influx] or [[webhook]], or run the other parts only"
         )
+    folder = settings.folder(named(settings, partition).name)
     try:
         return CourierOptions(
-            store=str(settings.partition_dir / "store.sqlite"),
-            cursors=str(settings.partition_dir / "couriers.sqlite"),
-            door=str(door(settings)),
+            store=str(folder / "store.sqlite"),
+            cursors=str(folder / "couriers.sqlite"),
+            door=str(folder / "door"),
             influx=InfluxOptions(**msgspec.structs.asdict(settings.influx)) if settings.influx else None,
+            drain_s=COURIERS_DRAIN_S,
             webhooks=tuple(WebhookOptions(**msgspec.structs.asdict(webhook)) for webhook in settings.webhook),
         )
     except ValueError as error:
         raise UserError(f"settings for the couriers: {error}") from error
 
 
-def door(settings: Settings) -> Path:
-    """Folder of the local door, by which commands and reports reach the journal."""
-    return settings.partition_dir / "door"
+def door(settings: Settings, partition: str | None = None) -> Path:
+    """Folder of a partition's local door, by which commands and reports reach the journal."""
+    return settings.folder(named(settings, partition).name) / "door"

@@ -1,4 +1,10 @@
-"""MQTT out: many clients in one selector loop and one thread, QoS 1, in order, nothing forgotten while cut off."""
+"""MQTT out: many clients in one selector loop and one thread, QoS 1, in order, nothing forgotten while cut off.
+
+A good device remembers more than what was not acknowledged. A broker that dies loses what it had acknowledged and not
+yet saved (mosquitto saves once a second at best). So a client keeps what was acknowledged in the last `RESEND_S`, and
+says it again, before all else and in order, after a connection that broke; not after one that it ended itself. What
+comes twice so is known by its sequence number at the other end.
+"""
 
 import math
 import selectors
@@ -6,8 +12,8 @@ import socket
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NamedTuple
 
 from numpy.random import SeedSequence, default_rng
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv311
@@ -19,6 +25,8 @@ from device_sim.address import Address
 
 IN_FLIGHT = 20  # messages of one client that wait for their PUBACK; the others wait in order
 MAX_PENDING = 2400  # ten minutes of a device's packets, 8 MB
+RESEND_S = 5.0  # what was acknowledged so short a time before the last acknowledgement is said again after a cut
+MAX_RESEND = 512  # messages of one client, at most
 KEEPALIVE_S = 30
 CONNECT_TIMEOUT_S = 3.0
 CONNECTS_PER_S = 200.0  # a ward that comes back at once must not be a storm
@@ -43,15 +51,25 @@ class LinkPlan(NamedTuple):
     will: Message | None  # what the broker says if it is cut off
 
 
+class _Parcel(NamedTuple):
+    """A message on its way."""
+
+    message: Message
+    packets: int  # that are in it; those that were acknowledged once count no more
+    note: bytes  # for the file of acknowledged packets
+
+
 @dataclass
 class _Link:
     """One client and what it still has to say."""
 
     plan: LinkPlan
     client: Client
-    pending: deque[tuple[Message, int]]
-    unacknowledged: dict[int, int]  # message id to the packets it holds
+    pending: deque[_Parcel] = field(default_factory=deque)
+    unacknowledged: dict[int, _Parcel | None] = field(default_factory=dict)  # by message id; None: said at each connect
+    recent: deque[tuple[float, _Parcel]] = field(default_factory=deque)  # acknowledged, and when
     connected: bool = False
+    worn: bool = False  # its client has had a connection, and remembers it
     closing: bool = False
     waits_to_write: bool = False  # the selector watches for it
     retry_at: float = math.inf
@@ -69,6 +87,8 @@ class Publisher:
         One per client.
     seed
         For the jitter of reconnects.
+    acked
+        Takes the note of each message as soon as the broker has acknowledged it; flushed after each turn.
 
     Attributes
     ----------
@@ -78,17 +98,23 @@ class Publisher:
         Packets that were given up because a device remembers no more than `MAX_PENDING` messages.
     reconnects
         Connections after the first.
+    resent
+        Messages that were said again although the broker had acknowledged them.
     """
 
-    def __init__(self, address: Address, plans: list[LinkPlan], seed: int = 0) -> None:
+    def __init__(self, address: Address, plans: list[LinkPlan], seed: int = 0, acked: BinaryIO | None = None) -> None:
         self.published = 0
         self.acknowledged = 0
         self.dropped = 0
         self.reconnects = 0
+        self.resent = 0
+        self._acked = acked
         self._address = address
         self._rng = default_rng(SeedSequence(seed, spawn_key=(2,)))
         self._selector = selectors.DefaultSelector()
-        self._links = [self._link(plan) for plan in plans]
+        self._links = [_Link(plan, self._client(plan)) for plan in plans]
+        for link in self._links:
+            link.client.user_data_set(link)
         self._next_misc = 0.0
         self._next_retry = math.inf
         self._trouble = ""
@@ -126,13 +152,13 @@ class Publisher:
                 )
             self.turn(time.monotonic() + _LONGEST_WAIT_S)
 
-    def publish(self, link: int, message: Message, packets: int = 1) -> None:
+    def publish(self, link: int, message: Message, packets: int = 1, note: bytes = b"") -> None:
         """Send a message that holds so many packets with QoS 1, now or as soon as that can be, in order."""
         self.published += packets
         one = self._links[link]
-        one.pending.append((message, packets))
-        if len(one.pending) > MAX_PENDING:
-            self.dropped += one.pending.popleft()[1]
+        one.pending.append(_Parcel(message, packets, note))
+        while len(one.pending) > MAX_PENDING:
+            self.dropped += one.pending.popleft().packets
         self._pump(one)
 
     def note(self, link: int, message: Message) -> None:
@@ -157,6 +183,8 @@ class Publisher:
             for key, events in self._selector.select(max(0.0, wait)):
                 self._serve(key.data, events)
             if time.monotonic() >= until:
+                if self._acked is not None:
+                    self._acked.flush()
                 return
 
     def close(self, timeout_s: float) -> None:
@@ -187,10 +215,8 @@ class Publisher:
         while left() and (now := time.monotonic()) < deadline:
             self.turn(min(deadline, now + _LONGEST_WAIT_S))
 
-    def _link(self, plan: LinkPlan) -> _Link:
+    def _client(self, plan: LinkPlan) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=plan.client_id, protocol=MQTTv311)
-        link = _Link(plan, client, deque(), {})
-        client.user_data_set(link)
         if self._address.user is not None:
             client.username_pw_set(self._address.user, self._address.password)
         if plan.will is not None:
@@ -207,7 +233,7 @@ class Publisher:
         # With this set paho leaves the writing to us; we write at once and ask the selector only where that blocks.
         client.on_socket_register_write = _leave_it
         client.connect_async(self._address.host, self._address.port, KEEPALIVE_S)
-        return link
+        return client
 
     def _serve(self, link: _Link, events: int) -> None:
         if events & selectors.EVENT_READ:
@@ -218,15 +244,15 @@ class Publisher:
     def _pump(self, link: _Link) -> None:
         """Send what waits, as far as the window allows."""
         while link.connected and link.pending and len(link.unacknowledged) < IN_FLIGHT:
-            message, packets = link.pending.popleft()
-            info = link.client.publish(message.topic, message.payload, qos=1)
-            link.unacknowledged[info.mid] = packets
+            parcel = link.pending.popleft()
+            info = link.client.publish(parcel.message.topic, parcel.message.payload, qos=1)
+            link.unacknowledged[info.mid] = parcel
             self._write(link)
 
     def _say(self, link: _Link, messages: tuple[Message, ...]) -> None:
         for message in messages:
             info = link.client.publish(message.topic, message.payload, qos=1, retain=True)
-            link.unacknowledged[info.mid] = 0
+            link.unacknowledged[info.mid] = None
 
     def _write(self, link: _Link) -> None:
         """Write at once: a socket is nearly always ready, and asking the selector first costs as much as writing."""
@@ -243,6 +269,10 @@ class Publisher:
             if link.retry_at > now:
                 continue
             link.retry_at = math.inf
+            if link.worn:
+                # What the old one would send again by itself would come after newer messages.
+                link.client, link.worn = self._client(link.plan), False
+                link.client.user_data_set(link)
             try:
                 link.client.reconnect()
                 self._write(link)
@@ -270,19 +300,40 @@ class Publisher:
         if link.plan.client_id in self._ever_connected:
             self.reconnects += 1
         self._ever_connected.add(link.plan.client_id)
-        # Before what paho sends again: the flow must know a device before it sees its packets.
+        # Before what was not acknowledged: the flow must know a device before it sees its packets.
         self._say(link, link.plan.greeting)
 
     def _on_disconnect(
         self, _client: Client, link: _Link, _flags: DisconnectFlags, _reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        link.connected = False
+        link.connected, link.worn = False, True
+        if not link.closing:
+            self._recall(link)
         self._postpone(link)
+
+    def _recall(self, link: _Link) -> None:
+        """Put back what the broker may not have, or may have lost, before what still waits."""
+        self.resent += len(link.recent)
+        again = [parcel for _, parcel in link.recent]
+        again += [parcel for parcel in link.unacknowledged.values() if parcel is not None]
+        link.pending.extendleft(reversed(again))
+        link.recent.clear()
+        link.unacknowledged.clear()
 
     def _on_publish(
         self, _client: Client, link: _Link, mid: int, _reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        self.acknowledged += link.unacknowledged.pop(mid, 0)
+        parcel = link.unacknowledged.pop(mid, None)
+        if parcel is None:
+            return
+        self.acknowledged += parcel.packets
+        if self._acked is not None and parcel.note:
+            self._acked.write(parcel.note)
+        # Counted from the newest acknowledgement: a broker that has gone since had no more time to save.
+        now = time.monotonic()
+        link.recent.append((now, _Parcel(parcel.message, 0, b"")))
+        while link.recent[0][0] < now - RESEND_S or len(link.recent) > MAX_RESEND:
+            link.recent.popleft()
 
     def _on_socket_open(self, _client: Client, link: _Link, sock: Any) -> None:  # noqa: ANN401  # paho's own alias is wider than any socket
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -46,6 +47,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     seconds: float = 0.0  # 0: for ever
     speed: float = 1.0  # simulated seconds per second; sample times then run away from the clock
     truth: str | None = None  # file for the truth, JSON lines
+    acked: str | None = None  # file for what the broker has acknowledged, JSON lines: [device, boot, seq]
     wfdb: str | None = None  # path of a record without extension: the heart of the first patient
     site: str = "demo"
     bundles: bool = False  # one client, many devices in a message
@@ -75,6 +77,20 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
+class _Head(msgspec.Struct, array_like=True):
+    """What a packet begins with."""
+
+    version: int
+    device: str
+    boot: str
+    birth: int
+    seq: int
+
+
+_head = msgspec.msgpack.Decoder(_Head)
+_to_json = msgspec.json.Encoder()
+
+
 class Progress(NamedTuple):
     """How far a simulation is."""
 
@@ -96,6 +112,7 @@ class SimReport(msgspec.Struct, frozen=True, kw_only=True):
     t_start_ns: int  # unix time of the start
     late_ms_max: float  # a packet left this long after its last sample, at the worst
     reconnects: int
+    resent: int  # messages said again after a broken connection, though they had been acknowledged
     truth_path: str | None
 
 
@@ -118,29 +135,30 @@ def run_simulation(
     ConnectionError
         If there is no broker at the start; later it is waited for.
     """
-    publisher = Publisher(parse_broker(options.broker), _plans(options), options.seed)
-    publisher.connect(CONNECT_S, stopping)
-    # Time enough to make the patients and their first second.
-    t_start_ns = time.time_ns() + 300_000_000 + 3_000_000 * options.patients
-    begin = time.monotonic() + (t_start_ns - time.time_ns()) / 1e9
-    fleet = Fleet(options.fleet(), t_start_ns)
-    maker = Maker(fleet, round(options.seconds * 1e9 / PACKET_NS) if options.seconds else None)
-    maker.start()
-    truth = Path(options.truth).open("wb") if options.truth is not None else None  # noqa: SIM115  # closed below, in every case
-    try:
-        pace = _Pace(options, publisher, fleet, begin)
-        while not stopping.is_set() and (step := pace.next_step(maker, stopping)) is not None:
-            pace.play(step, stopping, truth)
-            if progress is not None and step.number % 4 == 3:
-                seconds = (step.number + 1) * PACKET_NS / 1e9
-                progress(Progress(seconds, publisher.published, publisher.acknowledged, publisher.connected))
-        maker.stop()
-        _write(truth, fleet.closing_lines())
-    finally:
-        maker.stop()
-        publisher.close(DRAIN_S)
-        if truth is not None:
-            truth.close()
+    with ExitStack() as files:
+        truth, acked = (
+            files.enter_context(Path(name).open("wb")) if name else None for name in (options.truth, options.acked)
+        )
+        publisher = Publisher(parse_broker(options.broker), _plans(options), options.seed, acked)
+        publisher.connect(CONNECT_S, stopping)
+        # Time enough to make the patients and their first second.
+        t_start_ns = time.time_ns() + 300_000_000 + 3_000_000 * options.patients
+        begin = time.monotonic() + (t_start_ns - time.time_ns()) / 1e9
+        fleet = Fleet(options.fleet(), t_start_ns)
+        maker = Maker(fleet, round(options.seconds * 1e9 / PACKET_NS) if options.seconds else None)
+        maker.start()
+        try:
+            pace = _Pace(options, publisher, fleet, begin)
+            while not stopping.is_set() and (step := pace.next_step(maker, stopping)) is not None:
+                pace.play(step, stopping, truth)
+                if progress is not None and step.number % 4 == 3:
+                    seconds = (step.number + 1) * PACKET_NS / 1e9
+                    progress(Progress(seconds, publisher.published, publisher.acknowledged, publisher.connected))
+            maker.stop()
+            _write(truth, fleet.closing_lines())
+        finally:
+            maker.stop()
+            publisher.close(DRAIN_S)
     return SimReport(
         patients=options.patients,
         devices=options.patients,
@@ -151,6 +169,7 @@ def run_simulation(
         t_start_ns=t_start_ns,
         late_ms_max=1e3 * pace.late_s,
         reconnects=publisher.reconnects,
+        resent=publisher.resent,
         truth_path=options.truth,
     )
 
@@ -201,7 +220,7 @@ class _Pace:
             if self._options.bundles:
                 bundle.append(payload)
             else:
-                self._publisher.publish(device, Message(self._topics[device], payload))
+                self._publisher.publish(device, Message(self._topics[device], payload), note=self._note(payload))
             if self._options.truth_topic and device in notes:
                 link = 0 if self._options.bundles else device
                 self._publisher.note(link, Message(self._truth_topics[device], notes.pop(device)))
@@ -219,7 +238,15 @@ class _Pace:
         """Packets go into the bundle as the bytes they are."""
         content = (WIRE_VERSION, GATEWAY, [msgspec.Raw(payload) for payload in payloads])
         message = Message(bundle_topic(self._options.site, GATEWAY), msgspec.msgpack.encode(content))
-        self._publisher.publish(0, message, len(payloads))
+        note = b"".join(self._note(payload) for payload in payloads)
+        self._publisher.publish(0, message, len(payloads), note)
+
+    def _note(self, payload: bytes) -> bytes:
+        """Line for the file of what was acknowledged."""
+        if self._options.acked is None:
+            return b""
+        head = _head.decode(payload)
+        return _to_json.encode((head.device, head.boot, head.seq)) + b"\n"
 
 
 def _plans(options: SimOptions) -> list[LinkPlan]:

@@ -43,7 +43,7 @@ def decode_birth(payload: bytes, device: str) -> Birth | BadPacket:
     """
     expected = (
         "a JSON object with version, device, birth and streams, as in the README: correct it and publish it again, "
-        "retained (an empty message only clears the broker's copy; the birth in force stays)"
+        "retained (an empty retained message clears the broker's copy and says that the device leaves)"
     )
     birth = _document(payload, _birth, "bad-birth", expected)
     if isinstance(birth, Birth) and birth.device != device:

@@ -6,7 +6,9 @@ journalled twice: a command is known by its id, and a report says the same again
 there as a whole or not at all.
 """
 
+import contextlib
 import logging
+import os
 import re
 import secrets
 import time
@@ -17,7 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ingest.durable import replace_file
-from ingest.notices import Report
+from ingest.notices import Removed, Report
 from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.segments import RecordKind
 from ingest.topics import Topic, parse_topic
@@ -25,6 +27,7 @@ from ingest.topics import Topic, parse_topic
 log = logging.getLogger(__name__)
 
 MAX_LETTERS: Final = 10_000
+MAX_BYTES: Final = 64 << 20  # of all letters: ingest being down must not fill the disk
 _NAME = re.compile(r"\d{20}-[0-9a-f]{12}\.letter")
 _FRAME_BYTES = 1024  # of a file beside the payload, at most
 
@@ -67,7 +70,7 @@ def send(folder: Path | str, topic: str, payload: bytes) -> Path:
     ValueError
         No topic for commands, or a payload beyond ``packet.MAX_PAYLOAD_BYTES``.
     DoorFullError
-        Too many letters wait.
+        Too many letters wait, or too large ones.
     """
     parsed = parse_topic(topic)
     if not isinstance(parsed, Topic) or parsed.leaf != "command":
@@ -75,9 +78,10 @@ def send(folder: Path | str, topic: str, payload: bytes) -> Path:
     return _leave(Path(folder), _Sheet(RecordKind.COMMAND, topic, payload))
 
 
-def report(folder: Path | str, reporter: str, *, ok: bool, detail: str) -> Path:
-    """Leave word of how some part of the system is; `folder` and what is raised as with `send`."""
-    return _leave(Path(folder), _Sheet(RecordKind.REPORT, "", msgspec.json.encode(Report(reporter, ok, detail))))
+def report(folder: Path | str, reporter: str, *, ok: bool, detail: str, removed: Removed | None = None) -> Path:
+    """Leave word of how some part of the system is and what had to go; `folder` and what is raised as with `send`."""
+    said = msgspec.json.encode(Report(reporter, ok, detail, removed))
+    return _leave(Path(folder), _Sheet(RecordKind.REPORT, "", said))
 
 
 class Door:
@@ -135,14 +139,24 @@ class Door:
         return Letter(path, sheet.kind, sheet.topic, sheet.payload)
 
 
+def _sizes(folder: Path) -> list[int]:
+    sizes = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # ingest removes letters meanwhile
+                sizes.append(entry.stat(follow_symlinks=False).st_size)
+    return sizes
+
+
 def _leave(folder: Path, sheet: _Sheet) -> Path:
     if len(sheet.payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a payload of {len(sheet.payload)} bytes is too large: at most {MAX_PAYLOAD_BYTES}")
     folder.mkdir(parents=True, exist_ok=True)
-    waiting = sum(1 for _ in folder.iterdir())
-    if waiting >= MAX_LETTERS:
+    waiting = _sizes(folder)
+    if len(waiting) >= MAX_LETTERS or sum(waiting) + len(sheet.payload) > MAX_BYTES:
         raise DoorFullError(
-            f"{waiting} letters wait in {folder}: start ingest for this partition, or name its own folder"
+            f"{len(waiting)} letters wait in {folder}, {sum(waiting)} bytes: "
+            "start ingest for this partition, or name its own folder"
         )
     path = folder / f"{time.time_ns():020d}-{secrets.token_hex(6)}.letter"
     replace_file(path, msgspec.msgpack.encode(sheet))

@@ -9,6 +9,7 @@ from ingest.segments import RecordKind
 
 QUIET_S: Final = 0.005
 BATCH_BYTES: Final = 8 << 20
+MAX_NEWS: Final = 1000  # of the link and of upkeep; of more, the oldest go: the newest say how things stand
 
 
 class Arrival(NamedTuple):
@@ -40,6 +41,7 @@ class Inbox:
         self._messages, self._size, self._group, self._gather_s = messages, size, group, gather_s
         self._arrivals: deque[Arrival] = deque()
         self._bytes = 0
+        self._news = 0  # arrivals that were told, not put
         self._closed = False
         lock = threading.Lock()
         self._some, self._room = threading.Condition(lock), threading.Condition(lock)
@@ -59,9 +61,27 @@ class Inbox:
             return True
 
     def tell(self, arrival: Arrival) -> None:
-        """Take in word of the connection itself: few, and never made to wait."""
+        """Take in news of ingest itself, its link or its disk: few, and never made to wait."""
         with self._some:
+            if self._news == MAX_NEWS:
+                self._arrivals.remove(next(one for one in self._arrivals if _is_news(one)))
+                self._news -= 1
+            self._news += 1
             self._add(arrival)
+            self._some.notify()
+
+    def take_news(self, until: float) -> list[Arrival]:
+        """All news, leaving the messages; empty when none comes before `until` (monotonic seconds)."""
+        with self._some:
+            while not self._news and (left := until - time.monotonic()) > 0:
+                self._some.wait(left)
+            news = [arrival for arrival in self._arrivals if _is_news(arrival)] if self._news else []
+            if news:
+                self._arrivals = deque(arrival for arrival in self._arrivals if not _is_news(arrival))
+                self._bytes -= sum(len(arrival.payload) for arrival in news)
+                self._news = 0
+                self._room.notify_all()
+            return news
 
     def take(self, until: float) -> list[Arrival]:
         """Next group in order of arrival; empty when nothing comes before `until` (monotonic seconds)."""
@@ -79,6 +99,7 @@ class Inbox:
                 taken.append(self._arrivals.popleft())
                 size += len(taken[-1].payload)
             self._bytes -= size
+            self._news -= sum(map(_is_news, taken))
             self._room.notify_all()
             return taken
 
@@ -94,3 +115,7 @@ class Inbox:
         self._bytes += len(arrival.payload)
         if len(self._arrivals) in {1, self._group}:
             self._some.notify()
+
+
+def _is_news(arrival: Arrival) -> bool:
+    return arrival.kind is not RecordKind.MESSAGE and arrival.kind is not RecordKind.OVERSIZE

@@ -29,6 +29,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.durable import replace_file
 from ingest.inbox import Arrival, Inbox
+from ingest.metrics import LINK_UP
 from ingest.notices import LinkNotice, Oversize, Report
 from ingest.options import IngestOptions, broker_address, subscriptions
 from ingest.profile import MAX_PAYLOAD_BYTES
@@ -50,6 +51,7 @@ SHORT_S: Final = 5.0  # a connection that did not last this long was no good
 # reported. They may still be a bad line, so the long wait, which would leave us blind, comes later.
 SUSPICIOUS: Final = 2
 DISPUTES: Final = 5
+MAX_FILTERS: Final = 1000  # remembered of earlier configurations that no broker has taken leave of
 STEADY_S: Final = 60.0  # a connection that has stood so long takes back what was reported
 
 
@@ -88,6 +90,7 @@ class Link(threading.Thread):
         self._shorts = 0  # connections one after another that did not last
         self._dispute = ""  # the rival that was reported and has not been gone for long
         self._refused = False  # our subscriptions, on the connection that stands
+        self._subscribed = False  # on the connection that stands
         self._unsettled = True  # all is not known to be well; an earlier run may have left a report standing
         self._fresh = True  # no connection of this process yet: ask for retained births again
         self._leaving: list[str] = []  # topic filters of the last configuration
@@ -97,6 +100,11 @@ class Link(threading.Thread):
     def up(self) -> bool:
         """Whether the broker has accepted us and has not gone since."""
         return self._up_since is not None
+
+    @property
+    def serving(self) -> bool:
+        """Whether messages can come: the broker is there and took our subscriptions."""
+        return self.up and self._subscribed
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         """Acknowledge what is committed, so far as it came by the connection that stands."""
@@ -195,6 +203,8 @@ class Link(threading.Thread):
     def _ended(self) -> None:
         with self._acks:
             self._live = 0
+        self._subscribed = False
+        LINK_UP.set(0)
         if self._stopping.is_set():
             self._up_since = None
             return
@@ -278,7 +288,7 @@ class Link(threading.Thread):
         before = self._recall(self._memory, list[str]) or []
         left = sorted(set(before) - set(self._wanted))
         if left:
-            self._remember(self._memory, sorted({*before, *self._wanted}))
+            self._remember(self._memory, sorted({*before[:MAX_FILTERS], *self._wanted}))
             log.warning("topics left", extra={"event": "mqtt-unsubscribe", "topics": left})
             self._client.unsubscribe(left)
         if self._options.protocol == "5":
@@ -299,7 +309,8 @@ class Link(threading.Thread):
         _properties: Properties | None,
     ) -> None:
         refused = [topic for topic, code in zip(self._wanted, codes, strict=True) if code.is_failure]
-        self._refused = bool(refused)
+        self._refused, self._subscribed = bool(refused), not refused
+        LINK_UP.set(int(self._subscribed))
         if refused:
             self._report(
                 ok=False,

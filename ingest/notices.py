@@ -7,21 +7,33 @@ class Blind(msgspec.Struct, frozen=True, omit_defaults=True):
     """Payload of a TICK that is not empty: for so long ingest itself saw nothing."""
 
     blind_ns: int = 0
+    set_ns: int = 0  # so much of it never was: the journal's clock was set ahead, after the host's
 
 
 class LinkNotice(msgspec.Struct, frozen=True):
-    """Payload of LINK: the connection to the broker came or went."""
+    """Payload of LINK: the connection to the broker came or went, or nothing is taken in as the disk is full."""
 
     up: bool
     reason: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class Removed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was removed because room ran short, for the ledger."""
+
+    what: str  # "journal" | "vitals" | "wave" | "bad" | "alarm"
+    first: int  # offset for the journal, unix seconds for the others
+    end: int  # the same, exclusive
+    size: int  # bytes
+    why: str
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """Payload of REPORT: whether all is well with some part of the system, and what to do if not."""
 
     reporter: str
     ok: bool
     detail: str
+    removed: Removed | None = None
 
 
 class Oversize(msgspec.Struct, frozen=True):

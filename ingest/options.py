@@ -35,6 +35,12 @@ class IngestOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     segment_bytes: int = 64 << 20
     retain_bytes: int = 16 << 30
     retain_hours: float = 24.0
+    floor_hours: float = 1.0  # records younger than this stay, whatever the other limits say, while there is room
+    compress: bool = True  # pack finished segments
+    short_bytes: int = 2 << 30  # room runs short below this: see ingest/room.py
+    stop_bytes: int = 64 << 20  # below this nothing is taken in
+    quota_bytes: int = 0  # of the files under room_folder; 0: the disk alone counts
+    room_folder: str = ""  # whose room is watched; "": the partition's folder
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, by name."""
@@ -65,10 +71,16 @@ class IngestOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "segment_bytes": (1, 1 << 40),
             "retain_bytes": (1, 1 << 50),
             "retain_hours": (1e-9, 1e6),
+            "floor_hours": (0, 1e6),
+            "short_bytes": (0, 1 << 50),
+            "stop_bytes": (0, self.short_bytes),
+            "quota_bytes": (0, 1 << 50),
         }
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name}={getattr(self, name)!r} is outside {low} .. {high}")
+        if 0 < self.quota_bytes <= self.short_bytes:
+            raise ValueError(f"quota_bytes={self.quota_bytes!r} must be larger than short_bytes={self.short_bytes!r}")
         if not 0 < self.reconnect_s[0] <= self.reconnect_s[1] <= 600:
             raise ValueError(f"reconnect_s={self.reconnect_s!r}: need 0 < first wait <= longest wait <= 600 seconds")
 

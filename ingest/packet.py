@@ -63,6 +63,8 @@ BadReason = Literal[
     "wrong-length",
     "out-of-range",
     "sample-number-backwards",
+    "flooding",
+    "too-many-devices",
     "bad-birth",
     "bad-status",
     "bad-command",

@@ -1,6 +1,6 @@
 """Who wears what, and where: births, statuses and bindings, folded from messages and commands in journal order."""
 
-from collections.abc import Iterator
+import zlib
 from hashlib import blake2b
 from typing import Literal
 
@@ -11,8 +11,9 @@ from ingest.documents import encode_command
 from ingest.packet import BadPacket
 from ingest.profile import Birth, Status
 
-VERSION = 1
+VERSION = 2
 MAX_COMMANDS = 4096  # that are remembered, so that one that comes twice is done once
+MAX_PATIENTS = 20_000  # that are here at a time
 
 
 class Wearer(msgspec.Struct, frozen=True, array_like=True):
@@ -22,7 +23,7 @@ class Wearer(msgspec.Struct, frozen=True, array_like=True):
     bed: str  # empty: none
     devices: tuple[str, ...]  # in alphabetical order
     admitted: bool
-    revision: int  # counts this patient's changes from 1
+    revision: int  # of the registry at this change: it grows though a patient was forgotten
 
 
 class Binding(msgspec.Struct, frozen=True, array_like=True):
@@ -60,7 +61,7 @@ class _Device(msgspec.Struct, array_like=True):
 
 class _Patient(msgspec.Struct, array_like=True):
     bed: str = ""
-    admitted: bool = False
+    by_command: bool = False
     revision: int = 0
     devices: tuple[str, ...] = ()
 
@@ -74,12 +75,18 @@ class _Seen(msgspec.Struct, frozen=True, array_like=True):
 class _Site(msgspec.Struct, array_like=True):
     devices: dict[str, _Device]
     patients: dict[str, _Patient]
-    commands: dict[str, _Seen]  # oldest first
+
+
+class _Body(msgspec.Struct, array_like=True):
+    sites: dict[str, _Site]
+    commands: dict[str, _Seen]  # by site/id, oldest first
+    revision: int
+    n_patients: int
 
 
 class _Saved(msgspec.Struct, array_like=True):
     version: int
-    sites: dict[str, _Site]
+    body: bytes  # compressed: births are long and much alike
 
 
 class _SavedVersion(msgspec.Struct, array_like=True):
@@ -98,10 +105,12 @@ class Registry:
       command bound the device. So a discharged patient's device is not bound again by its retained birth.
     - An admission by command outranks hints until the patient is discharged.
     - A bed holds one patient at a time.
+    - A patient who was discharged is forgotten; so is one whom no command admitted, when the last device is gone.
     """
 
     def __init__(self) -> None:
-        self._sites: dict[str, _Site] = {}
+        self._body = _Body({}, {}, 0, 0)
+        self._encoded: bytes | None = None  # until something changes
 
     def apply_birth(self, site: str, birth: Birth) -> Change | BadPacket:
         """Take a birth into force.
@@ -117,8 +126,8 @@ class Registry:
         >>> registry.patient_of("s", "w1")
         'p1'
         """
-        device = self._device(site, birth.device)
-        known = device.birth
+        entry = self._find(site, birth.device)
+        known = entry.birth if entry else None
         if known == birth:
             return Change()
         if known is not None and known.birth == birth.birth:
@@ -127,6 +136,7 @@ class Registry:
                 f"birth {birth.birth} of device {birth.device!r} came with other content than before "
                 f"({_differences(known, birth)}): count the birth number up whenever anything in it changes",
             )
+        device = self._device(site, birth.device)
         device.birth = birth
         if birth.patient == (known.patient if known else None) or device.bound_by == "command":
             return Change(birth=True)
@@ -135,22 +145,34 @@ class Registry:
 
     def apply_status(self, site: str, device: str, status: Status) -> bool:
         """Take a status; whether it is new."""
-        entry = self._device(site, device)
-        changed, entry.status = entry.status != status, status
-        return changed
+        entry = self._find(site, device)
+        if entry is not None and entry.status == status:
+            return False
+        self._device(site, device).status = status
+        return True
+
+    def forget(self, site: str, device: str) -> Change:
+        """Forget a device; its patient goes too, unless there is another one or a command admitted the patient."""
+        if self._find(site, device) is None:
+            return Change()
+        bindings, patients = self._bind(site, device, None, "birth")
+        del self._site(site).devices[device]
+        self._tidy(site)
+        return Change(bindings=bindings, patients=patients)
 
     def apply_command(self, site: str, actor: str, command: Command) -> Outcome:
         """Do a command, once per id; the registry's own are admit, discharge and transfer."""
-        seen = self._site(site).commands
+        seen, key = self._body.commands, f"{site}/{command.id}"
         digest = blake2b(encode_command(command), digest_size=8).digest()
-        if (first := seen.get(command.id)) is not None:
+        if (first := seen.get(key)) is not None:
             mine = isinstance(command, Admit | Discharge | Transfer)
             if first.digest == digest:
                 return Outcome(mine, first.done, first.detail, repeated=True)
             detail = f"id {command.id!r} was used before for another command: give each command an id of its own"
             return Outcome(mine=True, done=False, detail=detail)
+        self._encoded = None
         outcome = self._do(site, actor, command)
-        seen[command.id] = _Seen(digest, outcome.done, outcome.detail)
+        seen[key] = _Seen(digest, outcome.done, outcome.detail)
         if len(seen) > MAX_COMMANDS:
             del seen[next(iter(seen))]
         return outcome
@@ -170,25 +192,30 @@ class Registry:
         entry = self._find(site, device)
         return entry.patient if entry else None
 
+    def admitted(self, site: str, device: str) -> bool:
+        """Whether a command bound a device to its patient."""
+        entry = self._find(site, device)
+        return entry is not None and entry.bound_by == "command"
+
     def devices(self, site: str) -> tuple[str, ...]:
         """Devices heard of, in alphabetical order."""
-        return tuple(sorted(self._sites[site].devices)) if site in self._sites else ()
+        return tuple(sorted(self._body.sites[site].devices)) if site in self._body.sites else ()
 
     def patients(self, site: str) -> tuple[Wearer, ...]:
-        """Patients heard of, discharged ones too, in alphabetical order."""
-        return (
-            tuple(self._wearer(site, name) for name in sorted(self._sites[site].patients))
-            if site in self._sites
-            else ()
-        )
+        """Patients who are here, in alphabetical order."""
+        here = self._body.sites[site].patients if site in self._body.sites else {}
+        return tuple(_wearer(name, here[name]) for name in sorted(here))
 
     def sites(self) -> tuple[str, ...]:
-        """Sites heard of, in alphabetical order."""
-        return tuple(sorted(self._sites))
+        """Sites with a device or a patient, in alphabetical order."""
+        return tuple(sorted(self._body.sites))
 
     def encode(self) -> bytes:
         """Everything that is known, as bytes of a stated version."""
-        return msgspec.msgpack.encode(_Saved(VERSION, self._sites))
+        if self._encoded is None:
+            body = zlib.compress(msgspec.msgpack.encode(self._body), 1)
+            self._encoded = msgspec.msgpack.encode(_Saved(VERSION, body))
+        return self._encoded
 
     @classmethod
     def decode(cls, data: bytes) -> "Registry":
@@ -203,7 +230,8 @@ class Registry:
         if version != VERSION:
             raise ValueError(f"a registry of version {version} came, need version {VERSION}: fold the journal again")
         registry = cls()
-        registry._sites = msgspec.msgpack.decode(data, type=_Saved).sites
+        body = msgspec.msgpack.decode(data, type=_Saved).body
+        registry._body, registry._encoded = msgspec.msgpack.decode(zlib.decompress(body), type=_Body), data
         return registry
 
     def _do(self, site: str, actor: str, command: Command) -> Outcome:
@@ -216,6 +244,9 @@ class Registry:
         return Outcome(mine=False, done=False, detail="")
 
     def _admit(self, site: str, actor: str, command: Admit) -> Outcome:
+        here = self._body.sites.get(site)
+        if (here is None or command.patient not in here.patients) and self._body.n_patients >= MAX_PATIENTS:
+            return _refused(f"{MAX_PATIENTS} patients are here, no more are taken: discharge those who left")
         if command.bed is not None and (refusal := self._occupied(site, command.bed, command.patient)):
             return refusal
         bindings, wearers = self._bind(site, command.device, command.patient, "command", bed=command.bed)
@@ -225,35 +256,36 @@ class Registry:
         return Outcome(mine=True, done=True, detail=detail, change=Change(bindings=bindings, patients=wearers))
 
     def _discharge(self, site: str, actor: str, command: Discharge) -> Outcome:
-        patient = self._site(site).patients.get(command.patient)
-        if patient is None or not patient.admitted:
+        patient = self._patient(site, command.patient)
+        if patient is None:
             return _refused(f"{command.patient} is not admitted here: nothing to discharge")
         freed = patient.devices
         for name in freed:
             device = self._device(site, name)
             device.patient, device.bound_by = None, ""
-        patient.admitted, patient.bed, patient.devices = False, "", ()
         change = Change(
             bindings=tuple(Binding(name, command.patient, None) for name in freed),
-            patients=tuple(self._revised(site, [command.patient])),
+            patients=(self._gone(site, command.patient),),
         )
+        self._tidy(site)
         detail = f"{actor}: {command.patient} discharged, {', '.join(freed) or 'no device'} freed"
         return Outcome(mine=True, done=True, detail=detail, change=change)
 
     def _transfer(self, site: str, actor: str, command: Transfer) -> Outcome:
-        patient = self._site(site).patients.get(command.patient)
-        if patient is None or not patient.admitted:
+        patient = self._patient(site, command.patient)
+        if patient is None:
             return _refused(f"{command.patient} is not admitted here: admit the patient first")
         if refusal := self._occupied(site, command.bed, command.patient):
             return refusal
         before, patient.bed = patient.bed, command.bed
-        patients = tuple(self._revised(site, [command.patient])) if before != command.bed else ()
+        patients = (self._revised(site, command.patient),) if before != command.bed else ()
         detail = f"{actor}: {command.patient} lies in {command.bed}, before in {before or 'no bed'}"
         return Outcome(mine=True, done=True, detail=detail, change=Change(patients=patients))
 
     def _occupied(self, site: str, bed: str, patient: str) -> Outcome | None:
         """Refusal if somebody else lies in a bed."""
-        for name, entry in self._site(site).patients.items():
+        here = self._body.sites.get(site)
+        for name, entry in here.patients.items() if here else ():
             if entry.bed == bed and name != patient:
                 return _refused(f"bed {bed} is taken by {name}: transfer or discharge {name} first")
         return None
@@ -268,36 +300,59 @@ class Registry:
         patients = self._site(site).patients
         changed = []
         if before is not None and before != patient:
-            patients[before].devices = tuple(other for other in patients[before].devices if other != name)
-            changed.append(before)
+            loser = patients[before]
+            loser.devices = tuple(other for other in loser.devices if other != name)
+            stays = loser.devices or loser.by_command
+            changed.append(self._revised(site, before) if stays else self._gone(site, before))
         if patient is not None:
+            if patient not in patients:
+                self._body.n_patients += 1
             entry = patients.setdefault(patient, _Patient())
-            if before != patient or not entry.admitted or bed not in (None, entry.bed):
-                changed.append(patient)
-            entry.admitted = True
+            news = before != patient or bed not in (None, entry.bed)
+            entry.by_command = entry.by_command or by == "command"
             entry.bed = entry.bed if bed is None else bed
             entry.devices = tuple(sorted({*entry.devices, name}))
+            if news:
+                changed.append(self._revised(site, patient))
         bindings = (Binding(name, before, patient),) if before != patient else ()
-        return bindings, tuple(self._revised(site, changed))
+        return bindings, tuple(changed)
 
-    def _revised(self, site: str, names: list[str]) -> Iterator[Wearer]:
-        for name in names:
-            self._site(site).patients[name].revision += 1
-            yield self._wearer(site, name)
-
-    def _wearer(self, site: str, name: str) -> Wearer:
+    def _revised(self, site: str, name: str) -> Wearer:
+        self._body.revision += 1
         patient = self._site(site).patients[name]
-        return Wearer(name, patient.bed, patient.devices, patient.admitted, patient.revision)
+        patient.revision = self._body.revision
+        return _wearer(name, patient)
+
+    def _gone(self, site: str, name: str) -> Wearer:
+        """Forget a patient who leaves."""
+        self._body.revision += 1
+        self._body.n_patients -= 1
+        del self._site(site).patients[name]
+        return Wearer(name, "", (), admitted=False, revision=self._body.revision)
 
     def _find(self, site: str, device: str) -> _Device | None:
-        state = self._sites.get(site)
+        state = self._body.sites.get(site)
         return state.devices.get(device) if state else None
 
+    def _patient(self, site: str, name: str) -> _Patient | None:
+        state = self._body.sites.get(site)
+        return state.patients.get(name) if state else None
+
     def _site(self, site: str) -> _Site:
-        return self._sites.setdefault(site, _Site({}, {}, {}))
+        return self._body.sites.setdefault(site, _Site({}, {}))
 
     def _device(self, site: str, device: str) -> _Device:
+        """A device that is about to change."""
+        self._encoded = None
         return self._site(site).devices.setdefault(device, _Device())
+
+    def _tidy(self, site: str) -> None:
+        if not self._site(site).devices and not self._site(site).patients:
+            del self._body.sites[site]
+
+
+def _wearer(name: str, patient: _Patient) -> Wearer:
+    return Wearer(name, patient.bed, patient.devices, admitted=True, revision=patient.revision)
 
 
 def _refused(detail: str) -> Outcome:

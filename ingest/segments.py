@@ -2,9 +2,13 @@
 
 A journal is a folder of SQLite files ("segments"), each named by the offset of its first record, so that the order
 of names is the order of records and a reader needs no index: the segment after one that ends at offset n - 1 is n.
+A segment is written raw, a row for each record; once finished it may be packed (``ingest/pack.py``) into a file of the
+same name and another suffix, which counts as soon as it is there, whether or not the raw one is still beside it.
 """
 
+import contextlib
 import os
+import re
 import sqlite3
 from enum import IntEnum
 from pathlib import Path
@@ -12,10 +16,15 @@ from typing import Final, NamedTuple
 
 from ingest.durable import sync_folder
 
-FORMAT: Final = "femtoward journal 1\n"
+FORMAT: Final = "femtoward journal 2\n"
+FORMAT_1: Final = "femtoward journal 1\n"  # the same without packed segments
 MARKER: Final = "format"
 LOCK: Final = "lock"
-SUFFIX: Final = ".sqlite"
+RAW: Final = ".sqlite"
+PACKED: Final = ".pack"
+DRAFT: Final = ".pack.tmp"  # a segment that is being packed
+
+_NAME: Final = re.compile(rf"(\d{{20}})(?:{re.escape(RAW)}|{re.escape(PACKED)})")
 
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS record(offset INTEGER PRIMARY KEY, arrival_ns INTEGER NOT NULL,"
@@ -29,7 +38,7 @@ class RecordKind(IntEnum):
     MESSAGE = 0  # a message as it came over MQTT
     TICK = 1  # the clock, 4 a second: empty, or notices.Blind after ingest itself saw nothing for a while
     COMMAND = 2  # a command from the local door; topic and payload as over MQTT
-    LINK = 3  # notices.LinkNotice: the connection to the broker came or went
+    LINK = 3  # notices.LinkNotice: the connection to the broker came or went, or nothing is taken in: the disk is full
     REPORT = 4  # notices.Report: what ingest, couriers and disk have to say
     OVERSIZE = 5  # notices.Oversize: what is left of a message too large to be kept; topic as it came
 
@@ -80,7 +89,7 @@ def check_folder(path: Path) -> bool:
         return False
     except NotADirectoryError:
         raise NotAJournalError(f"{path} is no journal: it lies under a file; name a folder") from None
-    if text != FORMAT:
+    if text not in {FORMAT, FORMAT_1}:
         raise NotAJournalError(
             f"{path} is a journal of another format: {text[:80]!r}, needed {FORMAT!r}; "
             "read it with the version of femtoward that wrote it"
@@ -88,18 +97,39 @@ def check_folder(path: Path) -> bool:
     return True
 
 
-def segments(path: Path) -> list[int]:
-    """First offsets of all segments in order; empty where there is no folder."""
+def segments(path: Path, *, packed: bool = True) -> list[int]:
+    """First offsets of all segments, or only of those that lie there raw, in order; empty where there is no folder."""
     try:
         names = [file.name for file in path.iterdir()]
     except FileNotFoundError:
         return []
-    return sorted(int(name[:20]) for name in names if name.endswith(SUFFIX) and len(name) == 20 + len(SUFFIX))
+    found = {int(match[1]) for name in names if (packed or name.endswith(RAW)) and (match := _NAME.fullmatch(name))}
+    return sorted(found)
 
 
 def segment_path(path: Path, first: int) -> Path:
-    """File of the segment whose first record has offset `first`."""
-    return path / f"{first:020d}{SUFFIX}"
+    """File of the raw segment whose first record has offset `first`."""
+    return path / f"{first:020d}{RAW}"
+
+
+def packed_path(path: Path, first: int) -> Path:
+    """File of the same segment, packed."""
+    return path / f"{first:020d}{PACKED}"
+
+
+def exists(path: Path, first: int) -> bool:
+    """Whether a segment is there, raw or packed."""
+    # In this order: a segment that is being packed is there all the time.
+    return segment_path(path, first).exists() or packed_path(path, first).exists()
+
+
+def segment_size(path: Path, first: int) -> int:
+    """What a segment takes on disk (bytes); 0 when it is gone."""
+    size = 0
+    for file in _files(path, first):
+        with contextlib.suppress(FileNotFoundError):
+            size += file.stat().st_size
+    return size
 
 
 def open_to_write(file: Path) -> sqlite3.Connection:
@@ -107,8 +137,8 @@ def open_to_write(file: Path) -> sqlite3.Connection:
     # One thread at a time uses it, but not always the one that opened it.
     connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     try:
-        # Packets are a few KiB: pages of that size keep most of them in one page instead of an overflow chain.
-        connection.execute("PRAGMA page_size=8192")
+        # Packets are about 3 KiB: 5 of them fill such a page. One of 8 KiB takes 2, and a quarter of it stays empty.
+        connection.execute("PRAGMA page_size=16384")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(_SCHEMA)
@@ -134,6 +164,16 @@ def open_to_read(file: Path) -> sqlite3.Connection:
 
 def remove_segment(path: Path, first: int) -> None:
     """Remove a segment; its name goes first, so that a crash leaves no segment without its write-ahead log."""
-    file = segment_path(path, first)
-    for name in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
-        name.unlink(missing_ok=True)
+    for file in _files(path, first):
+        file.unlink(missing_ok=True)
+
+
+def remove_raw(path: Path, first: int) -> None:
+    """Remove the raw segment that was packed; whoever reads it now reads on."""
+    for file in _files(path, first)[1:]:
+        file.unlink(missing_ok=True)
+
+
+def _files(path: Path, first: int) -> tuple[Path, ...]:
+    raw = segment_path(path, first)
+    return packed_path(path, first), raw, raw.with_name(f"{raw.name}-wal"), raw.with_name(f"{raw.name}-shm")

@@ -11,9 +11,19 @@ MAX_TRAILS = 4  # boots that are remembered, so that a straggler of an old boot 
 BRIDGE_S = 0.2  # a longer gap is not bridged
 MAX_BRIDGED = 8  # nor are more blocks than these: each costs a step of its lane
 MAX_MISSED = 1_000_000  # a jump further ahead counts as so many: no device publishes that much unheard
+MAX_SPANS = 8  # stretches of missing numbers that are told apart by hour and cause
 
 _MASK = (1 << WINDOW) - 1
 _ONE = (1).to_bytes(WINDOW // 8, "little")
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """Numbers from `first` to the next span, as far as they are missing: where the ledger counts them."""
+
+    first: int
+    hour: int
+    away: bool
+    lost: int  # numbers counted as lost, less those that came late
 
 
 class Trail(msgspec.Struct, frozen=True, array_like=True):
@@ -23,7 +33,7 @@ class Trail(msgspec.Struct, frozen=True, array_like=True):
     base: int  # numbers below were published before we listened: they are not missed
     newest: int
     seen: bytes  # bit i, the least first: number ``newest - i`` came
-    lost: int  # numbers missed so far, less those that came late
+    spans: tuple[Span, ...] = ()  # oldest first; what is missing before the first one is given up
 
 
 class SequenceState(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +49,8 @@ class Verdict(NamedTuple):
     kind: Literal["fresh", "repeat", "late"]
     missing: int  # numbers newly missed; -1: one that was missed has come late
     new_boot: bool = False
+    hour: int = 0  # where the numbers missed stand in the ledger
+    away: bool = False  # they were missed while ingest or the broker was away
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
@@ -50,9 +62,12 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     lost: int = 0
     repeated: int = 0
     late: int = 0
+    away: int = 0  # of the lost
 
 
-def observe(state: SequenceState, boot: str, seq: int) -> tuple[SequenceState, Verdict]:
+def observe(
+    state: SequenceState, boot: str, seq: int, *, hour: int = 0, away: bool = False, since_hour: int = 0
+) -> tuple[SequenceState, Verdict]:
     """Place a packet in its device's sequence.
 
     Parameters
@@ -61,57 +76,84 @@ def observe(state: SequenceState, boot: str, seq: int) -> tuple[SequenceState, V
         What came before.
     boot, seq
         As the packet has them, also a refused one whose header could be read.
+    hour, away
+        Where the ledger counts what is found missing now.
+    since_hour
+        The oldest hour that the ledger remembers: what was missed before is given up.
 
     Notes
     -----
-    A device's first boot counts from the first number seen, later boots from 0. A number more than `WINDOW` back
-    counts as a repeat: a repeat that is taken for late would stand in the ledger twice, a late one that is taken for a
-    repeat stays counted as lost. Numbers missed next to messages that could not be read are taken to be those.
+    A device's first boot counts from the first number seen, later boots from 0. A number more than `WINDOW` back, or
+    one that was given up, counts as a repeat: a repeat that is taken for late would stand in the ledger twice, a late
+    one that is taken for a repeat stays counted as lost. Numbers missed next to messages that could not be read are
+    taken to be those.
 
     Examples
     --------
     >>> state, verdict = observe(SequenceState(), "b1", 7)
-    >>> state, verdict = observe(state, "b1", 10)
+    >>> state, verdict = observe(state, "b1", 10, hour=5, away=True)
     >>> verdict
-    Verdict(kind='fresh', missing=2, new_boot=False)
-    >>> observe(state, "b1", 9)[1]
-    Verdict(kind='late', missing=-1, new_boot=False)
+    Verdict(kind='fresh', missing=2, new_boot=False, hour=5, away=True)
+    >>> observe(state, "b1", 9, hour=6)[1]
+    Verdict(kind='late', missing=-1, new_boot=False, hour=5, away=True)
     """
     trails = state.trails
     boots = [trail.boot for trail in trails]
     if boot not in boots:
         missed = min(seq, MAX_MISSED) if trails else 0
         missing = max(missed - state.unread, 0)
-        newcomer = Trail(boot, seq - missed, seq, _ONE, missing)
-        return SequenceState((newcomer, *trails[: MAX_TRAILS - 1])), Verdict("fresh", missing, new_boot=True)
+        spans: tuple[Span, ...] = (Span(seq - missed, hour, away, missing),) if missed else ()
+        newcomer = Trail(boot, seq - missed, seq, _ONE, spans)
+        verdict = Verdict("fresh", missing, new_boot=True, hour=hour, away=away)
+        return SequenceState((newcomer, *trails[: MAX_TRAILS - 1])), verdict
     age = boots.index(boot)
     trail = trails[age]
     if seq <= trail.newest:
-        trail, verdict = _earlier(trail, seq)
+        trail, verdict = _earlier(trail, seq, since_hour)
         unread = state.unread
     else:
         ahead = seq - trail.newest
         missing = max(min(ahead - 1, MAX_MISSED) - state.unread, 0)
-        seen = _ONE
+        seen, spans = _ONE, trail.spans
         if ahead < WINDOW:
             bits = int.from_bytes(trail.seen, "little") << ahead & _MASK | 1
             seen = bits.to_bytes(WINDOW // 8, "little")
-        trail = Trail(boot, trail.base, seq, seen, trail.lost + missing)
-        verdict = Verdict("late" if age else "fresh", missing)
+        if ahead > 1:
+            spans = _with(spans, Span(trail.newest + 1, hour, away, missing), seq - WINDOW)
+        trail = Trail(boot, trail.base, seq, seen, spans)
+        verdict = Verdict("late" if age else "fresh", missing, hour=hour, away=away)
         unread = 0
     return SequenceState((*trails[:age], trail, *trails[age + 1 :]), unread), verdict
 
 
-def _earlier(trail: Trail, seq: int) -> tuple[Trail, Verdict]:
+def _with(spans: tuple[Span, ...], span: Span, gone: int) -> tuple[Span, ...]:
+    """Spans and one more; those of which every number is `gone` or older are dropped."""
+    while len(spans) > 1 and spans[1].first <= gone:
+        spans = spans[1:]
+    if spans and (spans[-1].hour, spans[-1].away) == (span.hour, span.away):
+        return (*spans[:-1], msgspec.structs.replace(spans[-1], lost=spans[-1].lost + span.lost))
+    return (*spans[1 - MAX_SPANS :], span)
+
+
+def _earlier(trail: Trail, seq: int, since_hour: int) -> tuple[Trail, Verdict]:
     """Place a number that is not beyond the newest."""
     back = trail.newest - seq
     bits = int.from_bytes(trail.seen, "little")
     if back >= WINDOW or bits >> back & 1:
         return trail, Verdict("repeat", 0)
-    # Without a number missed, this one was taken for a message that could not be read, or came before we listened.
-    missing = -1 if trail.lost and seq >= trail.base else 0
     seen = (bits | 1 << back).to_bytes(WINDOW // 8, "little")
-    return Trail(trail.boot, trail.base, trail.newest, seen, trail.lost + missing), Verdict("late", missing)
+    if seq < trail.base:  # it came before we listened
+        return Trail(trail.boot, trail.base, trail.newest, seen, trail.spans), Verdict("late", 0)
+    at = max((i for i, span in enumerate(trail.spans) if span.first <= seq), default=-1)
+    if at < 0 or trail.spans[at].hour < since_hour:
+        return Trail(trail.boot, trail.base, trail.newest, seen, trail.spans), Verdict("repeat", 0)
+    span = trail.spans[at]
+    if not span.lost:  # it was taken for a message that could not be read
+        return Trail(trail.boot, trail.base, trail.newest, seen, trail.spans), Verdict("late", 0)
+    filled = msgspec.structs.replace(span, lost=span.lost - 1)
+    spans = (*trail.spans[:at], filled, *trail.spans[at + 1 :])
+    verdict = Verdict("late", -1, hour=span.hour, away=span.away)
+    return Trail(trail.boot, trail.base, trail.newest, seen, spans), verdict
 
 
 def unreadable(state: SequenceState) -> SequenceState:
@@ -125,7 +167,7 @@ def count(tally: Tally, verdict: Verdict, *, refused: bool = False) -> Tally:
     Examples
     --------
     >>> count(Tally(), Verdict("fresh", 2))
-    Tally(published=3, stored=1, quarantined=0, lost=2, repeated=0, late=0)
+    Tally(published=3, stored=1, quarantined=0, lost=2, repeated=0, late=0, away=0)
     """
     if verdict.kind == "repeat":
         return msgspec.structs.replace(tally, repeated=tally.repeated + 1)
@@ -136,6 +178,7 @@ def count(tally: Tally, verdict: Verdict, *, refused: bool = False) -> Tally:
         lost=tally.lost + verdict.missing,
         repeated=tally.repeated,
         late=tally.late + (verdict.kind == "late" and not refused),
+        away=tally.away + verdict.missing * verdict.away,
     )
 
 

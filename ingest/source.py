@@ -1,107 +1,150 @@
 """The journal as a Bytewax source: one partition per journal, its position the next offset."""
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from ingest.journal import JournalError, JournalPrunedError, JournalReader, Record
 
 IDLE: Final = timedelta(milliseconds=25)
+BATCH: Final = 1024  # records at once, at most; more of them gains nothing, and a drain ends between two batches
+FIRST_BATCH: Final = 64
+BATCH_BYTES: Final = 4 << 20  # and about so many bytes of them
+DRAIN_S: Final = 3.0  # from `stopping` to the last batch, however much is left
+
+log = logging.getLogger(__name__)
+
+
+class Reading(NamedTuple):
+    """What one look into the journal gave."""
+
+    records: int  # all before them have been handed on, and mostly worked through
+    offset: int  # of the record that comes next
+    oldest_ns: int  # arrival times of the first and the last one read; 0: there was none
+    newest_ns: int
+    at_end: bool  # nothing more was there
+
+
+class Observer(Protocol):
+    """Whoever wants to know how far the reading is; called by the thread that reads."""
+
+    def on_read(self, partition: str, reading: Reading) -> None:
+        """The source has looked into a journal, and goes round."""
+
+    def on_lost(self, partition: str, first: int, end: int) -> None:
+        """Records from `first` up to `end` are no longer there to be read."""
 
 
 class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
     """Source of (partition, record) over the journals of some partitions.
 
     Resumes at the offset after the last one that the recovery store has seen; when the flow dies nothing happens to the
-    journal, and when ingest dies the source waits for it.
+    journal, and when ingest dies the source waits for it. Without a position it begins at the oldest record left. A
+    position whose record was removed (by hand: ingest keeps all from the committed position on) has nobody wait for
+    it, as a ward that is not watched is worse than a gap in its record: the source goes on at the oldest record left,
+    and says what is missing. A position after the end is refused: it belongs to another journal.
 
     Parameters
     ----------
     journals
-        Folder of the journal of each partition.
+        Folder of the journal of each partition that this process reads; none is fine where others read.
     batch_size
-        Records handed on at once, at most.
+        Records handed on at once, at most; fewer where they are large (`BATCH_BYTES`).
     stop_at_end
         End at the end of each journal as it is when the partition is built (replay); such a journal must exist.
     stopping
-        Once it answers True, each partition reads to the end of its journal as of that moment and ends (drain).
+        Once it answers True, each partition reads to the end of its journal as of that moment and ends (drain); after
+        `DRAIN_S` it ends wherever it is, and the next start does the rest. A replay ends at once.
+    observer
+        Is told how far the reading is.
     """
 
     def __init__(
         self,
         journals: Mapping[str, Path | str],
         *,
-        batch_size: int = 512,
+        batch_size: int = BATCH,
         stop_at_end: bool = False,
-        stopping: Callable[[], bool] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        observer: Observer | None = None,
     ) -> None:
-        if not journals:
-            raise ValueError("a journal source needs at least one journal, got none: name the folder of each partition")
         if batch_size < 1:
             raise ValueError(f"need {batch_size=} of at least 1")
         self.journals = {name: Path(path) for name, path in journals.items()}
         self.batch_size = batch_size
         self.stop_at_end = stop_at_end
         self.stopping = stopping
+        self.observer = observer
 
     def list_parts(self) -> list[str]:
-        """Names of the partitions."""
+        """Names of the partitions that this process can read."""
         return sorted(self.journals)
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "JournalPartition":  # noqa: ARG002 - Bytewax's signature
         """Open a journal where the last execution left it, or at its beginning."""
         path = self.journals[for_part]
         reader = JournalReader(path)
-        first, end = reader.first_offset, reader.end_offset
         if self.stop_at_end and not path.is_dir():
             raise JournalError(f"there is no journal at {path} to replay: name the folder that holds its segments")
-        offset = first if resume_state is None else resume_state
-        if offset < first:
-            raise JournalPrunedError(path, offset, first)
-        if offset > end:
-            raise JournalError(
-                f"journal {path} ends at offset {end}, but partition {for_part!r} is to go on at {offset}: this is not "
-                "the journal of this recovery store; put the right one back, or start with an empty recovery store"
-            )
-        return JournalPartition(
-            for_part, reader, offset, self.batch_size, end if self.stop_at_end else None, self.stopping
+        if resume_state is not None:
+            check_position(for_part, reader, resume_state)
+        offset = reader.first_offset if resume_state is None else resume_state
+        end = reader.end_offset if self.stop_at_end else None
+        return JournalPartition(for_part, reader, offset, end, self)
+
+
+def check_position(partition: str, reader: JournalReader, offset: int) -> None:
+    """Refuse to go on at a position that the journal has not reached.
+
+    Raises
+    ------
+    JournalError
+        This is another journal.
+    """
+    end = reader.end_offset
+    if offset > end:
+        raise JournalError(
+            f"journal {reader.path} ends at offset {end}, but partition {partition!r} is to go on at {offset}: this is "
+            "not the journal of this recovery store; put the right one back, or start with an empty recovery store"
         )
 
 
 class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
-    """One journal, read from `offset` to `end` (None: for ever, until `stopping`)."""
+    """One journal, read from `offset` to `end` (None: for ever, until `source.stopping`)."""
 
-    def __init__(
-        self,
-        name: str,
-        reader: JournalReader,
-        offset: int,
-        batch_size: int,
-        end: int | None,
-        stopping: Callable[[], bool] | None,
-    ) -> None:
+    def __init__(self, name: str, reader: JournalReader, offset: int, end: int | None, source: JournalSource) -> None:
         self._name = name
         self._reader = reader
         self._offset = offset
-        self._batch_size = batch_size
         self._end = end
-        self._stopping = stopping
+        self._stopping = source.stopping
+        self._observer = source.observer
+        self._most = source.batch_size
+        self._limit = min(FIRST_BATCH, self._most)  # until it is known how large the records are
+        self._replay = source.stop_at_end
+        self._stop_by_s = float("inf")
         self._idle = False
 
     def next_batch(self) -> list[tuple[str, Record]]:
         """Return the next records at once; empty when there are none yet."""
-        if self._end is None and self._stopping is not None and self._stopping():
-            self._end = self._reader.end_offset
-        if self._end is not None and self._offset >= self._end:
+        if self._over():
             raise StopIteration
-        limit = self._batch_size if self._end is None else min(self._batch_size, self._end - self._offset)
-        records = self._reader.read(self._offset, limit)
+        limit = self._limit if self._end is None else min(self._limit, self._end - self._offset)
+        records = self._read(limit)
         self._offset += len(records)
         # A short batch means that the end was reached: records come every 250 ms at least, so do not spin on it.
         self._idle = len(records) < limit
+        if not self._idle:
+            mean_bytes = sum(len(record.payload) for record in records) // len(records) + 1
+            self._limit = max(1, min(self._most, BATCH_BYTES // mean_bytes))
+        if self._observer is not None:
+            times = (records[0].arrival_ns, records[-1].arrival_ns) if records else (0, 0)
+            self._observer.on_read(self._name, Reading(len(records), self._offset, *times, self._idle))
         return [(self._name, record) for record in records]
 
     def next_awake(self) -> datetime | None:
@@ -115,3 +158,32 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
     def close(self) -> None:
         """Let go of the journal."""
         self._reader.close()
+
+    def _over(self) -> bool:
+        """Tell whether to end here."""
+        if self._stop_by_s == float("inf") and self._stopping():
+            self._stop_by_s = time.monotonic() if self._replay else time.monotonic() + DRAIN_S
+            self._end = self._reader.end_offset if self._end is None else self._end
+        if self._end is not None and self._offset >= self._end:
+            return True
+        if time.monotonic() < self._stop_by_s:
+            return False
+        left = (self._end or 0) - self._offset
+        log.warning("partition %s stops with %d records unread: the next start goes on there", self._name, left)
+        return True
+
+    def _read(self, limit: int) -> list[Record]:
+        try:
+            return self._reader.read(self._offset, limit)
+        except JournalPrunedError as error:
+            log.error(  # noqa: TRY400 - no bug, so no traceback
+                "journal %s no longer holds records %d to %d, which were not worked through: they are lost to the "
+                "ward, which goes on after them; ingest removes none that is still needed, so somebody else did",
+                self._reader.path,
+                self._offset,
+                error.first_offset - 1,
+            )
+            if self._observer is not None:
+                self._observer.on_lost(self._name, self._offset, error.first_offset)
+            self._offset = error.first_offset
+            return self._reader.read(self._offset, limit)

@@ -27,12 +27,16 @@ class Recorder:
         give_up_s: float | None = None,
     ) -> None:
         self.name = "recorder"
-        self.kinds = ("alarm",)
+        self.kinds: tuple[str, ...] = ("alarm",)
+        self.revised: tuple[str, ...] = ()
         self.batch = batch
-        self.give_up_s = give_up_s
+        self._give_up_s = give_up_s
         self.act = act
         self.delivered: list[str] = []
         self.changed = threading.Condition()
+
+    def give_up_s(self, _: Stored) -> float | None:
+        return self._give_up_s
 
     def lane(self, row: Stored) -> str:
         return row.row.key.split("/")[0]

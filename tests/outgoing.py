@@ -15,6 +15,7 @@ from dataflows.events import (
     PatientInfo,
     Priority,
     Reading,
+    Removal,
     Row,
     Vitals,
     Wave,
@@ -72,7 +73,7 @@ def device(revision: int = 1, state: str = "online", last_seen_ns: int = SECOND 
 
 def ledger(revision: int = 1, hour: int = SECOND // 3600, stored: int = 10) -> Ledger:
     """Packets of one hour."""
-    return Ledger("north", "w1", hour, stored + 3, stored, 1, 2, 0, 0, revision)
+    return Ledger("north", "w1", hour, stored + 3, stored, 1, 2, 0, 0, 1, revision)
 
 
 def wave(second: int = SECOND, samples: tuple[int, ...] = tuple(range(125))) -> Wave:
@@ -91,6 +92,7 @@ def one_of_each() -> list[Row]:
         ledger(),
         Bad("north", 7, 0, SECOND * NS, "femtoward/v1/north/w1/data", "undecodable", "cut short", 12),
         Answer("north", "c1", "nurse-7", True, "acknowledged", SECOND * NS),
+        Removal("-", 9, SECOND * NS, "vitals", SECOND - 60, SECOND, 9000, "the disk runs short"),
     ]
 
 

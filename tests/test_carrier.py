@@ -2,7 +2,8 @@
 
 import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from carrying import FAST, Place, Recorder, Reports, carrying
 from hypothesis import given
 from hypothesis import strategies as st
 from outgoing import alarm, ledger, vitals
+from prometheus_client import REGISTRY
 from receiver import WAIT_S
+from servers import eventually
 
-from dataflows.couriers.carrier import Carrier, DeliveryFailed, ReceiverGone
-from dataflows.couriers.cursors import Cursors, Refused
+from dataflows.couriers.carrier import MOST_WAITING, Carrier, DeliveryFailed, ReceiverGone
+from dataflows.couriers.cursors import Cursors, Refused, seen
 from dataflows.couriers.lanes import BackOff, Lanes
 from dataflows.store import Stored
 
@@ -99,8 +102,8 @@ def test_a_refused_row_becomes_a_dead_letter_and_the_others_go_on(place: Place) 
     )
 
 
-def test_a_row_that_fails_for_too_long_is_given_up_even_across_restarts(place: Place) -> None:
-    now_ns = 0
+def test_a_row_is_given_up_after_a_day_of_trying_even_across_restarts(place: Place) -> None:
+    leap_s = [0.0]
     tried = threading.Semaphore(0)
 
     def act(rows: Sequence[Stored]) -> Sequence[Refused]:
@@ -109,25 +112,38 @@ def test_a_row_that_fails_for_too_long_is_given_up_even_across_restarts(place: P
             raise DeliveryFailed("receiver answers 500")
         return ()
 
-    def run(courier: Recorder, count: int) -> None:
+    def forget_attempts() -> None:
+        while tried.acquire(blocking=False):
+            pass
+
+    def try_for_twelve_hours(*, last: bool) -> list[str]:
+        courier = Recorder(act, give_up_s=86_400.0)
         stopping = threading.Event()
-        carrier = Carrier(courier, place.store, place.cursors, Reports(), FAST, now_ns=lambda: now_ns)
+        carrier = Carrier(
+            courier, place.store, place.cursors, Reports(), FAST, now_s=lambda: time.monotonic() + leap_s[0]
+        )
         thread = threading.Thread(target=carrier.run, args=(stopping,))
+        forget_attempts()
         thread.start()
-        courier.wait_for(count)
-        assert tried.acquire(timeout=WAIT_S)
+        for _ in range(2):  # with the second attempt the first one is noted
+            assert tried.acquire(timeout=WAIT_S)
+        leap_s[0] += 43_200.0
+        if not last:
+            forget_attempts()
+            for _ in range(2):
+                assert tried.acquire(timeout=WAIT_S)
+        courier.wait_for(1)
         stopping.set()
         thread.join(WAIT_S)
+        with closing(Cursors(place.cursors)) as cursors:
+            return [letter.reason for letter in cursors.dead_letters()]
 
     place.put(alarm("a1"), alarm("a2"))
-    run(Recorder(act, give_up_s=86_400.0), 1)
+    assert try_for_twelve_hours(last=False) == []
     assert place.settled() == 0
-    now_ns = 86_400 * 1_000_000_000
     place.put(alarm("a1", 1))
-    run(Recorder(act, give_up_s=86_400.0), 1)
+    assert try_for_twelve_hours(last=True) == ["given up after 24.0 h: receiver answers 500"]
     assert place.settled() == 3
-    with closing(Cursors(place.cursors)) as cursors:
-        assert [letter.reason for letter in cursors.dead_letters()] == ["given up after 24.0 h: receiver answers 500"]
 
 
 def test_a_courier_that_fails_is_reported_once_and_again_when_it_delivers(place: Place) -> None:
@@ -284,3 +300,57 @@ def test_a_report_that_cannot_be_left_is_tried_again(place: Place) -> None:
     assert not faults
     stopping.set()
     thread.join(WAIT_S)
+
+
+def test_a_wait_does_not_grow_in_memory_however_long_the_backlog(place: Place) -> None:
+    gate = threading.Event()
+
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        if not gate.is_set():
+            raise DeliveryFailed("nobody answers")
+        return ()
+
+    place.put(*[alarm(f"a{n}") for n in range(5000)])
+    courier, reports = Recorder(act, batch=500), Reports()
+    courier.lane = lambda row: ""  # type: ignore[method-assign]  # noqa: ARG005  # one for all, as to InfluxDB
+    most = 0
+    add = Lanes.add
+
+    def watched(lanes: Lanes, rows: Iterable[Stored]) -> None:
+        nonlocal most
+        add(lanes, rows)
+        most = max(most, len(lanes))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lanes, "add", watched)
+        with carrying(place, courier, reports):
+            reports.wait_for(1)
+            assert most < MOST_WAITING + 500
+            gate.set()
+            courier.wait_for(5000)
+    assert place.settled() == 5000
+
+
+def test_a_courier_says_how_it_is(place: Place) -> None:
+    well = threading.Event()
+
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        if not well.is_set():
+            raise DeliveryFailed("nobody answers")
+        return ()
+
+    stopping = threading.Event()
+    courier = Recorder(act)
+    carrier = Carrier(courier, place.store, place.cursors, Reports(), FAST)
+    thread = threading.Thread(target=carrier.run, args=(stopping,))
+    thread.start()
+    eventually(lambda: carrier.health.why_not == "")  # nothing to do
+    place.put(alarm())
+    eventually(lambda: carrier.health.why_not == "recorder: nobody answers")
+    well.set()
+    eventually(lambda: carrier.health.why_not == "")
+    stopping.set()
+    thread.join(WAIT_S)
+    assert [one.courier for one in seen(Path(place.cursors))] == ["recorder"]
+    assert REGISTRY.get_sample_value("femtoward_courier_delivered_total", {"courier": "recorder"})
+    assert REGISTRY.get_sample_value("femtoward_courier_backlog_rows", {"courier": "recorder"}) is not None

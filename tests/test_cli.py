@@ -1,5 +1,6 @@
 """The command line: every mistake gets one line that says what came, what was needed and what to do, and status 2."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -18,14 +19,16 @@ from dataflows.events import Answer, Bad, PatientInfo
 from dataflows.store import Store
 from deploy import receivers
 from deploy.alarms import whoami
-from deploy.settings import Broker, Webhook
+from deploy.grounds import grounds
+from deploy.settings import Broker, Webhook, parse_settings
 from ingest.command import Acknowledge
 from ingest.documents import decode_command
 from ingest.door import Door
 from ingest.topics import Topic, parse_topic
 
+NO_HEALTH = "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n"
 ROOT = Path(__file__).parents[1]
-COMMANDS = {"demo", "run", "simulate", "replay", "evaluate", "alarms", "devices", "check", "doctor"}
+COMMANDS = {"demo", "run", "simulate", "replay", "evaluate", "alarms", "devices", "check", "doctor", "siege"}
 
 
 @pytest.fixture
@@ -104,6 +107,16 @@ def test_no_command_shows_the_help_and_is_bad_usage(femtoward: Run) -> None:
         (["simulate", "--site", "a b"], "site='a b': need 1-64 of A-Z a-z 0-9 _ -"),
         (["run", "--config", "/nowhere.toml"], "no settings file at /nowhere.toml"),
         (["run", "--only", "page"], "--only 'page': need one of ingest, flow, couriers"),
+        (["run", "--process", "1"], "--partition and --process say which one: they go with --only PART"),
+        (["run", "--only", "ingest", "--process", "1"], "--process 1: only the flow has several"),
+        (["run", "--only", "flow", "--partition", "main"], "--partition 'main': the flow works for all partitions"),
+        (["run", "--only", "flow", "--process", "1"], "--process 1: the processes of the flow on this host are 0"),
+        (
+            ["run", "--only", "ingest", "--partition", "east"],
+            "--partition 'east': the partitions on this host are main",
+        ),
+        (["siege", "--trial", "nothing"], "--trial 'nothing': need one of restart, "),
+        (["alarms", "list", "--partition", "east"], "--partition 'east': the partitions on this host are main"),
         (["replay"], "missing argument 'JOURNAL'"),
         (["replay", "/nowhere", "--data-dir", "new"], "no journal at /nowhere"),
         (["evaluate", "sleep", "new"], "task 'sleep' is unknown: need beats"),
@@ -187,6 +200,47 @@ def test_acknowledging_waits_for_the_answer(femtoward: Run, ward: Path, *, done:
     thread.join()
     assert outcome.status == (0 if done else 1)
     assert outcome.json == {"done": done, "answered": True, "detail": "aaaa1111: leads off"}
+
+
+@pytest.fixture
+def two_wards(ward: Path) -> Path:
+    """Settings of a ward with two partitions, the second with an alarm and a device of its own."""
+    with Store(ward / "east" / "store.sqlite") as store:
+        event = replace(alarm("aaaa3333"), site="far", condition="extreme-tachycardia", onset_ns=5)
+        store.put(
+            [PatientInfo("far", "p1", "bed-9", ("w9",), True, 1), event, replace(device(), site="far", device="w9")]
+        )
+    file = ward / "ward.toml"
+    parts = (("main", "north"), ("east", "far"))
+    file.write_text("".join(f'[[partition]]\nname = "{name}"\nsites = ["{site}"]\n' for name, site in parts))
+    settings = file.read_text()
+    file.write_text(f'[ward]\ndata_dir = "{ward}"\n{settings}')
+    return file
+
+
+def test_alarms_and_devices_of_all_partitions_are_listed_together(femtoward: Run, two_wards: Path) -> None:
+    listed = femtoward("alarms", "list", "--config", two_wards).out
+    assert [line.split()[0] for line in listed.splitlines()] == ["aaaa3333", "aaaa1111"]  # oldest onset first
+    assert "extreme-tachycardia at bed-9 (p1)" in listed
+    listed = femtoward("alarms", "list", "--config", two_wards, "--partition", "east").out
+    assert [line.split()[0] for line in listed.splitlines()] == ["aaaa3333"]
+    devices = femtoward("devices", "list", "--config", two_wards, "--json").json["devices"]
+    assert [one["device"] for one in devices] == ["w1", "w2", "w9"]
+    assert femtoward("devices", "show", "w9", "--config", two_wards).status == 0
+    refused(
+        femtoward("devices", "show", "w7", "--config", two_wards), "partition main: no device 'w7'", "east: no device"
+    )
+
+
+def test_an_acknowledgement_goes_to_the_partition_that_has_the_alarm(
+    femtoward: Run, two_wards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy.alarms, "ANSWER_WITHIN_S", 0.0)
+    femtoward("alarms", "ack", "aaaa3333", "--config", two_wards)
+    assert len(Door(two_wards.parent / "east" / "door").take(10)) == 1
+    assert Door(two_wards.parent / "main" / "door").take(10) == []
+    refused(femtoward("alarms", "ack", "aaaa3333", "--config", two_wards, "--partition", "main"), "no alarm with id")
+    refused(femtoward("alarms", "ack", "zzzz", "--config", two_wards), "partition main: no alarm", "partition east: no")
 
 
 def test_no_answer_says_that_the_command_is_kept(femtoward: Run, ward: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,16 +332,61 @@ def test_a_name_of_which_everything_was_refused_is_told_why(femtoward: Run, stra
 
 def test_the_doctor_says_what_to_do_about_each_problem(femtoward: Run, tmp_path: Path) -> None:
     file = tmp_path / "ward.toml"
-    file.write_text('[broker]\nurl = "mqtt://127.0.0.1:1"\n[influx]\nurl = "http://127.0.0.1:1"\n')
+    file.write_text(f'{NO_HEALTH}[broker]\nurl = "mqtt://127.0.0.1:1"\n[influx]\nurl = "http://127.0.0.1:1"\n')
     outcome = femtoward("doctor", "--config", file, "--json")
     assert outcome.status == 1
     checks = {line["name"]: line for line in outcome.json["checks"]}
     assert checks["python"]["verdict"] == "ok"
-    assert checks["data folder"]["verdict"] in {"ok", "warning"}
+    assert checks["data folder"]["verdict"] == "ok"
+    assert checks["snapshots"]["said"].startswith("none yet at")
     assert checks["broker"]["verdict"] == checks["influx"]["verdict"] == "problem"
     assert "start a broker there, or correct broker.url" in checks["broker"]["said"]
     lines = femtoward("doctor", "--config", file).out.splitlines()
     assert all(line.split()[0] in {"ok", "warning", "problem"} for line in lines)
+
+
+def looked_at(settings: str, folder: Path) -> dict[str, tuple[str, str]]:
+    """Verdict and words by what was looked at."""
+    text = f'[ward]\ndata_dir = "{folder}"\n{settings}'
+    return {finding.name: (finding.verdict, finding.said) for finding in grounds(parse_settings(text))}
+
+
+def test_the_doctor_holds_the_room_that_is_left_against_the_limits(tmp_path: Path) -> None:
+    assert looked_at("[journal]\nretain_gb = 0.001\n[disk]\nshort_gb = 0.1\nstop_mb = 8\n", tmp_path)["room"][0] == "ok"
+    main = tmp_path / "main"
+    main.mkdir()
+    (main / "big").write_bytes(bytes(3_000_000))
+    quota = "[disk]\nshort_gb = 0.009\nstop_mb = 2\nquota_gb = 0.01\n"
+    verdict, said = looked_at(quota, tmp_path)["room"]
+    assert verdict == "warning"
+    assert said.startswith(f"0.0 GB are left for {main}, things are removed below 0.009 GB")
+    (main / "bigger").write_bytes(bytes(6_000_000))
+    verdict, said = looked_at(quota, tmp_path)["room"]
+    assert verdict == "problem"
+    assert "nothing is taken in below 2 MB: make room" in said
+    verdict, said = looked_at("[journal]\nretain_gb = 16\n[disk]\nquota_gb = 10\n", tmp_path)["room"]
+    assert verdict == "warning"
+    assert "the journal may take 16 GB of 10 GB" in said
+
+
+def test_the_doctor_says_which_health_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        verdict, said = looked_at(NO_HEALTH.replace("flow = -1", f"flow = {port}"), tmp_path)["health ports"]
+    assert verdict == "problem"
+    assert said.startswith(f"the health port 127.0.0.1:{port} of flow cannot be opened")
+    assert looked_at(NO_HEALTH, tmp_path)["health ports"] == ("ok", "127.0.0.1: none is fixed")
+
+
+def test_the_doctor_says_when_snapshots_are_of_other_settings(tmp_path: Path) -> None:
+    (tmp_path / "recovery").mkdir()
+    made = {"format": 2, "partitions": ["main"], "shards": 3, "homes": [0], "parts": 1}
+    (tmp_path / "recovery" / "made-for.json").write_text(json.dumps(made))
+    verdict, said = looked_at("shards = 4\n" + NO_HEALTH, tmp_path)["snapshots"]
+    assert verdict == "problem"
+    assert "shards = 3" in said
+    verdict, said = looked_at("shards = 3\n" + NO_HEALTH, tmp_path)["snapshots"]
+    assert (verdict, said) == ("ok", f"{tmp_path}/recovery fits 3 shards and main")
 
 
 def test_the_doctor_reads_every_secret(femtoward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +443,7 @@ def test_a_secret_for_nobody_is_said() -> None:
 def test_the_doctor_sends_a_message_there_and_back(femtoward: Run, tmp_path: Path) -> None:
     file = tmp_path / "ward.toml"
     with mosquitto(tmp_path / "broker") as broker:
-        file.write_text(f'[broker]\nurl = "{broker.url}"\n')
+        file.write_text(f'{NO_HEALTH}[broker]\nurl = "{broker.url}"\n')
         outcome = femtoward("doctor", "--config", file)
-    assert outcome.status == 0
+    assert outcome.status == 0, outcome.out
     assert "a message went there and back" in outcome.out

@@ -15,11 +15,14 @@ from carrying import Place, Reports
 from influx_server import InfluxServer
 from outgoing import SECOND, alarm, ledger, vitals
 from receiver import SECRET, WAIT_S, Behaviour, Delivery, Receiver
+from servers import eventually
 
-from dataflows.couriers.carrier import Carrier
-from dataflows.couriers.courier import CourierOptions, _report_at, run_couriers
+from dataflows.couriers.carrier import Carrier, Health
+from dataflows.couriers.courier import STUCK_S, CourierOptions, _report_at, _tell, run_couriers
+from dataflows.couriers.cursors import seen
 from dataflows.couriers.influx import InfluxOptions
 from dataflows.couriers.webhook import WebhookOptions
+from ingest.beacon import Beacon
 from ingest.door import Door
 from ingest.segments import RecordKind
 
@@ -188,6 +191,56 @@ def test_a_thread_that_dies_ends_the_process_so_that_it_is_started_again(
 def test_without_a_configured_receiver_the_couriers_just_wait(place: Place) -> None:
     with running(place):
         place.put(alarm())
+
+
+def test_the_couriers_say_that_they_go_round_and_which_of_them_fails(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflows.couriers.courier.LOOK_AFTER_S", 0.01)
+    down = threading.Event()
+    down.set()
+    beacon = Beacon()
+    stopping = threading.Event()
+    with Receiver(lambda _: 503 if down.is_set() else 204) as bad, Receiver() as good:
+        options = CourierOptions(
+            store=place.store,
+            cursors=place.cursors,
+            webhooks=(webhook(bad, "bad"), webhook(good)),
+            poll_s=0.005,
+            first_retry_s=0.005,
+            longest_retry_s=0.05,
+        )
+        thread = threading.Thread(target=run_couriers, args=(options, stopping, Reports(), beacon))
+        thread.start()
+        eventually(lambda: beacon.state().ready)  # nothing to do yet
+        place.put(alarm())
+        eventually(lambda: beacon.state().detail == "webhook-bad: 127.0.0.1 answers 503")
+        assert beacon.state().alive
+        down.clear()
+        eventually(lambda: beacon.state().ready)
+        stopping.set()
+        thread.join(WAIT_S)
+
+
+def test_a_courier_that_hangs_stops_the_beat() -> None:
+    beacon = Beacon(now_s=lambda: 1000.0)
+    beats: list[float] = []
+    beacon.beat = lambda: beats.append(1.0)  # type: ignore[method-assign]
+    _tell(beacon, [Health(1000.0, ""), Health(1000.0 - STUCK_S, "")], 1000.0)
+    assert beats == []
+    _tell(beacon, [Health(1000.0, ""), Health(999.0, "pager: 503")], 1000.0)
+    assert beats == [1.0]
+    assert beacon.state().detail == "pager: 503"
+
+
+def test_a_courier_of_the_settings_holds_its_rows_from_the_start(place: Place) -> None:
+    with Receiver() as receiver, running(place, webhooks=(webhook(receiver), webhook(receiver, "other"))):
+        place.put(alarm())
+        receiver.wait_for(lambda came: len(came) >= 2)
+    assert {one.courier: one.kinds for one in seen(Path(place.cursors))} == {
+        "webhook-pager": ("alarm",),
+        "webhook-other": ("alarm",),
+    }
 
 
 @pytest.mark.servers

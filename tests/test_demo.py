@@ -158,7 +158,7 @@ def test_an_alarm_was_acknowledged_by_its_id_while_the_ward_ran(both: tuple[Play
 def test_a_killed_flow_comes_back_is_said_and_loses_nothing(both: tuple[Played, Played]) -> None:
     rough = both[1]
     assert rough.status == 1
-    assert "wrong: flow ended with status -9; starts again in 0.5 s" in rough.err
+    assert "wrong: flow ended with status -9; starts again in 0.1 s" in rough.err
     assert (rough.result["packets_lost"], rough.result["packets_repeated"]) == (0, 0)
     with Store(rough.folder / "main" / "store.sqlite", readonly=True) as store:
         assert store.conflict_count() == 0

@@ -7,7 +7,7 @@ import pytest
 
 from ingest import door
 from ingest.door import Door, DoorFullError, report, send
-from ingest.notices import Report
+from ingest.notices import Removed, Report
 from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.segments import RecordKind
 from ingest.topics import command_topic, topic_of
@@ -77,3 +77,20 @@ def test_a_door_where_nobody_collects_fills_up_and_says_so(folder: Path, monkeyp
         send(folder, TOPIC, b"")
     with pytest.raises(DoorFullError, match=r"3 letters wait .* start ingest"):
         report(folder, "influx", ok=True, detail="")
+
+
+def test_a_door_full_of_large_letters_says_so_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MAX_BYTES", 3000)
+    send(folder, TOPIC, bytes(1500))
+    with pytest.raises(DoorFullError, match=r"1 letters wait .* bytes: start ingest"):
+        send(folder, TOPIC, bytes(1500))
+    send(folder, TOPIC, b"short")
+
+
+def test_a_report_carries_what_had_to_go(folder: Path) -> None:
+    gone = Removed("vitals", 100, 200, 4096, "no room")
+    report(folder, "store", ok=False, detail="room runs short", removed=gone)
+    (letter,) = Door(folder).take(10)
+    assert msgspec.json.decode(letter.payload, type=Report).removed == gone
+    old = b'{"reporter":"disk","ok":true,"detail":""}'  # as written before there was anything to remove
+    assert msgspec.json.decode(old, type=Report).removed is None

@@ -1,35 +1,30 @@
 """The Bytewax graph over a real journal and a real store: shards, stops, kills and resumes give the same digests."""
 
 import fcntl
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+import sqlite3
 from pathlib import Path
 
 import pytest
+from flows import (
+    Digests,
+    digests,
+    ended,
+    eventually,
+    growing,
+    killed,
+    resumed_at,
+    rows,
+    started,
+    undisturbed,
+    worked_off,
+)
 from wire import Tape, beating, birth_of, packets, played
 
 from dataflows.events import Bad
 from dataflows.flow import FlowError, FlowOptions, run_flow
 from dataflows.sink import StorePartition
-from dataflows.store import Store, StoreMissing
-from ingest.journal import Journal, RecordKind
-
-FLOW = """
-import signal, sys
-from dataflows.flow import FlowOptions, run_flow
-stopped = []
-signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
-run_flow(FlowOptions(data_dir=sys.argv[1], snapshot_s=0.2, journals={"main": sys.argv[2]}), lambda: bool(stopped))
-"""
-
-
-def eventually(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
+from dataflows.store import Store
+from ingest.journal import Journal, JournalReader, RecordKind
 
 
 @pytest.fixture(scope="module")
@@ -53,77 +48,72 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def digests(options: FlowOptions) -> tuple[str, str, int, int]:
-    store = Store(options.store("main"), readonly=True)
-    try:
-        assert store.conflicts() == []
-        return store.digest("vitals"), store.digest("alarm"), store.count("vitals"), store.count("alarm")
-    finally:
-        store.close()
-
-
 @pytest.fixture(scope="module")
-def undisturbed(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, int, int]:
-    options = FlowOptions(
-        data_dir=str(tmp_path_factory.mktemp("once")), stop_at_end=True, journals={"main": str(journal)}
-    )
-    run_flow(options, lambda: False)
-    return digests(options)
+def once(journal: Path, tmp_path_factory: pytest.TempPathFactory) -> Digests:
+    return undisturbed(journal, tmp_path_factory.mktemp("once"))
 
 
-def test_the_undisturbed_run_has_a_row_for_each_second_and_its_alarms(undisturbed: tuple[str, str, int, int]) -> None:
-    _, _, vitals, alarms = undisturbed
+def test_the_undisturbed_run_has_a_row_for_each_second_and_its_alarms(once: Digests) -> None:
+    _, _, vitals, alarms = once
     assert vitals == 8 * 30 - 4  # the hole of 5 s touches six seconds and swallows four whole
     assert alarms >= 6
 
 
 @pytest.mark.parametrize("shards", [1, 3, 4])
-def test_the_number_of_shards_changes_no_digest(
-    journal: Path, undisturbed: tuple[str, str, int, int], tmp_path: Path, shards: int
-) -> None:
+def test_the_number_of_shards_changes_no_digest(journal: Path, once: Digests, tmp_path: Path, shards: int) -> None:
     options = FlowOptions(data_dir=str(tmp_path), shards=shards, stop_at_end=True, journals={"main": str(journal)})
     run_flow(options, lambda: False)
-    assert digests(options) == undisturbed
+    assert digests(options) == once
 
 
-def test_two_workers_give_the_digests_of_one(
-    journal: Path, undisturbed: tuple[str, str, int, int], tmp_path: Path
-) -> None:
+def test_two_workers_give_the_digests_of_one(journal: Path, once: Digests, tmp_path: Path) -> None:
     options = FlowOptions(data_dir=str(tmp_path), workers=2, stop_at_end=True, journals={"main": str(journal)})
     run_flow(options, lambda: False)
-    assert digests(options) == undisturbed
+    assert digests(options) == once
 
 
 def test_a_flow_that_is_killed_again_and_again_ends_with_the_digests_of_an_undisturbed_one(
-    journal: Path, undisturbed: tuple[str, str, int, int], tmp_path: Path
+    journal: Path, once: Digests, tmp_path: Path
 ) -> None:
-    options = FlowOptions(data_dir=str(tmp_path), journals={"main": str(journal)})
-    store = options.store("main")
-
-    def rows() -> int:
-        try:
-            with Store(store, readonly=True) as reader:
-                return reader.count("vitals")
-        except StoreMissing:
-            return 0
-
-    command = [sys.executable, "-c", FLOW, str(tmp_path), str(journal)]
-    for wanted in (1, 60, 120, 180):
-        flow = subprocess.Popen(command)
-        eventually(lambda wanted=wanted: rows() >= wanted)  # type: ignore[misc]  # a default binds the loop's value
-        flow.kill()
-        flow.wait()
-    flow = subprocess.Popen(command)
-    eventually(lambda: rows() == undisturbed[2])
+    options = FlowOptions(data_dir=str(tmp_path), snapshot_s=0.2)
+    with JournalReader(journal) as reader:
+        records = reader.read(0, reader.end_offset)
+    with growing({options.journal("main"): records}, 8.0) as whole:
+        for wanted in (1, 90):
+            flow = started(options, tmp_path / "log")
+            eventually(lambda wanted=wanted: rows(options) >= wanted)  # type: ignore[misc]  # a default binds the loop's value
+            killed(flow)
+        flow = started(options, tmp_path / "log")
+        assert resumed_at(flow)[1]
+        eventually(whole.is_set)
+    eventually(lambda: worked_off(options, len(records)))
     flow.terminate()
-    assert flow.wait(10.0) == 0
-    assert digests(options) == undisturbed
+    assert ended(flow) == 0
+    assert digests(options) == once
 
 
-def test_a_recovery_store_of_another_number_of_shards_is_refused_with_words(journal: Path, tmp_path: Path) -> None:
-    run_flow(FlowOptions(data_dir=str(tmp_path), shards=2, journals={"main": str(journal)}), lambda: True)
-    with pytest.raises(FlowError, match=r"was made for .*'shards': 2.*start it with those settings"):
-        run_flow(FlowOptions(data_dir=str(tmp_path), shards=3, journals={"main": str(journal)}), lambda: True)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_flow_that_waits_for_room_on_a_full_disk_can_be_stopped(
+    journal: Path, once: Digests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    options = FlowOptions(data_dir=str(tmp_path), workers=workers, journals={"main": str(journal)})
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    tried = []
+
+    def put(*_: object) -> None:
+        tried.append(True)
+        raise full
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "put", put)
+        run_flow(options, lambda: len(tried) > 1)
+    assert len(tried) > 1
+    for _ in range(10):  # a stop ends the reading after a few seconds, wherever it is
+        run_flow(options, lambda: rows(options) > 0)
+        if digests(options) == once:
+            break
+    assert digests(options) == once
 
 
 def test_a_second_flow_in_the_same_folder_is_refused_with_words(journal: Path, tmp_path: Path) -> None:
@@ -148,7 +138,13 @@ def test_refusals_are_logged_once_and_then_at_every_tenfold(tmp_path: Path, capl
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"shards": 0}, "at least 1"), ({"snapshot_s": 0.0}, "above 0"), ({"partitions": ()}, "at least one name")],
+    [
+        ({"shards": 0}, "at least 1"),
+        ({"snapshot_s": 0.0}, "above 0"),
+        ({"partitions": ()}, "at least one name"),
+        ({"process": 1}, "one of the 1"),
+        ({"local": ("icu",)}, "'icu' is none"),
+    ],
 )
 def test_options_that_no_flow_can_run_with_are_refused(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):

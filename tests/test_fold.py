@@ -209,7 +209,7 @@ def test_neither_grouping_nor_a_stop_and_resume_changes_anything(cuts: list[int]
     for start, end in pairwise(edges):
         if start == halt:
             resumed = Fold(4)
-            resumed.restore(state.image())
+            assert resumed.restore(Fold.VERSION, state.image()) == []
             state = resumed
         out += state.feed(records[start:end])
     # After a restart the shards are told their devices again; that must not change anything there.

@@ -2,6 +2,8 @@
 
 import itertools
 import logging
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -41,7 +43,10 @@ def v1(server: InfluxServer, bucket: str) -> InfluxCourier:
     return InfluxCourier(InfluxOptions(url=server.url, api="v1", bucket=bucket))
 
 
-def test_the_v2_path_is_written_as_the_api_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_the_v2_path_is_written_as_the_api_has_it(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    if encoding == "gzip":  # as to any other machine
+        monkeypatch.setattr("dataflows.couriers.influx.HERE", frozenset())
     variable = "WARD_TOKEN"
     monkeypatch.setenv(variable, TOKEN)
     with HttpStub() as server:
@@ -53,7 +58,7 @@ def test_the_v2_path_is_written_as_the_api_has_it(monkeypatch: pytest.MonkeyPatc
     assert path == "/api/v2/write"
     assert sorted(query.split("&")) == ["bucket=ward+one", "org=clinic", "precision=ns"]
     assert request.headers["authorization"] == f"Token {TOKEN}"
-    assert request.headers["content-encoding"] == "gzip"
+    assert request.headers["content-encoding"] == encoding
     assert request.headers["content-type"].startswith("text/plain")
     assert request.body == "\n".join(line for row in one_of_each() for line in lines(row))
 
@@ -104,6 +109,50 @@ def test_a_server_that_is_not_there_is_a_failure_that_may_pass(api: Api) -> None
     courier.close()
 
 
+@pytest.mark.parametrize("api", ["v1", "v2"])
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 20", b"HTTP/1.1 500 Oops\r\nContent-Length: 900\r\n\r\nhal"])
+def test_a_server_that_closes_half_way_is_a_failure_that_may_pass(api: Api, said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        courier = InfluxCourier(InfluxOptions(url=f"http://127.0.0.1:{server.getsockname()[1]}", api=api))
+        with pytest.raises(DeliveryFailed, match="InfluxDB"):
+            courier.deliver(stored([vitals()]))
+        courier.close()
+        thread.join()
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_server_that_hangs_is_a_failure_that_may_pass(api: Api) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        courier = InfluxCourier(InfluxOptions(url=url, api=api, timeout_s=0.2))
+        with pytest.raises(DeliveryFailed, match="cannot be reached"):
+            courier.deliver(stored([vitals()]))
+        courier.close()
+
+
+def test_a_part_that_fails_is_followed_by_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.couriers.influx.MOST_LINES", 2)
+    replies = [Reply(204), Reply(503), Reply(204), Reply(204), Reply(204), Reply(204)]
+    rows = stored([ledger(revision) for revision in range(1, 7)])
+    with HttpStub(lambda _: replies.pop(0)) as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url))
+        with pytest.raises(DeliveryFailed, match="503"):
+            courier.deliver(rows)
+        assert courier.deliver(rows) == []
+        courier.close()
+        said = [[parse(line).fields["revision"] for line in request.body.split("\n")] for request in server.requests]
+    assert said == [[1, 2], [3, 4], [1, 2], [3, 4], [5, 6]]
+
+
 def _refuse_poison(request: Request) -> Reply:
     if "poison" in request.body:
         return Reply(422, '{"code":"unprocessable entity","message":"failure writing points: field type conflict"}')
@@ -138,9 +187,9 @@ def test_a_server_that_refuses_every_row_is_taken_to_be_at_fault() -> None:
 def test_a_large_batch_goes_in_requests_of_bounded_size() -> None:
     with HttpStub() as server:
         courier = InfluxCourier(InfluxOptions(url=server.url))
-        courier.deliver(stored([wave(second=SECOND + i) for i in range(250)]))
+        courier.deliver(stored([wave(second=SECOND + i) for i in range(500)]))
         courier.close()
-        assert [request.body.count("\n") + 1 for request in server.requests] == [5000, 5000, 2500]
+        assert [request.body.count("\n") + 1 for request in server.requests] == [10_000, 2_500]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.arrival import Standing
 from ingest.journal import (
     Journal,
     JournalBusyError,
@@ -25,6 +26,7 @@ from ingest.journal import (
     RecordKind,
 )
 from ingest.notices import Blind
+from ingest.retention import Limits
 from ingest.segments import segment_path, segments
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +110,7 @@ def test_retention_by_size_removes_the_oldest_segments_and_never_the_newest(path
     with filled(path, 41, retain_bytes=1) as journal:
         assert segments(path) == [40]
         assert [record.offset for record in everything(path)] == [40]
-        assert journal.prune() == 0
+        assert journal.prune().segments == 0
         assert journal.append([message(41)]) == range(41, 42)
 
 
@@ -126,7 +128,7 @@ def test_retention_leaves_what_is_still_needed(path: Path) -> None:
             j.append([message(number, 100)])
         assert everything(path)[0].offset == 20
         needed = 30
-        assert j.prune() == 2
+        assert j.prune()[:3] == (2, 20, 28)
         assert everything(path)[0].offset == 28
 
 
@@ -140,7 +142,7 @@ def test_a_pruned_offset_is_refused_and_the_first_left_is_named(path: Path) -> N
 def test_a_reader_overtaken_by_retention_is_told_and_not_left_waiting(path: Path) -> None:
     with filled(path, 40) as journal, JournalReader(path) as reader:
         assert len(reader.read(0, 2)) == 2
-        journal.retain_bytes = 1
+        journal.limits = Limits(1, 1)
         journal.prune()
         with pytest.raises(JournalPrunedError):
             reader.read(2, 10)
@@ -175,6 +177,75 @@ def test_a_stalled_writer_says_so_with_its_next_tick(path: Path) -> None:
         6 * SECOND_NS,
         0,
     ]
+
+
+class Host:
+    """A host whose clock somebody sets."""
+
+    def __init__(self) -> None:
+        self.wall_ns, self.monotonic_ns = 10**6 * SECOND_NS, 5 * SECOND_NS
+
+    def goes_on(self, by_ns: int) -> None:
+        self.wall_ns += by_ns
+        self.monotonic_ns += by_ns
+
+
+def ticking(path: Path, host: Host) -> Journal:
+    return Journal(path, now_ns=lambda: host.wall_ns, monotonic_ns=lambda: host.monotonic_ns)
+
+
+def test_a_leap_of_the_hosts_clock_that_stands_is_blind_time_that_never_was(path: Path) -> None:
+    host = Host()
+    with ticking(path, host) as journal:
+        journal.append([TICK])
+        host.wall_ns += 86_400 * SECOND_NS
+        for _ in range(325):
+            host.goes_on(SECOND_NS)
+            journal.append([TICK])
+    ticks = everything(path)
+    (told,) = [tick for tick in ticks if tick.payload]
+    blind = msgspec.json.decode(told.payload, type=Blind)
+    assert blind.set_ns == pytest.approx(86_400 * SECOND_NS, abs=SECOND_NS)
+    assert blind.blind_ns - blind.set_ns <= SECOND_NS + SECOND_NS // 2000
+    # All the time that the ticks show is either real or said to be blind.
+    assert ticks[-1].arrival_ns - ticks[0].arrival_ns - blind.set_ns == pytest.approx(325 * SECOND_NS, abs=SECOND_NS)
+
+
+def test_ticks_go_on_at_their_pace_after_the_hosts_clock_was_set_back_a_day(path: Path) -> None:
+    host = Host()
+    with ticking(path, host) as journal:
+        journal.append([TICK])
+        host.wall_ns -= 86_400 * SECOND_NS
+        for _ in range(40):
+            host.goes_on(SECOND_NS // 4)
+            journal.append([TICK])
+    ticks = everything(path)
+    assert ticks[-1].arrival_ns - ticks[0].arrival_ns == 10 * SECOND_NS - 10 * SECOND_NS // 2000
+    assert not any(tick.payload for tick in ticks)
+    with ticking(path, host) as journal:
+        journal.append([TICK])
+        host.goes_on(SECOND_NS)
+        journal.append([TICK])
+        assert journal.reading.standing is Standing.BEHIND
+    one, two = everything(path)[-2:]
+    assert two.arrival_ns - one.arrival_ns == SECOND_NS - SECOND_NS // 2000
+
+
+def test_an_append_that_fails_leaves_the_clock_to_be_told_by_the_next(path: Path) -> None:
+    host = Host()
+    with ticking(path, host) as journal:
+        journal.append([TICK])
+        host.wall_ns += 3600 * SECOND_NS
+        host.goes_on(SECOND_NS)
+        journal.append([TICK])
+        host.goes_on(301 * SECOND_NS)
+        journal._connection.execute("PRAGMA query_only=1")
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            journal.append([TICK])
+        journal._connection.execute("PRAGMA query_only=0")
+        journal.append([TICK])
+    blind = msgspec.json.decode(everything(path)[-1].payload, type=Blind)
+    assert blind.set_ns == pytest.approx(3600 * SECOND_NS, abs=SECOND_NS)
 
 
 @pytest.mark.parametrize("what_is_left", [b"", "table"])
@@ -256,12 +327,27 @@ def test_limits_that_are_not_positive_are_refused(path: Path, wrong: dict[str, i
 
 WRITER = """
 import sys
+from itertools import pairwise
+from pathlib import Path
 from ingest.journal import Journal, RecordKind
-journal = Journal(sys.argv[1], segment_bytes=2000, retain_bytes=30_000)
+from ingest.pack import pack_segment, tidy, unpacked
+from ingest.segments import segments
+
+def packing(path, journal):  # forever, a group at a time
+    while True:
+        tidy(path, journal.first)
+        for first in unpacked(path, journal.first):
+            yield from pack_segment(path, first, dict(pairwise(segments(path)))[first])
+            journal.prune()
+        yield
+
+journal = Journal(sys.argv[1], segment_bytes=2000, retain_bytes=400_000, prunes=False)
+steps = packing(Path(sys.argv[1]), journal)
 while True:
     start = journal.next_offset
     offsets = journal.append([(RecordKind.MESSAGE, "t", b"%d" % (start + i)) for i in range(5)])
     print(offsets.stop, flush=True)
+    next(steps)
 """
 
 
@@ -277,7 +363,8 @@ def killed_writer(path: Path, lines: int) -> Iterator[int]:
 
 
 def test_a_writer_killed_at_any_instant_leaves_a_journal_that_goes_on(path: Path) -> None:
-    for lines in (0, 1, 33, 70, 100):
+    packed = pruned = False
+    for lines in (0, 1, 33, 47, 70, 100, 121, 8, 64, 90):  # in the middle of writing, rotating, packing and removing
         said = max(killed_writer(path, lines))
         with JournalReader(path) as reader:
             first, end = reader.first_offset, reader.end_offset
@@ -286,3 +373,7 @@ def test_a_writer_killed_at_any_instant_leaves_a_journal_that_goes_on(path: Path
             records = reader.read(first, 10**6)
         assert [record.offset for record in records] == list(range(first, end))
         assert all(int(record.payload) == record.offset for record in records)
+        packed = packed or len(segments(path)) > len(segments(path, packed=False)) + 5
+        pruned = pruned or first > 0
+    assert packed
+    assert pruned

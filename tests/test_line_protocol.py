@@ -5,12 +5,13 @@ from typing import get_args
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from line_parser import Point, parse
 from msgspec.structs import replace
-from outgoing import NS, SECOND, alarm, any_alarm, any_vitals, device, one_of_each, texts, vitals, wave
+from outgoing import NS, SECOND, alarm, any_alarm, any_row, any_vitals, device, ledger, one_of_each, texts, vitals, wave
 
-from dataflows.couriers.line_protocol import SCHEMA, FieldType, escape_tag, lines
-from dataflows.events import NAN, AlarmEvent, Bad, Vitals
+from dataflows.couriers.line_protocol import HISTORY, SCHEMA, FieldType, escape_tag, lines, points
+from dataflows.events import NAN, AlarmEvent, Bad, Row, Vitals
 
 ALLOWED_TAGS = {"site", "ward", "patient", "device", "stream", "condition", "priority", "kind", "state"}
 TYPES: dict[FieldType, type] = {"float": float, "integer": int, "boolean": bool, "string": str, "bytes": str}
@@ -104,8 +105,9 @@ def test_a_field_keeps_one_type_for_ever() -> None:
     for point in (parse(line) for row in rows for line in lines(row)):
         for name, value in point.fields.items():
             types.setdefault((point.measurement, name), set()).add(type(value))
+    assert types.pop(("wave", "lo")) == types.pop(("wave", "hi")) == {float}
     for measurement in SCHEMA:
-        for field in measurement.fields:
+        for field in measurement.fields if measurement.name != "wave" else ():
             seen = types.pop((measurement.name, field.name), set())  # empty: NaN in all of these rows
             assert seen <= {TYPES[field.type]}, (measurement.name, field.name)
     assert not types
@@ -128,27 +130,68 @@ def test_names_of_one_measurement_that_comes_from_two_kinds_agree_in_type() -> N
             assert seen.setdefault((measurement.name, field.name), field.type) == field.type
 
 
-def test_a_wave_is_thinned_to_fifty_points_that_keep_every_peak() -> None:
+def test_a_wave_is_thinned_to_the_extremes_of_its_bins_so_that_every_peak_is_kept() -> None:
     samples = [0, 0, 9, 0, -7] + [3] * 5 + list(range(115))
-    points = [parse(line) for line in lines(wave(samples=tuple(samples)))]
-    assert len(points) == 2 + 1 + 46
-    assert [(point.time_ns - SECOND * NS, point.fields["value"]) for point in points[:4]] == [
-        (2 * 8_000_000, 4.5),
-        (4 * 8_000_000, -3.5),
-        (5 * 8_000_000, 1.5),
-        (10 * 8_000_000, 0.0),
+    found = [parse(line) for line in lines(wave(samples=tuple(samples)))]
+    assert [(point.time_ns - SECOND * NS, point.fields) for point in found[:3]] == [
+        (0, {"lo": -3.5, "hi": 4.5}),
+        (40_000_000, {"lo": 1.5, "hi": 1.5}),
+        (80_000_000, {"lo": 0.0, "hi": 2.0}),
     ]
-    assert len(lines(wave())) == 50
-    assert points[0].tags == {"site": "north", "patient": "p1", "stream": "mcg"}
+    assert len(found) == 25
+    assert found[0].tags == {"site": "north", "patient": "p1", "stream": "mcg"}
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 124])
 def test_a_wave_of_any_length_keeps_its_extremes_and_adds_none(count: int) -> None:
     samples = tuple((i * 37) % 101 - 50 for i in range(count))
-    values = [parse(line).fields["value"] for line in lines(wave(samples=samples))]
-    assert set(values) <= {0.5 * sample for sample in samples}
+    values = {value for line in lines(wave(samples=samples)) for value in parse(line).fields.values()}
+    assert values <= {0.5 * sample for sample in samples}
     if samples:
-        assert {min(samples) * 0.5, max(samples) * 0.5} <= set(values)
+        assert {min(samples) * 0.5, max(samples) * 0.5} <= values
+
+
+@pytest.mark.parametrize("scale", [1e-9 / 3, 0.1 / 3, 12345.6789])
+def test_the_text_of_a_wave_tells_all_counts_apart(scale: float) -> None:
+    counts = range(-32_768, 32_768, 7)
+    assert len({f"{count * scale:.6g}" for count in counts}) == len(counts)
+    said = [parse(line) for line in lines(replace(wave(samples=(-32_768, 32_767)), scale=scale))]
+    assert [said[0].fields["lo"], said[0].fields["hi"]] == pytest.approx([-32_768 * scale, 32_767 * scale], rel=1e-5)
+
+
+def test_a_wave_beyond_all_numbers_gives_no_line() -> None:
+    assert lines(replace(wave(), scale=1e308)) == []
+
+
+@given(
+    st.one_of(any_row, st.sampled_from(one_of_each()), st.builds(wave, samples=st.tuples(*[st.integers(-9, 9)] * 7)))
+)
+def test_the_points_of_a_row_are_what_its_lines_say(row: Row) -> None:
+    said = [parse(line) for line in lines(row)]
+    assert [(one.measurement, dict(one.tags), one.time_ns, one.fields) for one in points(row)] == [
+        (one.measurement, one.tags, one.time_ns, one.fields) for one in said
+    ]
+
+
+def test_a_removal_and_a_ledger_become_points() -> None:
+    [removal] = points(one_of_each()[-1])
+    assert removal == (
+        "removal",
+        (("kind", "vitals"), ("site", "-")),
+        SECOND * NS,
+        {"first": SECOND - 60, "end": SECOND, "size": 9000, "offset": 9, "why": "the disk runs short"},
+    )
+    [first], [second] = points(ledger(1)), points(ledger(2, stored=11))
+    assert first[:3] == second[:3] == ("ledger", (("device", "w1"), ("site", "north")), SECOND // 3600 * 3600 * NS)
+    assert set(first.fields) == set(second.fields)  # one overwrites the other as a whole
+    assert {"published", "stored", "quarantined", "lost", "away", "repeated", "late"} < set(first.fields)
+
+
+def test_each_revision_of_a_device_has_a_point_of_its_own_even_if_it_is_silent() -> None:
+    assert len({points(device(revision))[0].time_ns for revision in range(1, 50)}) == 49
+    [point] = points(device())
+    assert point.measurement in HISTORY
+    assert (point.time_ns // 1_000_000, point.fields["last_seen_ns"]) == (SECOND * 1000, SECOND * NS)
 
 
 def test_rows_without_a_time_or_a_measurement_give_no_line() -> None:

@@ -120,7 +120,7 @@ def test_a_bed_holds_one_patient_at_a_time() -> None:
         assert outcome.done or "bed bed-1 is taken by p1: transfer or discharge p1 first" in outcome.detail
     do(registry, Discharge(id="c5", patient="p1"))
     moved = do(registry, Transfer(id="c6", patient="p2", bed="bed-1"))
-    assert moved.change.patients == (Wearer("p2", "bed-1", ("w2",), admitted=True, revision=2),)
+    assert moved.change.patients == (Wearer("p2", "bed-1", ("w2",), admitted=True, revision=4),)
 
 
 @pytest.mark.parametrize("command", [Discharge(id="c1", patient="p1"), Transfer(id="c1", patient="p1", bed="b")])
@@ -190,8 +190,37 @@ def test_sites_are_worlds_apart() -> None:
 
 
 def test_bytes_of_another_version_are_refused() -> None:
-    with pytest.raises(ValueError, match="a registry of version 2 came, need version 1"):
-        Registry.decode(msgspec.msgpack.encode([2, "anything"]))
+    with pytest.raises(ValueError, match="a registry of version 1 came, need version 2"):
+        Registry.decode(msgspec.msgpack.encode([1, "anything"]))
+
+
+def test_a_forgotten_device_takes_its_patient_with_it_unless_a_command_admitted_the_patient() -> None:
+    registry = Registry()
+    born(registry, wearable("w1", patient="p1"))
+    do(registry, Admit(id="c1", patient="p2", device="w2"))
+    gone = registry.forget("s", "w1")
+    assert gone.bindings == (Binding("w1", "p1", None),)
+    assert gone.patients == (Wearer("p1", "", (), admitted=False, revision=3),)
+    assert registry.forget("s", "w2").patients == (Wearer("p2", "", (), admitted=True, revision=4),)
+    assert registry.devices("s") == ()
+    assert registry.forget("s", "w2") == Change()
+    do(registry, Discharge(id="c2", patient="p2"))
+    assert registry.sites() == ()
+
+
+def test_a_patient_who_comes_back_has_a_higher_revision_than_before() -> None:
+    registry = Registry()
+    first = born(registry, wearable("w1", patient="p1")).patients[0]
+    registry.forget("s", "w1")
+    assert born(registry, wearable("w1", patient="p1")).patients[0].revision > first.revision
+
+
+def test_no_more_patients_are_admitted_than_can_be_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.registry.MAX_PATIENTS", 2)
+    registry = Registry()
+    done = [do(registry, Admit(id=f"c{n}", patient=f"p{n}", device="w1")).done for n in range(3)]
+    assert done == [True, True, False]
+    assert do(registry, Admit(id="c9", patient="p1", device="w2")).done
 
 
 few = st.sampled_from(["p1", "p2", "p3"])
@@ -226,8 +255,7 @@ def test_bindings_stay_consistent_and_the_registry_survives_encoding_in_the_midd
         beds = [wearer.bed for wearer in wearers if wearer.bed]
         assert len(beds) == len(set(beds))
         assert all(wearer.admitted or not (wearer.devices or wearer.bed) for wearer in wearers)
+        newest = max((wearer.revision for wearer in revisions.values()), default=0)
         for wearer in wearers:
-            before = revisions.get(wearer.patient)
-            if before is not None:
-                assert wearer.revision == before.revision + (wearer != before)
+            assert wearer == revisions.get(wearer.patient) or wearer.revision > newest
     assert registry.encode() == other.encode()

@@ -23,7 +23,7 @@ def ward(*devices: str) -> Roster:
 def speak(roster: Roster, device: str, t0_ms: int, *, awake_ms: int | None = None) -> list[int]:
     """One packet of 250 ms; return the seconds that it closed."""
     awake_ns = (t0_ms + 260 if awake_ms is None else awake_ms) * MS
-    data = Data(f"s/{device}", awake_ns, awake_ns, t0_ms * MS, (BLOCK,))
+    data = Data(f"s/{device}", awake_ns, awake_ns, t0_ms * MS, 0, (BLOCK,))
     roster.devices[f"s/{device}"].spoke(data, (t0_ms + 250) * MS)
     return closed(roster, awake_ns)
 
@@ -85,8 +85,8 @@ def test_a_queue_after_an_outage_is_worked_through_in_order() -> None:
 
 def test_a_device_that_runs_far_ahead_does_not_wait_for_ticks() -> None:
     roster = ward("a", "b")
-    speak(roster, "b", 10_000)
-    seconds = [second for t0 in range(10_000, 40_000, 250) for second in speak(roster, "a", t0, awake_ms=11_000)]
+    speak(roster, "b", 10_000, awake_ms=59_900)
+    seconds = [second for t0 in range(10_000, 40_000, 250) for second in speak(roster, "a", t0, awake_ms=60_000)]
     assert seconds == list(range(10, 31))
 
 

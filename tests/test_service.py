@@ -2,30 +2,38 @@
 
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import paho.mqtt.client as paho
 import pytest
+from journals import small_disk
 from paho.mqtt.enums import CallbackAPIVersion
+from prometheus_client import REGISTRY
 from servers import Broker, eventually, start_mosquitto
 
+from ingest import upkeep
+from ingest.beacon import Beacon
 from ingest.door import Door, send
 from ingest.inbox import Inbox
-from ingest.journal import Journal, JournalBusyError, JournalReader, Record, RecordKind
+from ingest.journal import Journal, JournalBusyError, JournalReader, Record, RecordKind, boottime_ns
 from ingest.mqtt import HEAD_BYTES, IngestOptions, Link
 from ingest.notices import Blind, LinkNotice, Oversize, Report
 from ingest.options import broker_address
 from ingest.profile import MAX_PAYLOAD_BYTES
+from ingest.room import Room
 from ingest.service import Ingest, run_ingest
 from ingest.topics import command_topic, topic_of
+from ingest.upkeep import Upkeep
 
 ROOT = Path(__file__).parents[1]
 DATA = topic_of("east", "d1", "data")
@@ -91,6 +99,13 @@ class Watch:
     def of(self, kind: RecordKind) -> list[Record]:
         return [record for record in self.look() if record.kind == kind]
 
+    def reports(self, *reporters: str) -> list[Report]:
+        said = [msgspec.json.decode(record.payload, type=Report) for record in self.of(RecordKind.REPORT)]
+        return [report for report in said if report.reporter in reporters]
+
+    def links(self) -> list[LinkNotice]:
+        return [msgspec.json.decode(record.payload, type=LinkNotice) for record in self.of(RecordKind.LINK)]
+
     def numbers(self) -> Counter[int]:
         return Counter(int(record.payload) for record in self.of(RecordKind.MESSAGE))
 
@@ -98,8 +113,7 @@ class Watch:
         return len(self.numbers()) >= count
 
     def ups_reach(self, count: int) -> bool:
-        links = [msgspec.json.decode(record.payload, type=LinkNotice) for record in self.of(RecordKind.LINK)]
-        return sum(link.up for link in links) >= count
+        return sum(link.up for link in self.links()) >= count
 
 
 @pytest.fixture
@@ -114,10 +128,10 @@ def options_for(folder: Path, broker: Broker) -> IngestOptions:
 
 
 @contextmanager
-def running(options: IngestOptions) -> Iterator[threading.Event]:
+def running(options: IngestOptions, beacon: Beacon | None = None) -> Iterator[threading.Event]:
     """Ingest in a thread; drained at the end of the block."""
     stopping = threading.Event()
-    thread = threading.Thread(target=run_ingest, args=(options, stopping))
+    thread = threading.Thread(target=run_ingest, args=(options, stopping), kwargs={"beacon": beacon})
     thread.start()
     try:
         yield stopping
@@ -125,6 +139,12 @@ def running(options: IngestOptions) -> Iterator[threading.Event]:
         stopping.set()
         thread.join(30.0)
         assert not thread.is_alive()
+
+
+def ingest_of(options: IngestOptions, journal: Journal, inbox: Inbox, link: Link) -> Ingest:
+    folder = Path(options.folder)
+    room = Room(folder, short_bytes=options.short_bytes, stop_bytes=options.stop_bytes)
+    return Ingest(options, journal, inbox, link, Door(folder / "door"), Upkeep(journal, room, inbox), Beacon())
 
 
 PROCESS = """
@@ -188,7 +208,7 @@ def test_a_session_lost_while_ingest_was_away_stands_in_the_journal_and_one_kept
     broker.restart()
     with running(options):
         eventually(partial(watch.ups_reach, 3))
-    assert watch.of(RecordKind.REPORT) == []
+    assert watch.reports("mqtt") == []
     rival = paho.Client(CallbackAPIVersion.VERSION2, client_id=options.client_id, clean_session=True)
     rival.connect("127.0.0.1", broker.port)
     rival.loop_start()
@@ -196,9 +216,8 @@ def test_a_session_lost_while_ingest_was_away_stands_in_the_journal_and_one_kept
     rival.disconnect()
     rival.loop_stop()
     with running(options):
-        eventually(lambda: watch.of(RecordKind.REPORT))
-    (record,) = watch.of(RecordKind.REPORT)
-    report = msgspec.json.decode(record.payload, type=Report)
+        eventually(lambda: watch.reports("mqtt"))
+    (report,) = watch.reports("mqtt")
     assert (report.reporter, report.ok) == ("mqtt", False)
     assert f"the broker no longer knows our session {options.client_id}: messages may be lost" in report.detail
 
@@ -265,10 +284,10 @@ def test_a_full_disk_stops_acknowledgements_and_nothing_else(
     options = options_for(tmp_path / "main", broker)
     stopping = threading.Event()
     with Journal(tmp_path / "main" / "journal") as journal:
-        journal._connection.execute("PRAGMA max_page_count=12")
+        journal._connection.execute("PRAGMA max_page_count=6")
         inbox = Inbox(2000, 1 << 20, 100, 0.01)
         link = Link(options, inbox, random.Random(1))  # noqa: S311 - keeps no secret
-        ingest = Ingest(options, journal, inbox, link, Door(tmp_path / "main" / "door"))
+        ingest = ingest_of(options, journal, inbox, link)
         thread = threading.Thread(target=ingest.run, args=(stopping,))
         thread.start()
         eventually((tmp_path / "main" / "subscriptions.json").exists)
@@ -281,7 +300,7 @@ def test_a_full_disk_stops_acknowledgements_and_nothing_else(
         stopping.set()
         thread.join(30.0)
     assert set(watch.numbers().values()) == {1}
-    said = [msgspec.json.decode(record.payload, type=Report) for record in watch.of(RecordKind.REPORT)]
+    said = watch.reports("journal")
     assert [(report.reporter, report.ok) for report in said] == [("journal", False), ("journal", True)]
     assert "cannot be written (database or disk is full)" in said[0].detail
 
@@ -292,7 +311,7 @@ def test_stopping_with_a_full_disk_does_not_hang(tmp_path: Path, broker: Broker,
         inbox = Inbox(50, 1 << 20, 10, 0.01)
         link = Link(options, inbox, random.Random(1))  # noqa: S311 - keeps no secret
         stopping = threading.Event()
-        ingest = Ingest(options, journal, inbox, link, Door(tmp_path / "main" / "door"))
+        ingest = ingest_of(options, journal, inbox, link)
         thread = threading.Thread(target=ingest.run, args=(stopping,))
         thread.start()
         eventually((tmp_path / "main" / "subscriptions.json").exists)
@@ -302,6 +321,110 @@ def test_stopping_with_a_full_disk_does_not_hang(tmp_path: Path, broker: Broker,
         stopping.set()
         thread.join(30.0)
         assert not thread.is_alive()
+
+
+def test_a_quota_that_is_used_up_stops_intake_and_leaves_ticks_letters_and_words(
+    tmp_path: Path, broker: Broker, publisher: Publisher, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_S", 0.02)
+    options = msgspec.structs.replace(
+        options_for(tmp_path / "main", broker), quota_bytes=60 << 20, short_bytes=10 << 20, stop_bytes=5 << 20
+    )
+    ballast, door = tmp_path / "main" / "ballast", tmp_path / "main" / "door"
+    beacon = Beacon()
+    with running(options, beacon):
+        eventually((tmp_path / "main" / "subscriptions.json").exists)
+        publisher.publish(*range(100))
+        eventually(lambda: len(watch.numbers()) == 100)
+        eventually(lambda: beacon.state().ready)
+        ballast.write_bytes(bytes(59 << 20))
+        eventually(lambda: "no room on the disk" in watch.links()[-1].reason)
+        publisher.publish(*range(100, 400))
+        eventually(lambda: len(publisher.acknowledged) == 400)
+        ticks = len(watch.of(RecordKind.TICK))
+        send(door, command_topic("east", "nurse"), b"still heard")
+        eventually(lambda: watch.of(RecordKind.COMMAND))
+        eventually(lambda: len(watch.of(RecordKind.TICK)) > ticks + 2)
+        assert "no room on the disk" in beacon.state().detail
+        broker.restart()
+        eventually(lambda: "no room" not in watch.links()[-1].reason, what="the cut to be said too")
+        assert not watch.links()[-1].up
+        publisher.publish(*range(400, 500))
+        # The link is up again, and that is kept back: no device is silent because we do not listen.
+        eventually(lambda: REGISTRY.get_sample_value("femtoward_ingest_link_up") == 1)
+        ticks = len(watch.of(RecordKind.TICK))
+        eventually(lambda: len(watch.of(RecordKind.TICK)) > ticks + 1)
+        assert not watch.links()[-1].up
+        assert len(watch.numbers()) == 100
+        ballast.unlink()
+        eventually(lambda: len(watch.numbers()) == 500)
+        assert watch.links()[-1].up
+        eventually(lambda: beacon.state().ready)
+    said = [(report.ok, report.detail.split(":")[0]) for report in watch.reports("disk") if not report.removed]
+    assert [said[0], said[-1]] == [(True, "there is room")] * 2
+    assert said.count((False, "no room on the disk")) == 1
+
+
+def test_a_disk_that_is_really_full_loses_nothing_and_is_gone_on_with(
+    tmp_path: Path, broker: Broker, publisher: Publisher
+) -> None:
+    with small_disk(tmp_path / "disk", 8) as disk:
+        # Without a reserve nothing stops intake before the disk itself does.
+        options = msgspec.structs.replace(options_for(disk / "main", broker), short_bytes=0, stop_bytes=0)
+        ballast = disk / "ballast"
+        with running(options):
+            eventually((disk / "main" / "subscriptions.json").exists)
+            watch = Watch(disk / "main")
+            publisher.publish(*range(200))
+            eventually(lambda: len(watch.numbers()) == 200)
+            with ballast.open("wb", buffering=0) as file, suppress(OSError):
+                while file.write(bytes(4096)):
+                    pass
+            publisher.publish(*range(200, 4000))
+            eventually(lambda: len(publisher.acknowledged) == 4000)
+            ballast.unlink()
+            eventually(lambda: len(watch.numbers()) == 4000)
+            eventually(lambda: watch.reports("journal"))
+        assert set(watch.numbers().values()) == {1}
+        assert [report.ok for report in watch.reports("journal")][:2] == [False, True]
+        assert [record.offset for record in watch.records] == list(range(len(watch.records)))
+        watch.reader.close()
+
+
+def test_a_hosts_clock_that_is_set_stands_in_the_journal(tmp_path: Path, watch: Watch) -> None:
+    options = IngestOptions(folder=str(tmp_path / "main"), broker="mqtt://127.0.0.1:1", tick_ms=20)
+    by_ns = 0
+    stopping = threading.Event()
+    with Journal(
+        tmp_path / "main" / "journal",
+        now_ns=lambda: time.time_ns() + by_ns,
+        monotonic_ns=boottime_ns,
+    ) as journal:
+        inbox = Inbox(50, 1 << 20, 10, 0.01)
+        link = Link(options, inbox, random.Random(1))  # noqa: S311 - keeps no secret
+        thread = threading.Thread(target=ingest_of(options, journal, inbox, link).run, args=(stopping,))
+        thread.start()
+        eventually(lambda: len(watch.reports("clock")) == 1)
+        for by_ns in (86_400 * 10**9, 0, -86_400 * 10**9, 0):  # noqa: B007 - read by the clock above
+            count = len(watch.reports("clock"))
+            eventually(partial(lambda count: len(watch.reports("clock")) > count, count))
+        stopping.set()
+        thread.join(30.0)
+    said = watch.reports("clock")
+    assert [report.ok for report in said] == [True, False, True, False, True]
+    assert "set ahead by 86400" in said[1].detail
+    assert "which cannot go back" in said[3].detail
+
+
+def test_a_broker_that_takes_the_connection_and_then_hangs_does_not_hold_up_the_drain(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        options = IngestOptions(folder=str(tmp_path / "main"), broker=f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        beacon = Beacon()
+        with running(options, beacon):
+            connection, _ = server.accept()
+            eventually(lambda: "no messages come from the broker" in beacon.state().detail)
+        connection.close()
+    assert beacon.state().detail == "ingest stops"
 
 
 def test_two_ingests_on_one_folder_are_one_too_many(tmp_path: Path) -> None:

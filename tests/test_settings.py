@@ -6,11 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from deploy.parts import everyone, one_of
 from deploy.problem import UserError
+from deploy.run import programs
 from deploy.settings import Settings, parse_settings, read_settings
-from deploy.wiring import broker_url, courier_options, flow_options, ingest_options
+from deploy.wiring import broker_url, courier_options, door, flow_options, ingest_options, retain_from
 
 WEBHOOK = '[[webhook]]\nname = "nurse"\nurl = "https://example.org/a"\n'
+EAST = '[[partition]]\nname = "east"\nsites = ["a1"]\n'
+WEST = '[[partition]]\nname = "west"\nsites = ["a2"]\n'
 EXAMPLE = Path(__file__).parents[1] / "deploy" / "femtoward.example.toml"
 
 
@@ -37,6 +41,23 @@ EXAMPLE = Path(__file__).parents[1] / "deploy" / "femtoward.example.toml"
         (WEBHOOK + 'priorities = ["hihg"]', "webhook[0].priorities[0] = 'hihg': need one of high, medium, low"),
         (WEBHOOK + WEBHOOK, "webhook names ['nurse', 'nurse'] are not all different"),
         ("[ward", "ward.toml is not TOML"),
+        ("[journal]\nfloor = 1", "journal.floor is unknown: did you mean 'floor_hours'?"),
+        ("[store]\nvitals_days = 0", "store.vitals_days = 0: expected `float` > 0.0"),
+        ("[disk]\nstop_mb = 600", "stop_mb = 600 is more than a quarter of short_gb = 2"),
+        ("[disk]\nquota_gb = 1", "quota_gb = 1 must be more than short_gb = 2, or 0"),
+        ("[health]\nflow = 70000", "health.flow = 70000: expected `int` <= 65535"),
+        ("[health]\nflow = 9464", "health port 9464 is that of two processes"),
+        ("[health]\nflow = 9474\n" + EAST + WEST, "health port 9474 is that of two processes: a further partition's"),
+        ("[health]\nflow = 65530\n[flow]\nprocesses = 2", "health port 65540 is too high"),
+        ('[flow]\naddresses = ["here"]', "addresses: 'here' is no HOST:PORT"),
+        ('[flow]\naddresses = ["a:1", "a:1"]', "are not all different"),
+        ('[flow]\naddresses = ["a:1", "b:1"]\nprocess = 2', "reach beyond the 2 of the cluster"),
+        (EAST.replace("east", "recovery"), "names that begin with 'recovery' are the flow's own"),
+        (EAST + EAST, "partition names ['east', 'east'] are not all different"),
+        (EAST + WEST.replace("a2", "a1"), "overlap: a site belongs to one partition"),
+        (EAST + WEST.replace("a2", "+"), "overlap: a site belongs to one partition"),
+        (EAST + "host = 1", "partition 'east' has host = 1, but the flow has 1 process(es)"),
+        ('[ward]\nsites = ["a1"]\n' + EAST, "ward.sites and [[partition]] are both given"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_came_and_what_is_allowed(text: str, said: str) -> None:
@@ -64,7 +85,10 @@ def test_the_example_says_the_defaults_and_its_comments_are_settings_too() -> No
     settings = parse_settings(uncommented[uncommented.index("[ward]") :])
     assert settings.influx is not None
     assert settings.webhook[0].name == "nurse-station"
-    assert set(tomllib.loads(text)["ward"]) == set(msgspec.structs.asdict(Settings().ward))
+    assert [partition.name for partition in settings.partitions] == ["main"]
+    written = tomllib.loads(text)
+    for section in ("ward", "broker", "journal", "store", "disk", "health", "flow", "log"):
+        assert set(written[section]) == set(msgspec.structs.asdict(getattr(Settings(), section)))
 
 
 def test_file_names_are_meant_from_the_folder_of_the_settings(tmp_path: Path) -> None:
@@ -91,7 +115,8 @@ def test_settings_reach_every_process() -> None:
     text = (
         '[ward]\ndata_dir = "/data"\nsites = ["east"]\nshards = 3\nsnapshot_s = 1.5\n'
         '[broker]\nurl = "mqtts://b"\nclient_id = "c"\nprotocol = "3.1.1"\n'
-        "[journal]\nretain_gb = 2.0\nretain_hours = 1.0\n"
+        "[journal]\nretain_gb = 2.0\nretain_hours = 1.0\nfloor_hours = 0.5\ncompress = false\n"
+        "[store]\nvitals_days = 3\n[disk]\nshort_gb = 1\nstop_mb = 8\nquota_gb = 5\n[flow]\nworkers = 2\n"
         '[influx]\nurl = "http://i:8086"\napi = "v1"\nbucket = "db"\n'
         + WEBHOOK
         + 'priorities = ["high"]\nallow_local = true\n'
@@ -100,7 +125,11 @@ def test_settings_reach_every_process() -> None:
     ingest, flow, couriers = ingest_options(settings), flow_options(settings), courier_options(settings)
     assert (ingest.folder, ingest.sites, ingest.client_id, ingest.protocol) == ("/data/main", ("east",), "c", "3.1.1")
     assert (ingest.retain_bytes, ingest.retain_hours) == (2 * 10**9, 1.0)
+    assert (ingest.floor_hours, ingest.compress) == (0.5, False)
+    assert (ingest.short_bytes, ingest.stop_bytes, ingest.quota_bytes) == (10**9, 8 * 10**6, 5 * 10**9)
     assert (flow.data_dir, flow.shards, flow.snapshot_s) == ("/data", 3, 1.5)
+    assert (flow.workers, flow.addresses, flow.process, flow.local) == (2, (), 0, None)
+    assert (flow.keep.vitals_days, flow.keep.wave_hours, flow.keep.quota_bytes) == (3.0, 48.0, 5 * 10**9)
     assert str(flow.store("main")) == couriers.store
     assert couriers.influx is not None
     assert (couriers.influx.api, couriers.influx.bucket) == ("v1", "db")
@@ -129,3 +158,52 @@ def test_the_password_of_the_broker_comes_from_the_environment_or_a_file(
 def test_couriers_without_anyone_to_carry_to_are_refused() -> None:
     with pytest.raises(UserError, match=r"add a section \[influx\] or \[\[webhook\]\]"):
         courier_options(Settings())
+
+
+def test_each_partition_has_a_folder_a_session_and_a_door_of_its_own() -> None:
+    settings = parse_settings('[ward]\ndata_dir = "/data"\n' + WEBHOOK + EAST + WEST)
+    assert [one.name for one in settings.local] == ["east", "west"]
+    east, west = ingest_options(settings, "east"), ingest_options(settings, "west")
+    assert (east.folder, east.sites, east.client_id) == ("/data/east", ("a1",), "femtoward-ingest-east")
+    assert (west.folder, west.sites, west.client_id) == ("/data/west", ("a2",), "femtoward-ingest-west")
+    assert courier_options(settings, "west").store == "/data/west/store.sqlite"
+    assert str(door(settings, "west")) == "/data/west/door"
+    assert flow_options(settings).partitions == ("east", "west")
+    with pytest.raises(UserError, match="the partitions on this host are east, west: say which, with --partition NAME"):
+        ingest_options(settings)
+    with pytest.raises(UserError, match="--partition 'north': the partitions on this host are east, west"):
+        courier_options(settings, "north")
+
+
+def test_a_cluster_on_one_host_divides_the_folders_among_its_processes() -> None:
+    settings = parse_settings("[flow]\nprocesses = 2\n" + EAST + WEST + "host = 1\n")
+    first, second = flow_options(settings, 0), flow_options(settings, 1)
+    assert first.addresses == second.addresses == ("127.0.0.1:9480", "127.0.0.1:9481")
+    assert (first.process, first.local, second.process, second.local) == (0, ("east",), 1, ("west",))
+    assert first.partitions == second.partitions == ("east", "west")
+    assert [program.name for program in programs(None, settings)] == [
+        "ingest-east",
+        "ingest-west",
+        "flow-0",
+        "flow-1",
+    ]
+    assert [program.bound for program in programs(None, settings)] == [False, False, True, True]
+    assert [one.health_port for one in everyone(settings)] == [9464, 9474, 9465, 9475]
+    with pytest.raises(UserError, match=r"--process 2: the processes of the flow on this host are 0, 1 "):
+        one_of(settings, "flow", None, 2)
+
+
+def test_a_host_of_a_cluster_runs_what_lies_on_it() -> None:
+    text = '[flow]\naddresses = ["a:2101", "b:2101"]\nprocess = 1\n' + WEBHOOK + EAST + WEST + "host = 1\n"
+    settings = parse_settings(text)
+    assert [one.name for one in settings.local] == ["west"]
+    assert [program.name for program in programs(None, settings)] == ["ingest-west", "flow-1", "couriers-west"]
+    assert flow_options(settings).process == 1
+    assert flow_options(settings).local == ("west",)
+    with pytest.raises(UserError, match="the partitions on this host are west"):
+        door(settings, "east")
+
+
+def test_retention_asks_for_what_the_flow_has_committed(tmp_path: Path) -> None:
+    settings = read_settings(None, data_dir=tmp_path)
+    assert retain_from(settings)() is None

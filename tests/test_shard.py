@@ -85,6 +85,7 @@ def test_a_queue_after_an_outage_is_late_and_what_was_over_by_then_is_missed_and
     for packet in sent[80:340]:
         tape.packet(packet)
     played(tape, [sent[340:]])
+    tape.ticks(10.0)  # what one device sends at once goes on little by little
     rows = rows_of(tape)
     vitals = of(Vitals, rows)
     assert [row.second - S0 for row in vitals] == list(range(90))
@@ -98,10 +99,12 @@ def test_data_that_steadily_come_late_are_said_though_they_cannot_page() -> None
     tape.now_ns = T0_NS + 60 * SECOND_NS
     for packet in packets("w1", beating(40.0, 70.0)):
         tape.now_ns += SECOND_NS // 4
+        tape.tick()
         tape.packet(packet)
     later = packets("w1", beating(80.0, 70.0))[160:]
     for packet in later:  # the queue drains
         tape.packet(packet)
+    tape.ticks(6.0)
     events = [event for event in of(AlarmEvent, rows_of(tape)) if event.condition == "late-data"]
     assert [event.state for event in events] == ["active", "ended"]
     assert "60 s late" in events[0].reason
@@ -166,6 +169,7 @@ def test_each_second_of_a_patient_closes_once_though_devices_change() -> None:
     tape.now_ns = T0_NS + 31 * SECOND_NS  # w2 had a queue
     for packet in packets("w2", beating(30.0, 70.0)):
         tape.packet(packet)
+    tape.ticks(5.0)
     seconds = [row.second - S0 for row in of(Vitals, rows_of(tape))]
     assert seconds == list(range(30))
 
@@ -175,7 +179,7 @@ def test_a_snapshot_of_an_unknown_version_keeps_the_ward_going() -> None:
     fold, half = Fold(1), len(tape.records) // 2
     fold.feed(tape.records[:half])
     resumed = Fold(1)
-    resumed.restore(fold.image())
+    assert resumed.restore(Fold.VERSION, fold.image()) == []
     shard = Shard()  # what a shard starts from when its snapshot cannot be read
     items = [content for where, content in resumed.feed(tape.records[half:]) if where is not None]
     rows = of(Vitals, shard.feed(items))  # type: ignore[arg-type]  # what has a shard is an item
@@ -203,7 +207,7 @@ def test_neither_grouping_nor_a_stop_and_resume_changes_a_row() -> None:
         for start, end in pairwise(sorted({0, *cuts, halt, len(items)})):
             if start == halt:
                 resumed = Shard()
-                assert resumed.restore(shard.image()) == []
+                assert resumed.restore(Shard.VERSION, shard.image()) == []
                 shard = resumed
             rows += shard.feed(items[start:end])
         assert canonical(rows) == whole
@@ -235,7 +239,7 @@ def test_a_snapshot_that_no_longer_fits_starts_the_rows_anew_and_says_so() -> No
     image = msgspec.msgpack.decode(shard.image())
     image[-1][0][1][1] = msgspec.msgpack.encode([])  # a lane's arrays are gone
     resumed = Shard()
-    problems = resumed.restore(msgspec.msgpack.encode(image))
+    problems = resumed.restore(Shard.VERSION, msgspec.msgpack.encode(image))
     assert "0 arrays came" in problems[0]
     vitals = of(Vitals, resumed.feed(items[len(items) // 2 :]))
     assert vitals[0].settling

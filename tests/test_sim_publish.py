@@ -1,9 +1,12 @@
 """A simulated ward on a real broker: everything arrives, acknowledged, in order, and the last word is offline."""
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
@@ -88,6 +91,12 @@ def states(listener: Listener, device: str) -> list[str]:
     return [status.state for status in found if isinstance(status, Status)]
 
 
+def turned(publisher: Publisher) -> Publisher:
+    """Publisher after it has served its clients once."""
+    publisher.turn(time.monotonic())
+    return publisher
+
+
 def test_a_ward_arrives_whole_in_order_and_says_goodbye(broker: Broker, listener: Listener, tmp_path: Path) -> None:
     heard: list[Progress] = []
     options = SimOptions(
@@ -153,6 +162,53 @@ def test_what_could_not_be_sent_is_sent_late_and_in_order(broker: Broker) -> Non
     assert cut.is_set()
     assert report.reconnects >= 3
     assert report.packets_acknowledged == report.packets_published == 72
+
+
+def test_what_a_dying_broker_had_acknowledged_is_said_again_first_and_in_order(broker: Broker, tmp_path: Path) -> None:
+    topic = f"{ROOT}/demo/wearable-0001/data"
+    with (tmp_path / "acked").open("wb") as acked:
+        publisher = Publisher(parse_broker(broker.url), [LinkPlan("one", (), (), None)], acked=acked)
+        publisher.connect(30.0)
+        for number in range(10):
+            publisher.publish(0, Message(topic, str(number).encode()), note=b"%d\n" % number)
+        eventually(lambda: turned(publisher).acknowledged == 10, what="10 acknowledgements")
+        broker.kill()  # whoever was to have them has them not
+        broker.start()
+        listener = Listener(broker)
+        for number in range(10, 50):
+            publisher.publish(0, Message(topic, str(number).encode()), note=b"%d\n" % number)
+        publisher.close(30.0)
+    eventually(lambda: len(listener.of("data")) == 50, what="50 messages")
+    assert [int(payload) for _, payload in listener.of("data")] == list(range(50))
+    listener.close()
+    assert (publisher.published, publisher.acknowledged, publisher.resent, publisher.reconnects) == (50, 50, 10, 1)
+    assert (tmp_path / "acked").read_text().split() == [str(number) for number in range(50)]
+
+
+def test_only_what_was_acknowledged_a_short_time_ago_is_said_again(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device_sim.publish.MAX_RESEND", 3)
+    publisher = Publisher(parse_broker(broker.url), [LinkPlan("one", (), (), None)])
+    publisher.connect(30.0)
+    for number in range(10):
+        publisher.publish(0, Message(f"{ROOT}/demo/wearable-0001/data", str(number).encode()))
+    eventually(lambda: turned(publisher).acknowledged == 10, what="10 acknowledgements")
+    broker.restart()
+    eventually(lambda: turned(publisher).reconnects == 1, what="the connection")
+    publisher.close(30.0)
+    assert publisher.resent == 3
+
+
+def test_the_acknowledged_packets_are_written_down(broker: Broker, tmp_path: Path) -> None:
+    options = SimOptions(broker=broker.url, patients=3, seconds=1.0, speed=4.0, acked=str(tmp_path / "acked.jsonl"))
+    for bundles in (False, True):
+        report = run_simulation(msgspec.structs.replace(options, bundles=bundles), threading.Event())
+        lines = [json.loads(line) for line in (tmp_path / "acked.jsonl").read_text().splitlines()]
+        assert len(lines) == report.packets_acknowledged == 12
+        assert {(device, seq) for device, _, seq in lines} == {
+            (f"wearable-{number:04d}", seq) for number in (1, 2, 3) for seq in range(4)
+        }
 
 
 def test_the_last_will_says_that_a_device_was_cut_off(broker: Broker, listener: Listener) -> None:

@@ -37,7 +37,7 @@ def test_the_library_shows_every_rhythm_and_every_fault() -> None:
 
 
 def test_an_unknown_scenario_is_refused_with_the_names_that_exist() -> None:
-    with pytest.raises(ValueError, match="'wrad' is unknown: allowed are faults, quiet, rhythms, ward"):
+    with pytest.raises(ValueError, match="'wrad' is unknown: allowed are faults, quiet, rhythms, siege, ward"):
         load_scenario("wrad")
 
 

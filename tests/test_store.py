@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from outgoing import SECOND, alarm, any_row, device, ledger, one_of_each, vitals, wave
 
 from dataflows.body import decode_named, encode
+from dataflows.disk_full import is_full
 from dataflows.events import NAN, AlarmState, Reading, Row, Vitals
 from dataflows.store import APPLICATION_ID, Commit, Put, Store, StoreMissing, StoreUnfit
 
@@ -29,9 +30,9 @@ def path(tmp_path: Path) -> Path:
 
 def test_every_kind_of_row_comes_back_in_the_order_in_which_it_was_put(path: Path) -> None:
     with Store(path) as store:
-        assert store.put(one_of_each()) == Put(8, 0, 0, 0)
+        assert store.put(one_of_each()) == Put(9, 0, 0, 0)
         stored = store.read(0, 100)
-        assert [row.id for row in stored] == list(range(1, 9))
+        assert [row.id for row in stored] == list(range(1, 10))
         assert [encode(row.row) for row in stored] == [encode(row) for row in one_of_each()]
         assert [row.row.kind for row in store.read(2, 100, kinds=("ledger", "alarm"))] == ["alarm", "ledger"]
         assert [row.id for row in store.read(2, 3)] == [3, 4, 5]
@@ -47,7 +48,7 @@ def test_the_same_row_twice_is_nothing_new(path: Path) -> None:
     with Store(path) as store:
         store.put(one_of_each())
         before = store.last_id()
-        assert store.put(one_of_each()) == Put(0, 8, 0, 0)
+        assert store.put(one_of_each()) == Put(0, 9, 0, 0)
         assert store.last_id() == before
         assert store.put([vitals(second=1), vitals(second=1)]) == Put(1, 1, 0, 0)
 
@@ -234,7 +235,7 @@ def _other_version(path: Path) -> None:
     [
         (_text, "cannot be read as a store"),
         (_other_database, "no store"),
-        (_other_version, "schema version 99, this femtoward needs 1"),
+        (_other_version, "schema version 99, this femtoward needs 2"),
         (Path.mkdir, "is a folder"),
     ],
 )
@@ -247,6 +248,35 @@ def test_a_file_that_is_no_store_is_left_as_it_is(
     with pytest.raises(StoreUnfit, match=message):
         Store(path, readonly=readonly)
     assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_put_that_finds_no_room_leaves_nothing_and_works_again(path: Path) -> None:
+    with Store(path) as store:
+        (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sqlite3.OperationalError, match="full") as full:
+            store.put([wave(SECOND + n) for n in range(500)])
+        assert is_full(full.value)
+        assert store.last_id() == 0
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        assert store.put([wave(SECOND + n) for n in range(500)]).new == 500
+
+
+def test_what_waits_for_a_courier_is_counted_up_to_a_limit(path: Path) -> None:
+    with Store(path) as store:
+        store.put([alarm(), *[vitals(f"p{n}") for n in range(30)]])
+        assert store.waiting(0, ("alarm",)) == 1
+        assert store.waiting(1, ("alarm",)) == 0
+        assert store.waiting(11, ("alarm", "vitals")) == 20
+        assert store.waiting(0, ("alarm", "vitals"), limit=7) == 8
+
+
+def test_all_kinds_at_once_are_read_in_the_order_of_their_ids(path: Path) -> None:
+    with Store(path) as store:
+        store.put([row for n in range(10) for row in (vitals(second=n), device(n + 1), wave(n), alarm(f"a{n}"))])
+        found = store.read(3, 20, ("alarm", "vitals", "wave"))
+        wanted = [row.id for row in store.read(3, 99) if row.row.kind != "device"]
+        assert [stored.id for stored in found] == wanted[:20]
 
 
 def test_the_file_says_what_it_is(path: Path) -> None:

@@ -1,6 +1,8 @@
 """The supervisor: what dies comes back, what cannot be mended is said, and a stop drains in order."""
 
 import os
+import re
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +13,18 @@ import pytest
 from servers import eventually
 
 from deploy.problem import UserError
-from deploy.run import NOT_CARRIED, CouriersWord
-from deploy.supervise import BAD_SETTINGS, FIRST_WAIT_S, LONGEST_WAIT_S, SETTLED_S, Program, Supervisor
+from deploy.supervise import (
+    BAD_SETTINGS,
+    FELLOWS_S,
+    FIRST_WAIT_S,
+    HANGS_S,
+    LOADING_S,
+    LONGEST_WAIT_S,
+    SETTLED_S,
+    Program,
+    Supervisor,
+)
+from deploy.word import PartsWord
 from ingest.door import Door
 from ingest.notices import Report
 
@@ -73,7 +85,7 @@ def until_dead(supervisor: Supervisor, name: str) -> list[str]:
 
 def test_what_dies_starts_again_each_time_later(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
     supervisor = supervised(supervisors, tmp_path, clock, program("flow", "raise SystemExit(3)"))
-    assert until_dead(supervisor, "flow") == ["flow ended with status 3; starts again in 0.5 s"]
+    assert until_dead(supervisor, "flow") == ["flow ended with status 3; starts again in 0.1 s"]
     child = supervisor.children["flow"]
     clock.now_s += FIRST_WAIT_S / 2
     assert supervisor.tend() == []
@@ -81,7 +93,7 @@ def test_what_dies_starts_again_each_time_later(tmp_path: Path, clock: Clock, su
     clock.now_s += FIRST_WAIT_S / 2
     supervisor.tend()
     assert child.restarts == 1
-    assert until_dead(supervisor, "flow") == ["flow ended with status 3; starts again in 1 s"]
+    assert until_dead(supervisor, "flow") == ["flow ended with status 3; starts again in 0.2 s"]
 
 
 def test_a_long_life_forgives_earlier_deaths_and_the_wait_is_bounded(
@@ -95,7 +107,7 @@ def test_a_long_life_forgives_earlier_deaths_and_the_wait_is_bounded(
     clock.now_s = child.due_s
     supervisor.tend()
     clock.now_s += 61.0
-    assert until_dead(supervisor, "flow") == ["flow ended with status 3; starts again in 0.5 s"]
+    assert until_dead(supervisor, "flow") == ["flow ended with status 3; starts again in 0.1 s"]
 
 
 def test_refused_settings_are_not_tried_again(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
@@ -117,44 +129,145 @@ sys.stdin.read()
 """
 
 
+def told(word: PartsWord, *doors: Path) -> list[tuple[str, bool, str]]:
+    """Reports that lie in the doors now, which must hold the same, and are taken out."""
+    word.tell()
+    found = []
+    for folder in doors:
+        door = Door(folder)
+        letters = door.take(10)
+        door.done(letters)
+        reports = [msgspec.json.decode(letter.payload, type=Report) for letter in letters]
+        found.append([(report.reporter, report.ok, report.detail) for report in reports])
+    assert all(one == found[0] for one in found)
+    return found[0]
+
+
 def test_settings_refused_later_take_nobody_down_and_the_ward_is_told(
     tmp_path: Path, clock: Clock, supervisors: list[Supervisor]
 ) -> None:
     secret, door = tmp_path / "secret", tmp_path / "door"
     secret.touch()
-    programs = (program("ingest", POLITE, "ingest", str(tmp_path / "ended")), program("couriers", FUSSY, str(secret)))
+    fussy = program("couriers", FUSSY, str(secret))._replace(part="couriers")
+    programs = (program("ingest", POLITE, "ingest", str(tmp_path / "ended")), fussy)
     supervisor = supervised(supervisors, tmp_path, clock, *programs)
-    word = CouriersWord(supervisor, door)
+    word = PartsWord(supervisor, [door])
     couriers = supervisor.children["couriers"]
-
-    def told() -> list[tuple[str, bool, str]]:
-        word.tell()
-        reports = [msgspec.json.decode(letter.payload, type=Report) for letter in Door(door).take(10)]
-        return [(report.reporter, report.ok, report.detail) for report in reports]
-
     eventually((tmp_path / "couriers.out").read_text)
-    assert told() == []  # too early to say
+    assert told(word, door) == []  # too early to say
     clock.now_s += SETTLED_S
-    well, ill = ("couriers", True, ""), ("couriers", False, NOT_CARRIED)
-    assert told() == [well]
+    assert told(word, door) == [("ingest", True, ""), ("couriers", True, "")]
     secret.unlink()
     assert couriers.process
     couriers.process.kill()
-    assert until_dead(supervisor, "couriers") == ["couriers ended with status -9; starts again in 0.5 s"]
-    for wait in ("1", "2"):
+    assert until_dead(supervisor, "couriers") == ["couriers ended with status -9; starts again in 0.1 s"]
+    ((reporter, ok, detail),) = told(word, door)
+    assert (reporter, ok) == ("couriers", False)
+    assert re.match(r"couriers ended with status -9 at \d{4}-.*Z; started again, restart 1; alarms and vitals", detail)
+    for wait in ("0.2", "0.4"):
         clock.now_s = couriers.due_s
         supervisor.tend()
         assert until_dead(supervisor, "couriers") == [
             f"couriers refused to start: the secret cannot be read; starts again in {wait} s"
         ]
-        assert told() == [well, ill]
+        ((_, ok, detail),) = told(word, door)
+        assert not ok
+        assert detail.startswith("couriers refused to start at ")
     assert supervisor.children["ingest"].running
     secret.touch()
     clock.now_s = couriers.due_s
     supervisor.tend()
-    assert told() == [well, ill]
+    assert told(word, door) == []
     clock.now_s += SETTLED_S
-    assert told() == [well, ill, well]
+    assert told(word, door) == [("couriers", True, "")]
+
+
+def test_every_partition_is_told_what_died(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
+    supervisor = supervised(supervisors, tmp_path, clock, program("flow", "raise SystemExit(3)"))
+    doors = [tmp_path / "east", tmp_path / "west"]
+    word = PartsWord(supervisor, doors)
+    until_dead(supervisor, "flow")
+    ((reporter, ok, _),) = told(word, *doors)
+    assert (reporter, ok) == ("flow", False)
+    assert told(word, *doors) == []
+
+
+# Says that it is alive until there is a file, and from then on what it is told to say.
+SPEAKING = """
+import os, sys, time
+said = '[true, true, ""]'
+while True:
+    if os.path.exists(sys.argv[1]):
+        said = sys.argv[2]
+        print("stuck", flush=True)
+    if said:
+        os.write(0, (said + "\\n").encode())
+    time.sleep(0.01)
+"""
+STUCK = '[false, false, "the main loop is stuck"]'
+
+
+@pytest.mark.parametrize("says", [STUCK, "", "rubbish"])
+def test_what_hangs_is_killed_and_starts_again(
+    tmp_path: Path, clock: Clock, supervisors: list[Supervisor], says: str
+) -> None:
+    stuck = tmp_path / "stuck"
+    speaking = program("flow", SPEAKING, str(stuck), says)._replace(speaks=True)
+    supervisor = supervised(supervisors, tmp_path, clock, speaking)
+    child = supervisor.children["flow"]
+    eventually(lambda: supervisor.tend() == [] and child.ready, what="a sign of life")
+    stuck.touch()
+    eventually((tmp_path / "flow.out").read_text, what="it to be stuck")
+    for _ in range(10):  # our own absence would be forgiven
+        clock.now_s += HANGS_S / 10
+        assert supervisor.tend() == []
+    clock.now_s += 1.0
+    assert supervisor.tend() == ["flow ended with status -9; starts again in 0.1 s"]
+
+
+def test_silence_while_we_were_away_ourselves_is_forgiven(
+    tmp_path: Path, clock: Clock, supervisors: list[Supervisor]
+) -> None:
+    supervisor = supervised(
+        supervisors, tmp_path, clock, program("flow", SPEAKING, str(tmp_path / "never"), "")._replace(speaks=True)
+    )
+    child = supervisor.children["flow"]
+    eventually(lambda: supervisor.tend() == [] and child.ready)
+    assert child.process
+    os.kill(child.process.pid, signal.SIGSTOP)
+    clock.now_s += 1000.0
+    assert supervisor.tend() == []
+    assert child.running
+
+
+def test_what_never_speaks_is_given_time_to_load(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
+    mute = program("flow", "import sys; sys.stdin.read()")._replace(speaks=True)
+    supervisor = supervised(supervisors, tmp_path, clock, mute)
+    clock.now_s += LOADING_S
+    assert supervisor.tend() == []
+    clock.now_s += 1.0
+    assert supervisor.tend() == ["flow ended with status -9; starts again in 0.1 s"]
+
+
+def test_the_processes_of_a_cluster_fall_and_rise_together(
+    tmp_path: Path, clock: Clock, supervisors: list[Supervisor]
+) -> None:
+    pair = [program(f"flow-{i}", DEAF)._replace(part="flow", bound=True) for i in range(2)]
+    supervisor = supervised(supervisors, tmp_path, clock, *pair)
+    first, second = supervisor.children.values()
+    assert first.process
+    first.process.kill()
+    assert until_dead(supervisor, "flow-0") == ["flow-0 ended with status -9; starts again in 0.1 s"]
+    clock.now_s += 1.0
+    assert supervisor.tend() == []
+    assert first.process is None  # it waits for the other one
+    clock.now_s += FELLOWS_S
+    assert supervisor.tend() == ["flow-1 ended with status -9; starts again in 0.1 s"]
+    clock.now_s += 0.1
+    supervisor.tend()
+    assert first.running
+    assert second.running
+    assert (first.restarts, second.restarts) == (1, 1)
 
 
 def test_a_refusal_by_what_had_run_for_long_is_tried_again(
@@ -162,20 +275,23 @@ def test_a_refusal_by_what_had_run_for_long_is_tried_again(
 ) -> None:
     supervisor = supervised(supervisors, tmp_path, clock, program("flow", f"raise SystemExit({BAD_SETTINGS})"))
     clock.now_s += SETTLED_S
-    said = "flow refused to start: it gave no reason; starts again in 0.5 s"
+    said = "flow refused to start: it gave no reason; starts again in 0.1 s"
     assert until_dead(supervisor, "flow") == [said]
 
 
-def test_word_that_cannot_be_left_is_tried_again(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
+def test_word_that_cannot_be_left_is_tried_again(
+    tmp_path: Path, clock: Clock, supervisors: list[Supervisor], caplog: pytest.LogCaptureFixture
+) -> None:
     supervisor = supervised(supervisors, tmp_path, clock, program("couriers", "import sys; sys.stdin.read()"))
     door = tmp_path / "door"
-    word = CouriersWord(supervisor, door)
+    word = PartsWord(supervisor, [door])
     clock.now_s += SETTLED_S
     door.touch()  # a file where the folder should be
     word.tell()
-    door.unlink()
     word.tell()
-    assert len(Door(door).take(10)) == 1
+    assert caplog.text.count("the ward cannot be told how couriers is") == 1
+    door.unlink()
+    assert told(word, door) == [("couriers", True, "")]
 
 
 def test_a_kill_leaves_nothing_that_a_child_had_started(
@@ -215,6 +331,16 @@ def test_a_stop_drains_in_the_order_of_the_datas_way(tmp_path: Path, supervisors
         eventually((tmp_path / f"{name}.out").read_text)
     assert supervisor.drain() == dict.fromkeys(names, 0)
     assert ended.read_text().split() == list(names)
+
+
+def test_parts_are_asked_in_turn_even_when_one_does_not_end(tmp_path: Path, supervisors: list[Supervisor]) -> None:
+    ended = tmp_path / "ended"
+    polite = [program(f"flow-{i}", POLITE, f"flow-{i}", str(ended))._replace(part="flow") for i in range(2)]
+    supervisor = supervised(supervisors, tmp_path, None, program("ingest", DEAF), *polite)
+    for name in supervisor.children:
+        eventually((tmp_path / f"{name}.out").read_text)
+    assert supervisor.drain(within_s=0.5, each_s=0.1) == {"ingest": -9, "flow-0": 0, "flow-1": 0}
+    assert set(ended.read_text().split()) == {"flow-0", "flow-1"}
 
 
 def test_what_does_not_end_in_time_is_killed(tmp_path: Path, supervisors: list[Supervisor]) -> None:

@@ -251,6 +251,13 @@ def test_a_malformed_option_is_refused_by_name(changes: dict[str, object], messa
     assert ":pw@" not in str(refusal.value)
 
 
+def test_a_high_priority_is_not_given_up_before_a_day_whatever_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, SECRET)
+    to = WebhookCourier(WebhookOptions(name="pager", url="https://h/", secret_env=VARIABLE, give_up_s=60.0))
+    assert to.give_up_s(Stored(1, alarm(priority="low"))) == 60.0
+    assert to.give_up_s(Stored(1, alarm(priority="high"))) == 86_400.0
+
+
 def test_the_published_example_of_standard_webhooks_holds() -> None:
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     signature = sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')

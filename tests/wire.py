@@ -43,11 +43,12 @@ class Tape:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.first_offset = 0  # of the records; more where earlier ones were taken away
         self.now_ns = T0_NS
 
     def add(self, kind: RecordKind, topic: str, payload: bytes) -> None:
         self.now_ns += 1
-        self.records.append(Record(len(self.records), self.now_ns, kind, topic, payload))
+        self.records.append(Record(self.first_offset + len(self.records), self.now_ns, kind, topic, payload))
 
     def birth(self, birth: Birth, site: str = "s") -> None:
         self.add(RecordKind.MESSAGE, topic_of(site, birth.device, "birth"), encode_birth(birth))

@@ -1,4 +1,8 @@
-"""What every courier shares: reading the store, retrying, remembering, reporting, stopping."""
+"""What every courier shares: reading the store, retrying, remembering, reporting, stopping.
+
+The backlog is the store itself: only a bounded number of rows is in memory, however long a receiver is away. On a full
+disk couriers go on (see `cursors`).
+"""
 
 import logging
 import sqlite3
@@ -8,7 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import NamedTuple, Protocol
 
+from dataflows import metrics
 from dataflows.couriers.cursors import Cursors, Refused
+from dataflows.couriers.doubt import Doubt
 from dataflows.couriers.lanes import BackOff, Lanes
 from dataflows.store import Store, Stored, StoreError, StoreMissing
 
@@ -57,7 +63,11 @@ class Courier(Protocol):
         ...
 
     @property
-    def give_up_s(self) -> float | None:
+    def revised(self) -> tuple[str, ...]:
+        """Which of its rows may change, and overwrite at the receiver what they said before."""
+        ...
+
+    def give_up_s(self, row: Stored) -> float | None:
         """After how long a row that keeps failing becomes a dead letter; None: never."""
         ...
 
@@ -89,11 +99,21 @@ class Pace(NamedTuple):
     back_off: BackOff = BackOff()
     report_after_s: float = 10.0
     drain_s: float = 5.0
+    sure_s: float = 20.0  # no request lives for longer after its answer was given up (see `doubt`)
+
+
+class Health(NamedTuple):
+    """How a courier is: read by other threads."""
+
+    round_s: float  # when it last went round, monotonic
+    why_not: str  # why it does not deliver; empty: it does, or has nothing to do
 
 
 DEFAULT_PACE = Pace()
 READ_ROWS = 64  # at least, in one query
 MOST_WAITING = 1024  # rows in memory whose receiver fails; the others wait in the store
+SEEN_S = 60.0  # how often a courier says that it is there
+LOOK_S = 1.0  # how often its backlog is counted
 
 
 class Carrier:
@@ -131,7 +151,10 @@ class Carrier:
         self._pace = pace
         self._now_s = now_s
         self._now_ns = now_ns
+        self.health = Health(now_s(), "")
         self._attempts = 0  # to open the store and the cursors, since both were last well
+        self._tried_s: dict[int, float] = {}  # when a row failed last
+        self._seen_s = self._looked_s = -float("inf")
         self._reason = ""
         self._said_ok: bool | None = None
 
@@ -144,11 +167,13 @@ class Carrier:
                     self._carry(store, cursors, stopping)
             except StoreMissing:
                 wait_s = self._pace.poll_s  # no failure: the flow makes it when it starts
+                self.health = Health(self._now_s(), "")
             except (StoreError, sqlite3.Error, OSError) as error:
                 self._attempts += 1
                 broken_since_s = self._now_s() if self._attempts == 1 else broken_since_s
                 wait_s = self._pace.back_off.after(self._attempts, None, lambda: 0.5)
                 log.warning("courier %s cannot go on, next try in %.1f s: %s", self.courier.name, wait_s, error)
+                self.health = Health(self._now_s(), f"{self.courier.name}: {error}")
                 if self._now_s() - broken_since_s >= self._pace.report_after_s:
                     self._say(ok=False, detail=str(error))
             else:
@@ -157,7 +182,8 @@ class Carrier:
                 return
 
     def _carry(self, store: Store, cursors: Cursors, stopping: threading.Event) -> None:
-        name = self.courier.name
+        name, kinds = self.courier.name, self.courier.kinds
+        cursors.see(name, kinds, self._now_ns())
         head, ahead = cursors.settled(name), cursors.ahead(name)
         if head > store.last_id():
             raise StoreError(
@@ -168,19 +194,24 @@ class Carrier:
             self._said_ok = cursors.told(name)
         self._attempts = 0
         lanes = Lanes(self.courier.lane, self.courier.batch, self._pace.back_off)
+        doubt = Doubt(name, self.courier.revised, cursors, self._pace.sure_s, self._now_s())
         deadline_s = float("inf")
         while self._now_s() < deadline_s:
             if stopping.is_set():
                 deadline_s = min(deadline_s, self._now_s() + self._pace.drain_s)
             room = len(lanes) < max(MOST_WAITING, self.courier.batch)
-            found = store.read(head, max(READ_ROWS, self.courier.batch), self.courier.kinds) if room else []
+            found = store.read(head, max(READ_ROWS, self.courier.batch), kinds) if room else []
             lanes.add(stored for stored in found if stored.id not in ahead)
             head = found[-1].id if found else head
             batch = lanes.next(self._now_s())
             if batch and not self._try(batch, lanes, cursors, head):
-                stopping.wait()
+                self._wait_for_the_end(stopping)
                 return
-            self._look_after(lanes, cursors)
+            if lanes.failing_since_s() is not None:
+                doubt.arise(self._now_s())
+            elif not batch:
+                self._once_more(doubt, store, head)
+            self._look_after(lanes, cursors, store, head)
             if not batch and not found and stopping.wait(self._pace.poll_s) and deadline_s < float("inf"):
                 return  # nothing is left that could be delivered at once
 
@@ -190,6 +221,8 @@ class Carrier:
             refused = self.courier.deliver(batch)
         except ReceiverGone as gone:
             log.warning("courier %s: %s", self.courier.name, gone.reason)
+            self.health = Health(self._now_s(), f"{self.courier.name}: {gone.reason}")
+            metrics.FAILING.labels(self.courier.name).set(1)
             self._say(ok=False, detail=gone.reason, cursors=cursors)
             return False
         except DeliveryFailed as failure:
@@ -202,10 +235,14 @@ class Carrier:
             lanes.wake()
             return True
         log.warning("courier %s: row %d not delivered: %s", self.courier.name, batch[0].id, self._reason)
-        if self.courier.give_up_s is not None:
-            now_ns = self._now_ns()
-            failing_s = (now_ns - cursors.failed(self.courier.name, batch[0].id, now_ns)) / 1e9
-            if failing_s >= self.courier.give_up_s:
+        give_up_s = self.courier.give_up_s(batch[0])
+        if give_up_s is not None:
+            now_s, id_ = self._now_s(), batch[0].id
+            failing_s = (
+                cursors.failed(self.courier.name, id_, round((now_s - self._tried_s.get(id_, now_s)) * 1e9)) / 1e9
+            )
+            self._tried_s[id_] = now_s
+            if failing_s >= give_up_s:
                 reason = f"given up after {failing_s / 3600:.1f} h: {self._reason}"
                 self._settle(batch[:1], [Refused(batch[0], reason)], lanes, cursors, head)
                 return True
@@ -216,13 +253,46 @@ class Carrier:
         self, batch: Sequence[Stored], refused: Sequence[Refused], lanes: Lanes, cursors: Cursors, head: int
     ) -> None:
         lanes.settled(batch)
+        for row in batch:
+            self._tried_s.pop(row.id, None)
         lowest = lanes.lowest_id()
         cursors.settle(self.courier.name, batch, head if lowest is None else lowest - 1, refused, self._now_ns())
         for letter in refused:
             log.error("courier %s: row %d refused for good: %s", self.courier.name, letter.row.id, letter.reason)
+        metrics.DELIVERED.labels(self.courier.name).inc(len(batch) - len(refused))
+        metrics.DEAD.labels(self.courier.name).inc(len(refused))
 
-    def _look_after(self, lanes: Lanes, cursors: Cursors) -> None:
+    def _once_more(self, doubt: Doubt, store: Store, head: int) -> None:
+        """Deliver again what an old request may have overwritten."""
+        rows = doubt.due(store, head, self.courier.batch, self._now_s())
+        if not rows:
+            return
+        try:
+            self.courier.deliver(rows)
+        except DeliveryFailed as failure:
+            log.warning("courier %s: rows not delivered once more: %s", self.courier.name, failure.reason)
+            doubt.arise(self._now_s())
+        else:
+            doubt.delivered(rows)
+
+    def _wait_for_the_end(self, stopping: threading.Event) -> None:
+        """The receiver wants nothing more: not seen any more, the courier holds no rows of the store in the end."""
+        why_not = self.health.why_not
+        while not stopping.wait(LOOK_S):
+            self.health = Health(self._now_s(), why_not)
+
+    def _look_after(self, lanes: Lanes, cursors: Cursors, store: Store, head: int) -> None:
+        now_s, name = self._now_s(), self.courier.name
         since_s = lanes.failing_since_s()
+        self.health = Health(now_s, "" if since_s is None else f"{name}: {self._reason}")
+        if now_s - self._looked_s >= LOOK_S:
+            self._looked_s = now_s
+            metrics.BACKLOG.labels(name).set(len(lanes) + store.waiting(head, self.courier.kinds))
+            metrics.FAILING.labels(name).set(since_s is not None)
+            cursors.flush()
+        if now_s - self._seen_s >= SEEN_S:
+            self._seen_s = now_s
+            cursors.see(name, self.courier.kinds, self._now_ns())
         if since_s is None:
             self._say(ok=True, detail="delivers again", cursors=cursors)
         elif self._now_s() - since_s >= self._pace.report_after_s:

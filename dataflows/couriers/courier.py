@@ -3,18 +3,21 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 import msgspec
 
-from dataflows.couriers.carrier import Carrier, Courier, Pace, Report
+from dataflows.couriers.carrier import Carrier, Courier, Health, Pace, Report
 from dataflows.couriers.influx import InfluxCourier, InfluxOptions
 from dataflows.couriers.lanes import BackOff
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from ingest import door
+from ingest.beacon import Beacon
 
 log = logging.getLogger(__name__)
 
 LOOK_AFTER_S = 1.0
+STUCK_S = 120.0  # a courier that has not gone round for so long hangs, whatever its time limits are
 
 
 class CourierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,9 +33,15 @@ class CourierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     longest_retry_s: float = 60.0
     report_after_s: float = 10.0
     drain_s: float = 5.0
+    sure_s: float = 20.0  # see Pace
 
 
-def run_couriers(options: CourierOptions, stopping: threading.Event, report: Report | None = None) -> None:
+def run_couriers(
+    options: CourierOptions,
+    stopping: threading.Event,
+    report: Report | None = None,
+    beacon: Beacon | None = None,
+) -> None:
     """Carry rows until `stopping` is set, then drain for at most ``drain_s`` and return.
 
     Parameters
@@ -44,6 +53,8 @@ def run_couriers(options: CourierOptions, stopping: threading.Event, report: Rep
     report
         Called from the couriers' threads with (courier, ok, detail) when one has failed for ``report_after_s``, and
         again when it delivers; by default these are left at ingest's local door, or only logged where there is none.
+    beacon
+        Told that the couriers go round, and whether each delivers or has nothing to do.
 
     Raises
     ------
@@ -53,7 +64,11 @@ def run_couriers(options: CourierOptions, stopping: threading.Event, report: Rep
         A courier's thread died of a fault of ours: start the process again, and nothing is lost.
     """
     pace = Pace(
-        options.poll_s, BackOff(options.first_retry_s, options.longest_retry_s), options.report_after_s, options.drain_s
+        options.poll_s,
+        BackOff(options.first_retry_s, options.longest_retry_s),
+        options.report_after_s,
+        options.drain_s,
+        options.sure_s,
     )
     report = report or (_log_report if options.door is None else _report_at(options.door))
     carriers = [Carrier(courier, options.store, options.cursors, report, pace) for courier in couriers_of(options)]
@@ -64,10 +79,12 @@ def run_couriers(options: CourierOptions, stopping: threading.Event, report: Rep
     ]
     for thread in threads:
         thread.start()
+    beacon = beacon or Beacon()
     while not stopping.wait(LOOK_AFTER_S):
         for thread in threads:
             if not thread.is_alive():
                 raise RuntimeError(f"the thread of {thread.name} has died (its traceback is above): start again")
+        _tell(beacon, [carrier.health for carrier in carriers], time.monotonic())
     deadline_s = time.monotonic() + options.drain_s
     for carrier, thread in zip(carriers, threads, strict=True):
         thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -75,6 +92,17 @@ def run_couriers(options: CourierOptions, stopping: threading.Event, report: Rep
             log.warning("courier %s was still busy after %.1f s of draining", carrier.courier.name, options.drain_s)
         else:
             carrier.courier.close()
+
+
+def _tell(beacon: Beacon, healths: Sequence[Health], now_s: float) -> None:
+    """Pass on how the couriers are; one that hangs stops the beat."""
+    if all(now_s - health.round_s < STUCK_S for health in healths):
+        beacon.beat()
+    failing = [health.why_not for health in healths if health.why_not]
+    if failing:
+        beacon.not_ready("; ".join(failing))
+    else:
+        beacon.ready()
 
 
 def couriers_of(options: CourierOptions) -> list[Courier]:

@@ -1,21 +1,43 @@
-"""How far each courier has come, durable: what is settled, what has failed since when, what was refused for good."""
+"""How far each courier has come, durable: what is settled, what has failed for how long, what was refused for good.
 
+On a full disk couriers go on delivering: progress is kept in memory and written when there is room again. A restart in
+between repeats deliveries, under the ids that they had.
+"""
+
+import logging
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from dataflows.disk_full import is_full
 from dataflows.store import Stored
 
-_SCHEMA = """
+log = logging.getLogger(__name__)
+
+DEAD_MOST: Final = 100_000  # dead letters that are kept
+_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS cursor (courier TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS courier (
+    courier TEXT PRIMARY KEY, kinds TEXT NOT NULL, seen_ns INTEGER NOT NULL, doubt INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ahead (courier TEXT, id INTEGER, PRIMARY KEY (courier, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS failing (
-    courier TEXT, id INTEGER, since_ns INTEGER NOT NULL, PRIMARY KEY (courier, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failing_for (
+    courier TEXT, id INTEGER, for_ns INTEGER NOT NULL, PRIMARY KEY (courier, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS told (courier TEXT PRIMARY KEY, ok INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead (
     id INTEGER PRIMARY KEY, courier TEXT NOT NULL, row_id INTEGER NOT NULL, kind TEXT NOT NULL, site TEXT NOT NULL,
     key TEXT NOT NULL, reason TEXT NOT NULL, at_ns INTEGER NOT NULL, UNIQUE (courier, row_id));
+"""
+_SETTLE: Final = """
+INSERT INTO cursor VALUES (?, ?) ON CONFLICT (courier) DO UPDATE SET settled = max(settled, excluded.settled)
+"""
+_SEE: Final = """
+INSERT INTO courier (courier, kinds, seen_ns) VALUES (?, ?, ?)
+ON CONFLICT (courier) DO UPDATE SET kinds = excluded.kinds, seen_ns = excluded.seen_ns
+"""
+_DEAD: Final = """
+INSERT OR IGNORE INTO dead (courier, row_id, kind, site, key, reason, at_ns) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -38,6 +60,15 @@ class DeadLetter(NamedTuple):
     at_ns: int
 
 
+class Seen(NamedTuple):
+    """A courier: what it carries, when it was last seen, and up to which row it needs nothing any more."""
+
+    courier: str
+    kinds: tuple[str, ...]
+    seen_ns: int
+    settled: int
+
+
 class Cursors:
     """The couriers' file; each courier opens its own and writes only its own rows.
 
@@ -48,47 +79,90 @@ class Cursors:
     """
 
     def __init__(self, path: str | Path) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        for statement in _SCHEMA.split(";"):
-            self._db.execute(statement)
+        self._path = Path(path)
+        self._is_copy = False  # in memory, of a file that cannot be opened while the disk is full
+        try:
+            self._db = _open(self._path)
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            self._db, self._is_copy = _copy(self._path), True
+        self._full = False
+        self._failing: dict[tuple[str, int], int] = {}
+        # What is not written down yet; empty but on a full disk.
+        self._up_to: dict[str, int] = {}
+        self._ahead: set[tuple[str, int]] = set()
+        self._done: list[tuple[str, int]] = []
+        self._letters: list[DeadLetter] = []
 
     def settled(self, courier: str) -> int:
         """Every row up to this id is delivered or refused."""
         found = self._db.execute("SELECT settled FROM cursor WHERE courier = ?", (courier,)).fetchone()
-        return 0 if found is None else int(found[0])
+        return max(0 if found is None else int(found[0]), self._up_to.get(courier, 0))
 
     def ahead(self, courier: str) -> set[int]:
         """Rows after `settled` that are delivered or refused already, while an older one waits for its receiver."""
-        return {id_ for (id_,) in self._db.execute("SELECT id FROM ahead WHERE courier = ?", (courier,))}
+        found = {id_ for (id_,) in self._db.execute("SELECT id FROM ahead WHERE courier = ?", (courier,))}
+        return found | {id_ for whose, id_ in self._ahead if whose == courier}
 
     def settle(
         self, courier: str, rows: Sequence[Stored], up_to: int, refused: Collection[Refused], at_ns: int
     ) -> None:
         """Note, in one transaction, that rows are delivered or refused, and that nothing up to `up_to` is open."""
         ids = [(courier, row.id) for row in rows]
-        with self._transaction():
-            self._db.executemany("INSERT OR IGNORE INTO ahead VALUES (?, ?)", [key for key in ids if key[1] > up_to])
-            self._db.executemany("DELETE FROM failing WHERE courier = ? AND id = ?", ids)
-            self._db.executemany(
-                "INSERT OR IGNORE INTO dead (courier, row_id, kind, site, key, reason, at_ns)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(courier, row.id, row.row.kind, row.row.site, row.row.key, reason, at_ns) for row, reason in refused],
-            )
-            self._db.execute(
-                "INSERT INTO cursor VALUES (?, ?)"
-                " ON CONFLICT (courier) DO UPDATE SET settled = max(settled, excluded.settled)",
-                (courier, up_to),
-            )
-            self._db.execute("DELETE FROM ahead WHERE courier = ? AND id <= ?", (courier, up_to))
+        self._up_to[courier] = max(up_to, self._up_to.get(courier, 0))
+        self._ahead = {key for key in (*self._ahead, *ids) if key[1] > self._up_to.get(key[0], 0)}
+        self._done += [key for key in ids if self._failing.pop(key, None) is not None]
+        self._letters += [
+            DeadLetter(courier, row.id, row.row.kind, row.row.site, row.row.key, reason, at_ns)
+            for row, reason in refused
+        ]
+        del self._letters[:-DEAD_MOST]
+        self.flush()
 
-    def failed(self, courier: str, row_id: int, at_ns: int) -> int:
-        """Note that a row failed, and return when it failed first (ns), be it before a restart."""
-        self._db.execute("INSERT OR IGNORE INTO failing VALUES (?, ?, ?)", (courier, row_id, at_ns))
-        found = self._db.execute("SELECT since_ns FROM failing WHERE courier = ? AND id = ?", (courier, row_id))
-        return int(found.fetchone()[0])
+    def flush(self) -> None:
+        """Write down what could not be written before."""
+        if not self._up_to:
+            return
+        written = self._write(
+            (_SETTLE, list(self._up_to.items())),
+            ("DELETE FROM ahead WHERE courier = ? AND id <= ?", list(self._up_to.items())),
+            ("INSERT OR IGNORE INTO ahead VALUES (?, ?)", list(self._ahead)),
+            ("DELETE FROM failing_for WHERE courier = ? AND id = ?", self._done),
+            (_DEAD, self._letters),
+            ("DELETE FROM dead WHERE id <= (SELECT max(id) FROM dead) - ?", [(DEAD_MOST,)] if self._letters else []),
+        )
+        if written:
+            self._up_to, self._ahead, self._done, self._letters = {}, set(), [], []
+
+    def failed(self, courier: str, row_id: int, for_ns: int) -> int:
+        """Note that a row failed for so much longer, and return for how long in all (ns), before a restart included.
+
+        Only time in which the courier tried counts: it may be away for a day, and no clock's leap gives a row up.
+        """
+        key = (courier, row_id)
+        if key not in self._failing:
+            found = self._db.execute("SELECT for_ns FROM failing_for WHERE courier = ? AND id = ?", key).fetchone()
+            self._failing[key] = 0 if found is None else int(found[0])
+        self._failing[key] += for_ns
+        self._write(("INSERT OR REPLACE INTO failing_for VALUES (?, ?, ?)", [(*key, self._failing[key])]))
+        return self._failing[key]
+
+    def see(self, courier: str, kinds: Collection[str], now_ns: int) -> None:
+        """Note that a courier is there and what it carries: from now on the store holds for it what it needs."""
+        self._write(
+            ("INSERT OR IGNORE INTO cursor VALUES (?, 0)", [(courier,)]),
+            (_SEE, [(courier, " ".join(sorted(kinds)), now_ns)]),
+        )
+
+    def doubt(self, courier: str) -> int | None:
+        """Id after which a revised row may have been overtaken by an older one on its way; None: there is no doubt."""
+        found = self._db.execute("SELECT doubt FROM courier WHERE courier = ?", (courier,)).fetchone()
+        return None if found is None or found[0] is None else int(found[0])
+
+    def set_doubt(self, courier: str, after: int | None) -> None:
+        """Note a doubt, or that it is gone; see `carrier`."""
+        self._write(("UPDATE courier SET doubt = ? WHERE courier = ?", [(after, courier)]))
 
     def told(self, courier: str) -> bool:
         """Whether the last report about this courier was a good one, or there was none."""
@@ -97,7 +171,7 @@ class Cursors:
 
     def tell(self, courier: str, *, ok: bool) -> None:
         """Note what was reported, so that a restart neither repeats it nor forgets to take it back."""
-        self._db.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (courier, ok))
+        self._write(("INSERT OR REPLACE INTO told VALUES (?, ?)", [(courier, ok)]))
 
     def dead_letters(self, courier: str | None = None) -> list[DeadLetter]:
         """Refused rows, oldest first."""
@@ -109,22 +183,83 @@ class Cursors:
         return [DeadLetter(*letter) for letter in found]
 
     def close(self) -> None:
-        """Close the file."""
+        """Write down what is left, and close the file."""
+        self.flush()
         self._db.close()
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._db)
+    def _write(self, *statements: tuple[str, Sequence[Sequence[object]]]) -> bool:
+        """Run statements in one transaction; False on a full disk, where nothing is written and that is no error."""
+        try:
+            if self._is_copy:
+                copy, self._db, self._is_copy = self._db, _open(self._path), False
+                copy.close()
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for statement, values in statements:
+                    self._db.executemany(statement, values)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            if not self._full:
+                log.warning("couriers go on, but cannot write down how far they came (%s): kept in memory", error)
+            self._full = True
+        else:
+            self._full = False
+        return not self._full
 
 
-class _Transaction:
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        for statement in _SCHEMA.split(";"):
+            db.execute(statement)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._db.execute("COMMIT")
-        elif self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+def _copy(path: Path) -> sqlite3.Connection:
+    """What the file held when it was last closed: SQLite cannot share it on a full disk, but it can be read."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    if path.exists() and path.stat().st_size:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+            file.backup(db)
+    for statement in _SCHEMA.split(";"):
+        db.execute(statement)
+    return db
+
+
+def seen(path: Path) -> list[Seen]:
+    """Every courier that was ever there; none while there is no file."""
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as db:
+        if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'courier'").fetchone() is None:
+            return []  # of an earlier version, whose couriers have not come back
+        found = db.execute(
+            "SELECT courier, kinds, seen_ns, coalesce(settled, 0) FROM courier LEFT JOIN cursor USING (courier)"
+        ).fetchall()
+    return [Seen(courier, tuple(kinds.split()), seen_ns, settled) for courier, kinds, seen_ns, settled in found]
+
+
+def needed_after(couriers: Collection[Seen], kinds: Collection[str], since_ns: int) -> Mapping[str, int]:
+    """By kind, the id up to which every courier seen since a time has settled; kinds that nobody carries are left out.
+
+    Examples
+    --------
+    >>> couriers = [Seen("influx", ("alarm", "vitals"), 9, 40), Seen("pager", ("alarm",), 9, 30)]
+    >>> needed_after([*couriers, Seen("old", ("wave",), 1, 0)], ("alarm", "vitals", "wave"), since_ns=5)
+    {'alarm': 30, 'vitals': 40}
+    """
+    alive = [one for one in couriers if one.seen_ns >= since_ns]
+    carried = {kind: [one.settled for one in alive if kind in one.kinds] for kind in kinds}
+    return {kind: min(settled) for kind, settled in carried.items() if settled}

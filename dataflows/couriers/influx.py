@@ -1,8 +1,10 @@
 """Carries rows to InfluxDB: through influxdb-client to 1.8, 2.x and 3.x, and to ``/write`` of older 1.x servers."""
 
 import gzip
+import queue
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -17,10 +19,14 @@ from dataflows.couriers.cursors import Refused
 from dataflows.couriers.line_protocol import SCHEMA, lines
 from dataflows.couriers.retry_after import retry_after_s
 from dataflows.couriers.secret import read_secret
+from dataflows.events import Ledger
 from dataflows.store import Stored
 
-MOST_LINES = 5_000  # in one request, as InfluxData recommends
-GZIP_LEVEL = 4  # line protocol repeats itself: more costs time and saves nothing
+MOST_LINES = 10_000  # in one request: InfluxData recommends 5,000 to 10,000
+GZIP_LEVEL = 1  # line protocol repeats itself: more costs time and saves little
+HERE = frozenset(
+    {"localhost", "127.0.0.1", "::1"}
+)  # to this machine nothing is gzipped: both ends would pay for nothing
 MOST_TEXT = 500  # characters kept of a complaint
 
 
@@ -34,7 +40,7 @@ class InfluxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     user: str = ""  # v1 only
     secret_env: str = ""  # variable that holds the token (v2) or the password (v1)
     secret_file: str = ""  # or the file that does
-    batch: int = 1_000  # rows
+    batch: int = 4_000  # rows at most; what there is goes at once
     timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
@@ -66,33 +72,37 @@ class InfluxCourier:
 
     name = "influx"
     kinds = tuple(sorted({measurement.row.kind for measurement in SCHEMA}))
-    give_up_s = None
+    revised = (Ledger.kind,)
 
     def __init__(self, options: InfluxOptions) -> None:
         self.batch = options.batch
         secret = read_secret("influx", options.secret_env, options.secret_file)
+        self._packs = urlsplit(options.url).hostname not in HERE
         self._server = V1(options, secret) if options.api == "v1" else V2(options, secret)
 
     def lane(self, row: Stored) -> str:  # noqa: ARG002 - the protocol's shape
         """One for all."""
         return ""
 
+    def give_up_s(self, row: Stored) -> None:
+        """Never: what is not written waits in the store."""
+
     def deliver(self, rows: Sequence[Stored]) -> list[Refused]:
-        """Write every row; those that the server refuses for what they say are returned, the others are written."""
+        """Write every row; those that the server refuses for what they say are returned, the others are written.
+
+        Requests follow each other, so that no older row overwrites a newer one; but while the server works on one, the
+        next is made.
+        """
         refused: list[Refused] = []
-        chunk: list[tuple[Stored, list[str]]] = []
-        n_lines = n_rows = 0
-        for stored in rows:
-            said = lines(stored.row)
-            if chunk and n_lines + len(said) > MOST_LINES:
-                refused += self._write(chunk)
-                chunk, n_lines = [], 0
-            if said:
-                chunk.append((stored, said))
-                n_lines += len(said)
-                n_rows += 1
-        if chunk:
-            refused += self._write(chunk)
+        n_rows = 0
+        under_way: _UnderWay | None = None
+        for chunk in _chunks(rows):
+            if under_way is not None:
+                refused += under_way.wait()
+            n_rows += len(chunk)
+            under_way = _UnderWay(self._write, chunk)
+        if under_way is not None:
+            refused += under_way.wait()
         if n_rows > 1 and len(refused) == n_rows and not all(_too_old(row.reason) for row in refused):
             # Not the rows then, but what we send them to; newer rows join the batch, and one that passes settles it.
             raise DeliveryFailed(f"InfluxDB refuses every row: {refused[0].reason}")
@@ -102,9 +112,10 @@ class InfluxCourier:
         """Close connections."""
         self._server.close()
 
-    def _write(self, chunk: Sequence[tuple[Stored, list[str]]]) -> list[Refused]:
+    def _write(self, chunk: "_Chunk") -> list[Refused]:
         said = [line for _, row_lines in chunk for line in row_lines]
-        answer = self._server.write("\n".join(said).encode())
+        text = "\n".join(said).encode()
+        answer = self._server.write(gzip.compress(text, GZIP_LEVEL) if self._packs else text, packed=self._packs)
         if answer.status == 204:
             return []
         if answer.status not in {400, 413, 422}:
@@ -117,6 +128,49 @@ class InfluxCourier:
         return [*self._write(chunk[:half]), *self._write(chunk[half:])]
 
 
+_Chunk = Sequence[tuple[Stored, list[str]]]
+
+
+def _chunks(rows: Sequence[Stored]) -> Iterator[_Chunk]:
+    """Rows with their lines, so many at once as one request holds; rows without lines are left out."""
+    chunk: list[tuple[Stored, list[str]]] = []
+    n_lines = 0
+    for stored in rows:
+        said = lines(stored.row)
+        if chunk and n_lines + len(said) > MOST_LINES:
+            yield chunk
+            chunk, n_lines = [], 0
+        if said:
+            chunk.append((stored, said))
+            n_lines += len(said)
+    if chunk:
+        yield chunk
+
+
+class _UnderWay:
+    """A chunk that a thread of its own writes; a daemon, so that a server that hangs holds up no end of the process."""
+
+    def __init__(self, write: Callable[[_Chunk], list[Refused]], chunk: _Chunk) -> None:
+        self._outcome: queue.SimpleQueue[list[Refused] | Exception] = queue.SimpleQueue()
+        threading.Thread(target=self._run, args=(write, chunk), name="write to InfluxDB", daemon=True).start()
+
+    def wait(self) -> list[Refused]:
+        """What the server refused of it; raises what the writing raised."""
+        outcome = self._outcome.get()
+        if not isinstance(outcome, Exception):
+            return outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # its traceback holds this frame and the whole chunk: that ring would wait for the collector
+
+    def _run(self, write: Callable[[_Chunk], list[Refused]], chunk: _Chunk) -> None:
+        try:
+            self._outcome.put(write(chunk))
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            self._outcome.put(error)
+
+
 class V2:
     """``/api/v2/write`` by influxdb-client, synchronously: its batching mode loses batches on exit and on errors."""
 
@@ -127,15 +181,19 @@ class V2:
             token=token,
             org=options.org,
             timeout=round(options.timeout_s * 1000),
-            enable_gzip=True,
         )
         self._service = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
 
-    def write(self, body: bytes) -> Answer:
-        """Send lines."""
+    def write(self, body: bytes, *, packed: bool) -> Answer:
+        """Send lines, gzipped or not."""
         try:
             _, status, headers = self._service.post_write_with_http_info(  # type: ignore[no-untyped-call]
-                self._org, self._bucket, body, precision="ns", content_type="text/plain; charset=utf-8"
+                self._org,
+                self._bucket,
+                body,
+                precision="ns",
+                content_encoding="gzip" if packed else "identity",
+                content_type="text/plain; charset=utf-8",
             )
         except ApiException as error:
             if not error.status:  # the client's way to say that TLS failed
@@ -162,20 +220,21 @@ class V1:
         )
         self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=options.timeout_s))
 
-    def write(self, body: bytes) -> Answer:
-        """Send lines."""
+    def write(self, body: bytes, *, packed: bool) -> Answer:
+        """Send lines, gzipped or not."""
         fields = {"db": self._database, "precision": "ns", **({"rp": self._policy} if self._policy else {})}
         url = f"{self._url}/write?{urlencode(fields)}"
-        headers = {**self._headers, "Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
-        packed = gzip.compress(body, GZIP_LEVEL)
-        answer = self._post(url, packed, headers)
+        headers = {**self._headers, "Content-Type": "text/plain; charset=utf-8"}
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        answer = self._post(url, body, headers)
         if answer.status == 404 and "database not found" in answer.text:
             name = self._database.replace("\\", "\\\\").replace('"', '\\"')
             form = urlencode({"q": f'CREATE DATABASE "{name}"'}).encode()
             self._post(
                 f"{self._url}/query", form, {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
             )
-            answer = self._post(url, packed, headers)
+            answer = self._post(url, body, headers)
         return answer
 
     def close(self) -> None:

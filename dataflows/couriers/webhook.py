@@ -38,7 +38,7 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     priorities: tuple[Priority, ...] = get_args(Priority)
     allow_local: bool = False  # deliver to this machine or its link, too
     timeout_s: float = 5.0  # for the whole of a delivery
-    give_up_s: float = DAY_S
+    give_up_s: float = DAY_S  # of failing; a high priority is not given up before a day, whatever stands here
 
     def __post_init__(self) -> None:
         """Check once."""
@@ -102,11 +102,11 @@ class WebhookCourier:
     """
 
     kinds = (AlarmEvent.kind,)
+    revised = ()
     batch = 1
 
     def __init__(self, options: WebhookOptions, now_s: Callable[[], float] = time.time) -> None:
         self.name = f"webhook-{options.name}"
-        self.give_up_s = options.give_up_s
         self._options = options
         self._now_s = now_s
         self._keys = _keys(options)
@@ -121,6 +121,11 @@ class WebhookCourier:
     def lane(self, row: Stored) -> str:
         """An alarm's events stay in order."""
         return f"{row.row.site}/{row.row.id}" if isinstance(row.row, AlarmEvent) else ""
+
+    def give_up_s(self, row: Stored) -> float:
+        """What the options say, but never less than a day for a high priority."""
+        is_high = isinstance(row.row, AlarmEvent) and row.row.priority == "high"
+        return max(self._options.give_up_s, DAY_S) if is_high else self._options.give_up_s
 
     def deliver(self, rows: Sequence[Stored]) -> list[Refused]:
         """Post each event and wait for 2xx."""

@@ -1,0 +1,154 @@
+"""Who is known: logs of the devices that speak, of those that have fallen silent, and who must be forgotten when."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+import msgspec
+
+from dataflows.device import DeviceLog, Hour
+from dataflows.events import SECOND_NS
+from dataflows.shelf import Shelf
+from dataflows.waking import Now
+
+PARK_NS = 600 * SECOND_NS  # a device silent for so long, in waking time, is parked ...
+UNHEARD_NS = 30 * SECOND_NS  # ... and one of which nothing but a birth came, for so long: its banks hold nothing
+PARKED_AT_ONCE = 256  # at a tick
+FORGET_NS = 24 * 3600 * SECOND_NS  # one silent for so long is forgotten, unless a command bound it
+SILENT_NS = 10 * SECOND_NS  # one silent for so long may be forgotten when there are too many
+MAX_DEVICES = 20_000
+LEFT_KEPT = 4096  # forgotten devices whose ledger of this hour is remembered, should they come back within it
+
+_log = msgspec.msgpack.Decoder(DeviceLog)
+
+
+class CensusImage(msgspec.Struct, frozen=True, array_like=True):
+    """A census as it goes into a snapshot."""
+
+    speaking: dict[str, DeviceLog]
+    unheard: dict[str, DeviceLog]
+    parked: bytes
+    left: dict[str, Hour]
+
+
+class Census:
+    """Logs by ``site/device``: of those that speak, of those that never did, of those parked; longest silent first."""
+
+    def __init__(self) -> None:
+        self._speaking: dict[str, DeviceLog] = {}
+        self._unheard: dict[str, DeviceLog] = {}
+        self._parked = Shelf()
+        self._left: dict[str, Hour] = {}
+
+    def __contains__(self, key: str) -> bool:
+        """Tell whether a device is known."""
+        return self.awake(key) is not None or key in self._parked
+
+    def __len__(self) -> int:
+        """Count the devices."""
+        return len(self._speaking) + len(self._unheard) + len(self._parked)
+
+    def awake(self, key: str) -> DeviceLog | None:
+        """Return the log of a device that is not parked."""
+        return self._speaking.get(key) or self._unheard.get(key)
+
+    @property
+    def speaking(self) -> Iterable[tuple[str, DeviceLog]]:
+        """Devices that sent packets and are not parked, with their logs."""
+        return self._speaking.items()
+
+    def heard(self, key: str, now: Now, *, spoke: bool = False) -> tuple[DeviceLog, bool]:
+        """Return the log of a device of which something came, made if there is none, and whether it was parked.
+
+        Parameters
+        ----------
+        key
+            ``site/device``.
+        now
+            When.
+        spoke
+            A packet came, not only a birth or a status.
+        """
+        log, woke = self._speaking.pop(key, None), False
+        spoke = spoke or log is not None
+        log = log or self._unheard.pop(key, None)
+        if log is None:
+            woke = key in self._parked
+            log = _log.decode(self._parked.take(key)) if woke else self._newcomer(key)
+        log.heard_ns = now.awake_ns
+        (self._speaking if spoke else self._unheard)[key] = log
+        return log, woke
+
+    def look(self, key: str) -> DeviceLog:
+        """Return the log of a known device; if it is parked, a copy."""
+        return self.awake(key) or _log.decode(self._parked.look(key))
+
+    def silent(self, awake_ns: int) -> list[str]:
+        """List devices that have been silent for long enough to be parked."""
+        keys: list[str] = []
+        for group, silent_ns in ((self._speaking, PARK_NS), (self._unheard, UNHEARD_NS)):
+            for key, log in islice(group.items(), PARKED_AT_ONCE):
+                if awake_ns - log.heard_ns < silent_ns:
+                    break
+                keys.append(key)
+        return keys
+
+    def park(self, key: str) -> None:
+        """Put a device away."""
+        log = self._speaking.pop(key, None) or self._unheard.pop(key)
+        self._parked.put(key, msgspec.msgpack.encode(log))
+
+    def overdue(self, awake_ns: int) -> str | None:
+        """Return the device that has been silent for longest, if that is for a day."""
+        key = self._parked.oldest
+        if key is not None and awake_ns - _log.decode(self._parked.look(key)).heard_ns >= FORGET_NS:
+            return key
+        return None
+
+    def longest_silent(self, awake_ns: int) -> str | None:
+        """Return a device that has been silent for longest, if it is lost."""
+        if self._parked.oldest is not None:
+            return self._parked.oldest
+        for group in (self._unheard, self._speaking):
+            key = next(iter(group), None)
+            if key is not None and awake_ns - group[key].heard_ns >= SILENT_NS:
+                return key
+        return None
+
+    def spare(self, key: str, awake_ns: int) -> None:
+        """Take a device that must not be forgotten as heard of now."""
+        for group in (self._speaking, self._unheard):
+            if (log := group.pop(key, None)) is not None:
+                log.heard_ns = awake_ns
+                group[key] = log
+                return
+        log = _log.decode(self._parked.take(key))
+        log.heard_ns = awake_ns
+        self._parked.put(key, msgspec.msgpack.encode(log))
+
+    def forget(self, key: str, hour: int) -> DeviceLog:
+        """Forget a device but for this hour's ledger; return its log."""
+        log = self._speaking.pop(key, None) or self._unheard.pop(key, None)
+        log = log or _log.decode(self._parked.take(key))
+        if log.hours and log.hours[-1].hour == hour:
+            self._left[key] = log.hours[-1]
+            if len(self._left) > LEFT_KEPT:
+                del self._left[next(iter(self._left))]
+        return log
+
+    def turn_hour(self, hour: int) -> None:
+        """Forget the ledgers of hours that are over."""
+        while self._left and next(iter(self._left.values())).hour < hour:
+            del self._left[next(iter(self._left))]
+
+    def image(self) -> CensusImage:
+        """Copy everything for a snapshot."""
+        return CensusImage(self._speaking, self._unheard, self._parked.image(), self._left)
+
+    def restore(self, image: CensusImage) -> None:
+        """Take up a snapshot."""
+        self._speaking, self._unheard, self._left = image.speaking, image.unheard, image.left
+        self._parked.restore(image.parked)
+
+    def _newcomer(self, key: str) -> DeviceLog:
+        hour = self._left.pop(key, None)
+        return DeviceLog(hours=[] if hour is None else [hour])

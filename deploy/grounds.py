@@ -1,0 +1,103 @@
+"""What the doctor looks at on this host: room on the disk, ports of health, and what earlier runs have left."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from dataflows.recovery import FlowError, check_made_for, made_for, recovery_folder
+from deploy.health import need_free
+from deploy.parts import everyone
+from deploy.problem import UserError
+from deploy.settings import Settings
+from ingest.room import Room, Stage
+
+GB = 10**9
+MB = 10**6
+
+
+class Finding(NamedTuple):
+    """One thing looked at."""
+
+    name: str
+    verdict: Literal["ok", "warning", "problem"]
+    said: str
+
+
+def grounds(settings: Settings) -> Iterator[Finding]:
+    """Look at one thing after the other."""
+    yield room(settings)
+    yield ports(settings)
+    yield recovery(settings)
+
+
+def room(settings: Settings) -> Finding:
+    """Room that is left, and that there can ever be, against the limits in [disk]."""
+    disk, journal = settings.disk, settings.journal
+    worst = min((_left(settings, partition.name) for partition in settings.local), default=None)
+    if worst is None:
+        return Finding("room", "ok", "no partition lies on this host")
+    left, folder, stage = worst
+    said = f"{left / GB:.1f} GB are left for {folder}"
+    if stage == Stage.FULL:
+        return Finding("room", "problem", f"{said}, nothing is taken in below {disk.stop_mb:g} MB: make room")
+    if stage > Stage.ROOMY:
+        return Finding(
+            "room", "warning", f"{said}, things are removed below {disk.short_gb:g} GB: make room, or use another disk"
+        )
+    limit = disk.quota_gb * GB or _disk_bytes(folder)
+    if journal.retain_gb * GB + disk.short_gb * GB > limit:
+        return Finding(
+            "room",
+            "warning",
+            f"{said}; the journal may take {journal.retain_gb:g} GB of {limit / GB:.0f} GB, so room will run short: "
+            "lower journal.retain_gb",
+        )
+    return Finding("room", "ok", said)
+
+
+def ports(settings: Settings) -> Finding:
+    """Ports of health, none of which may be taken; a ward that runs here has them."""
+    wanted = [("run", settings.health.run), *((one.name, one.health_port) for one in everyone(settings))]
+    taken = []
+    for name, port in wanted:
+        try:
+            need_free(name, port, settings.health.host)
+        except UserError as error:
+            taken.append(str(error))
+    if len(taken) == len(wanted):
+        return Finding("health ports", "warning", "all are taken: a ward runs here already, or change them in [health]")
+    if taken:
+        return Finding("health ports", "problem", taken[0])
+    shown = ", ".join(f"{name} {port}" for name, port in wanted if port > 0)
+    return Finding("health ports", "ok", f"{settings.health.host}: {shown or 'none is fixed'}")
+
+
+def recovery(settings: Settings) -> Finding:
+    """Snapshots of an earlier run, which belong to the same partitions and shards."""
+    folder = recovery_folder(settings.data_dir)
+    names = [partition.name for partition in settings.partitions]
+    try:
+        found = made_for(folder)
+        if found is None:
+            return Finding("snapshots", "ok", f"none yet at {folder.absolute()}")
+        check_made_for(folder, found, names, settings.ward.shards)
+    except (FlowError, OSError) as error:
+        return Finding("snapshots", "problem", str(error))
+    return Finding("snapshots", "ok", f"{folder.absolute()} fits {settings.ward.shards} shards and {', '.join(names)}")
+
+
+def _left(settings: Settings, partition: str) -> tuple[int, Path, Stage]:
+    folder, disk = settings.folder(partition).absolute(), settings.disk
+    looked = Room(
+        folder,
+        short_bytes=round(disk.short_gb * GB),
+        stop_bytes=round(disk.stop_mb * MB),
+        quota_bytes=round(disk.quota_gb * GB),
+    )
+    left = looked.left()
+    return left, folder, looked.stage(left)
+
+
+def _disk_bytes(folder: Path) -> int:
+    return shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.exists())).total

@@ -1,0 +1,107 @@
+"""`femtoward run --only PART`: one process of a ward, until a signal drains it."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from deploy.health import serve
+from deploy.logs import set_up
+from deploy.notify import telling
+from deploy.options import DONE, FOUND_WRONG
+from deploy.parts import One
+from deploy.problem import UserError
+from deploy.settings import Settings
+from deploy.signals import stop_by_thread
+from ingest.beacon import Beacon
+
+LOG = logging.getLogger("femtoward.run")
+
+
+def run_part(one: One, settings: Settings, *, supervised: bool) -> int:
+    """Run one process until a signal comes, then drain it; return the exit status.
+
+    Parameters
+    ----------
+    one
+        Which.
+    settings
+        Of the ward.
+    supervised
+        Our standard input comes from a supervisor.
+
+    Raises
+    ------
+    UserError
+        It cannot run so: its settings, or what lies in its folder, must be put right.
+    """
+    set_up(settings.log.level, settings.log.format)
+    stopping = stop_by_thread(supervised=supervised)
+    beacon = Beacon()
+    try:
+        with ExitStack() as around:
+            _open_health(around, one, settings, beacon, needed=not supervised)
+            around.enter_context(telling(beacon, supervised=supervised))
+            _run(one, settings, stopping, beacon)
+    except Exception as error:
+        from dataflows.peers import PeerLostError  # noqa: PLC0415 - only where something went wrong
+
+        if isinstance(error, PeerLostError):  # nothing to put right: it ends to be started again
+            LOG.error("%s", error)  # noqa: TRY400 - no bug of ours, so no traceback
+            return FOUND_WRONG
+        if said := _unfit(error):
+            raise UserError(said) from error
+        raise
+    return DONE
+
+
+def _run(one: One, settings: Settings, stopping: threading.Event, beacon: Beacon) -> None:
+    # Loaded here: ingest must not pay for Bytewax, nor the flow for the couriers' clients.
+    if one.part == "ingest":
+        from deploy.wiring import ingest_options, retain_from  # noqa: PLC0415
+        from ingest.service import run_ingest  # noqa: PLC0415
+
+        options, needed = ingest_options(settings, one.partition), retain_from(settings, one.partition)
+        run_ingest(options, stopping, retain_from=needed, beacon=beacon)
+    elif one.part == "flow":
+        from dataflows.flow import run_flow  # noqa: PLC0415
+        from deploy.wiring import flow_options  # noqa: PLC0415
+
+        run_flow(flow_options(settings, one.number), stopping.is_set, beacon=beacon)
+    else:
+        from dataflows.couriers.courier import run_couriers  # noqa: PLC0415
+        from deploy.wiring import courier_options  # noqa: PLC0415
+
+        try:
+            run_couriers(courier_options(settings, one.partition), stopping, beacon=beacon)
+        except ValueError as error:  # a secret that is not there: read only here
+            raise UserError(str(error)) from error
+
+
+def _open_health(around: ExitStack, one: One, settings: Settings, beacon: Beacon, *, needed: bool) -> None:
+    """Open the health port; a part that is started again runs without it where somebody has taken it meanwhile."""
+    try:
+        around.enter_context(serve(one.name, one.health_port, settings.health.host, beacon))
+    except UserError as error:
+        if needed:
+            raise
+        LOG.warning("%s runs without its health port: %s", one.name, error)
+
+
+def _unfit(error: BaseException) -> str | None:
+    """Words for an error that is no bug of ours; Bytewax hands on what its workers raised as a cause."""
+    # Only where something went wrong.
+    from dataflows.recovery import FlowError  # noqa: PLC0415
+    from dataflows.store import StoreError  # noqa: PLC0415
+    from ingest.journal import JournalError  # noqa: PLC0415
+
+    for link in _chain(error):
+        if isinstance(link, (FlowError, JournalError, StoreError)):
+            return str(link)
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

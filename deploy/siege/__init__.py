@@ -1,0 +1,1 @@
+"""The siege: everything is killed, cut off and fed rubbish, and nothing may be lost."""

@@ -1,0 +1,256 @@
+"""`femtoward siege`: a real stand is attacked by a seeded script, drains, and is held against an undisturbed replay."""
+
+import contextlib
+import logging
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from dataflows.couriers.cursors import Cursors
+from dataflows.store import Store
+from deploy.problem import Stopped, UserError
+from deploy.siege.arena import LOOK_EVERY_S, SITE, WEBHOOK, Arena, Plan
+from deploy.siege.attacks import Attacks
+from deploy.siege.checks import Findings, check
+from deploy.siege.chronicle import Chronicle
+from deploy.siege.mischief import Mischief
+from deploy.siege.racing import Nurse
+from deploy.siege.result import SiegeResult, in_words, result_of
+from deploy.siege.script import script
+from deploy.siege.witness import Witness
+from deploy.wiring import door
+from device_sim.fleet import who
+from ingest.journal import JournalReader, RecordKind
+
+__all__ = ["SiegeOptions", "SiegeResult", "in_words", "run_siege"]
+
+KILLS_A_MINUTE: Final = 3
+KILLED: Final = f"status {-signal.SIGKILL}"
+SUMMARY_EVERY_S: Final = 10.0
+WITNESS_EVERY_S: Final = 1.0
+CALM_S: Final = 10.0  # after the attacks: everybody must be there, and reconnected, before the simulator ends
+QUIET_S: Final = 4.0  # without a message from the broker: it has nothing left
+DRAIN_WITHIN_S: Final = 60.0
+CARRY_WITHIN_S: Final = 300.0
+
+
+class SiegeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the siege was asked for."""
+
+    minutes: float = 5.0
+    seed: int = 1
+    patients: int = 50
+    kills: int | None = None  # None: three a minute
+    scenario: str = "siege"
+    data_dir: Path | None = None  # None: a temporary folder, removed at the end unless something was wrong
+
+
+def run_siege(
+    options: SiegeOptions, stopping: threading.Event, progress: Callable[[str], None]
+) -> tuple[SiegeResult, list[str]]:
+    """Besiege a ward; return the result, and in words what was wrong.
+
+    Parameters
+    ----------
+    options
+        How long, and how.
+    stopping
+        Ends the attacks early; what came until then is checked.
+    progress
+        Takes a line for each attack, and a summary every ten seconds.
+
+    Raises
+    ------
+    UserError
+        mosquitto is missing, the ward does not start, or the folder cannot be used.
+    Stopped
+        `stopping` was set before there was anything to check.
+    """
+    with _folder(options.data_dir) as folder:
+        plan = Plan(folder, options.patients, options.seed, options.scenario)
+        with Arena(plan) as arena, _logged(arena.logs / "siege.log"):
+            findings, attacks, crashes = _Siege(options, arena, stopping, progress).run()
+        wrong = findings.wrong
+        if crashes:
+            wrong = [f"{len(crashes)} programs ended by themselves; the first: {crashes[0]}; logs/ says why", *wrong]
+        kept = options.data_dir is not None or bool(wrong)
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+        return result_of(findings, options.minutes, plan, attacks, folder if kept else None), wrong
+
+
+class _Siege:
+    """One run."""
+
+    def __init__(
+        self, options: SiegeOptions, arena: Arena, stopping: threading.Event, progress: Callable[[str], None]
+    ) -> None:
+        self._options, self._arena, self._stopping, self._progress = options, arena, stopping, progress
+        devices = [who(index, SITE).device for index in range(options.patients)]
+        self._mischief = Mischief(arena.broker_port, SITE, devices, options.seed)
+        self._nurse = Nurse(self._mischief.say, door(arena.settings), options.seed)
+        self._chronicle = Chronicle(arena.store, self._nurse.hear)
+        self._witness = Witness(arena.journal, arena.folder / "witness")
+        self._attacks = Attacks(arena, self._mischief, self._say)
+        self._began_s = time.monotonic()
+        self._summary_s = self._witness_s = 0.0
+        self._crashes: list[str] = []
+
+    def run(self) -> tuple[Findings, Attacks, list[str]]:
+        self._arena.start(self._say)
+        self._chronicle.start()
+        self._mischief.start()
+        self._nurse.start()
+        self._besiege()
+        self._drain()
+        self._say("checking")
+        findings = check(self._arena, self._witness, self._chronicle, self._attacks, self._say, threading.Event())
+        return findings, self._attacks, self._crashes
+
+    def _besiege(self) -> None:
+        options, end_s = self._options, 60.0 * self._options.minutes
+        kills = options.kills if options.kills is not None else round(KILLS_A_MINUTE * options.minutes)
+        self._began_s = time.monotonic()
+        self._attacks.plan(script(options.seed, options.minutes, kills, self._arena.victims))
+        while not self._stopping.is_set() and time.monotonic() - self._began_s < end_s:
+            self._attacks.turn()
+            self._tend()
+        if not self._attacks.done:
+            raise Stopped("stopped before the first attack: there is nothing to check")
+
+    def _tend(self) -> None:
+        for said in self._arena.tend():
+            self._look_at(said)
+        if self._arena.supervisor.children["simulator"].process is None:
+            raise UserError(f"the simulator ended by itself: {self._arena.logs / 'simulator.log'} says why")
+        now = time.monotonic()
+        if now >= self._witness_s:
+            self._witness_s = now + WITNESS_EVERY_S
+            self._witness.look()
+        if now >= self._summary_s:
+            self._summary_s = now + SUMMARY_EVERY_S
+            self._say(self._summary())
+        self._stopping.wait(LOOK_EVERY_S)
+
+    def _look_at(self, said: str) -> None:
+        """Note what ended by itself: whoever was killed did not."""
+        if KILLED not in said:
+            name = said.partition(" ")[0]
+            lines = (self._arena.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()
+            self._crashes.append(f"{said}: {lines[-1] if lines else 'its log is empty'}")
+            self._say(self._crashes[-1])
+
+    def _drain(self) -> None:
+        """Let everybody come back; then end them one after the other, each once it has nothing left to do."""
+        self._say("the attacks end")
+        self._attacks.end()
+        self._nurse.close()
+        calm_s = time.monotonic() + CALM_S
+        while time.monotonic() < calm_s:
+            for said in self._arena.tend():
+                self._look_at(said)
+            self._witness.look()
+            self._arena.receiver.closing.wait(LOOK_EVERY_S)
+        self._mischief.close()
+        self._end("simulator")
+        self._arena.wait(_Quiet(self._arena.journal), "the broker's queue to empty (see logs/ingest.log)")
+        self._end("ingest")
+        for name in [one for one in self._arena.victims if one.startswith("flow")]:
+            self._end(name)
+        self._chronicle.close()
+        self._say(self._summary())
+        self._arena.wait(self._carried, "the couriers to carry the rest (see logs/couriers.log)", CARRY_WITHIN_S)
+        self._end("couriers")
+
+    def _end(self, name: str) -> None:
+        """Drain one program, and keep the others going."""
+        self._say(f"draining {name}")
+        supervisor = self._arena.supervisor
+        for ended, status in supervisor.drain([name], DRAIN_WITHIN_S).items():
+            if status:
+                self._crashes.append(f"{ended} ended with status {status} when it was asked to drain")
+        supervisor.children.pop(name, None)
+
+    def _carried(self) -> bool:
+        """Whether every courier has come to the end of the store, and is sure of what was overtaken on the way."""
+        names = [f"webhook-{WEBHOOK}", *(["influx"] if self._arena.influx_gate else [])]
+        with (
+            Store(self._arena.store, readonly=True) as store,
+            closing(Cursors(self._arena.partition_dir / "couriers.sqlite")) as cursors,
+        ):
+            return not any(
+                store.read(cursors.settled(name), 1, _kinds(name)) or cursors.doubt(name) is not None for name in names
+            )
+
+    def _summary(self) -> str:
+        children = self._arena.supervisor.children
+        down = [name for name, child in children.items() if not child.running]
+        seen = self._chronicle
+        return (
+            f"{seen.vitals} vitals rows, {len(seen.alarms)} alarm events, {len(self._arena.receiver.receipts)} webhooks"
+            f" came, {self._nurse.said} acknowledgements, {len(self._attacks.kills)} kills"
+            + (f"; down now: {', '.join(down)}" if down else "")
+        )
+
+    def _say(self, line: str) -> None:
+        self._progress(f"{time.monotonic() - self._began_s:7.1f} s  {line}")
+
+
+class _Quiet:
+    """Says when the journal has taken no message for a while."""
+
+    def __init__(self, journal: Path) -> None:
+        self._reader = JournalReader(journal)
+        self._next = self._reader.end_offset
+        self._since_s = time.monotonic()
+
+    def __call__(self) -> bool:
+        while records := self._reader.read(self._next, 1000):
+            self._next = records[-1].offset + 1
+            if any(record.kind == RecordKind.MESSAGE for record in records):
+                self._since_s = time.monotonic()
+        return time.monotonic() - self._since_s > QUIET_S
+
+
+def _kinds(courier: str) -> tuple[str, ...]:
+    if courier.startswith("webhook"):
+        from dataflows.couriers.webhook import WebhookCourier  # noqa: PLC0415 - brings its client, needed at the end only
+
+        return WebhookCourier.kinds
+    from dataflows.couriers.influx import InfluxCourier  # noqa: PLC0415 - as above
+
+    return InfluxCourier.kinds
+
+
+@contextlib.contextmanager
+def _folder(wanted: Path | None) -> Iterator[Path]:
+    if wanted is None:
+        yield Path(tempfile.mkdtemp(prefix="femtoward-siege-"))
+        return
+    if wanted.exists() and any(wanted.iterdir()):
+        raise UserError(f"{wanted} is not empty: give a new --data-dir, or remove what lies there")
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{wanted} cannot be made ({error.strerror}): give a --data-dir that can be written") from error
+    yield wanted.absolute()
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Let what supervisor and replay have to say go into a file: it is much."""
+    handler = logging.FileHandler(path)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

@@ -1,0 +1,336 @@
+"""What the store lets go of, and what never: ages, couriers, a disk that runs short, and what is said of it."""
+
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from outgoing import NS, SECOND, alarm, ledger, vitals, wave
+
+from dataflows import keeper as keeper_module
+from dataflows.couriers.cursors import Cursors, Refused, needed_after, seen
+from dataflows.events import Bad, Row
+from dataflows.keep import DAY_S, HELD_S, YOUNG_S, Keep
+from dataflows.keeper import Keeper
+from dataflows.retention import AT_ONCE
+from dataflows.store import Put, Store, Stored
+from ingest.door import Door
+from ingest.notices import Removed, Report
+from ingest.room import Room
+
+NOW = SECOND  # the newest time that rows tell
+SMALL = Keep(vitals_days=2.0, wave_hours=2.0, bad_days=1.0, record_days=3.0)
+
+
+def bad(offset: int, second: int = NOW, topic: str = "femtoward/v1/north/w1/data", count: int = 1) -> Bad:
+    return Bad("north", offset, 0, second * NS, topic, "undecodable", "cut short", 12, count)
+
+
+def alarm_at(id_: str, step: int, state: str, second: int) -> Row:
+    return replace(alarm(id_, step), state=state, arrival_ns=second * NS)
+
+
+class Ward:
+    """A store with a keeper beside it, whose disk has as much room as a test says."""
+
+    def __init__(self, folder: Path, keep: Keep = SMALL) -> None:
+        self.store = Store(folder / "store.sqlite")
+        self.door = Door(folder / "door")
+        self.cursors = folder / "couriers.sqlite"
+        self.keeper = Keeper(self.store, keep, lambda: NOW * NS)
+
+    def settle(self, courier: str, kinds: tuple[str, ...], up_to: int, seen_s: int = NOW) -> None:
+        with closing(Cursors(self.cursors)) as cursors:
+            cursors.see(courier, kinds, seen_s * NS)
+            cursors.settle(courier, (), up_to, (), 0)
+
+    def keys(self, *kinds: str) -> list[str]:
+        return [stored.row.key for stored in self.store.read(0, 100_000, kinds)]
+
+    def rounds(self, count: int = 3) -> None:
+        for _ in range(count):
+            self.keeper.round()
+
+    def reports(self) -> list[Report]:
+        letters = self.door.take(1000)
+        self.door.done(letters)
+        return [msgspec.json.decode(letter.payload, type=Report) for letter in letters]
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Ward:
+    return Ward(tmp_path)
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much room there is: a test may change it."""
+    room = [10 << 30]
+    monkeypatch.setattr(Room, "left", lambda _: room[0])
+    return room
+
+
+TIGHT, DIRE = (1 << 30) - 1, (1 << 29) - 1
+
+
+def test_rows_go_when_they_are_older_than_asked_for_and_the_newest_row_of_all_stays(ward: Ward) -> None:
+    ages = (DAY_S * 3, DAY_S + 1, 7201, 7199, 0)
+    ward.store.put([vitals(second=NOW - age) for age in ages])
+    ward.store.put([wave(NOW - age) for age in ages])
+    ward.store.put([bad(n, NOW - age) for n, age in enumerate(ages)])
+    ward.store.put([ledger(1, (NOW - age) // 3600) for age in (DAY_S * 4, DAY_S, 0)])
+    last = ward.store.last_id()
+    ward.rounds()
+    assert ward.keys("vitals") == [f"p1/{NOW - age}" for age in ages[1:]]
+    assert ward.keys("wave") == [f"p1/mcg/{NOW - age}" for age in ages[3:]]
+    assert ward.keys("bad") == ["2/0", "3/0", "4/0"]
+    assert len(ward.store.ledger()) == 2
+    assert ward.store.last_id() == last
+    assert ward.reports() == []
+    assert [row.second for row in ward.store.latest_vitals().values()] == [NOW]
+
+
+def test_age_is_told_by_the_rows_and_not_by_a_clock(ward: Ward) -> None:
+    long_ago = NOW - 1000 * DAY_S
+    ward.store.put([vitals(second=long_ago + n) for n in range(10)])
+    ward.rounds()
+    assert ward.store.count("vitals") == 10
+
+
+def test_the_newest_row_stays_even_if_it_is_old_so_that_no_id_comes_twice(ward: Ward) -> None:
+    ward.store.put([alarm(), vitals("p2", NOW - 5 * DAY_S)])
+    ward.rounds()
+    assert ward.store.last_id() == 2
+    ward.store.put([vitals("p3")])
+    ward.rounds()
+    assert ward.keys("vitals") == [f"p3/{NOW}"]
+    assert ward.store.last_id() == 3
+
+
+def test_what_a_courier_has_yet_to_carry_stays_unless_it_has_not_been_seen_for_a_week(ward: Ward) -> None:
+    ward.store.put([vitals(f"p{n}", NOW - 5 * DAY_S) for n in range(6)])
+    ward.store.put([vitals("now")])
+    ward.settle("influx", ("vitals", "alarm"), 4)
+    ward.settle("webhook-pager", ("alarm",), 0)
+    ward.settle("webhook-old", ("vitals",), 1, NOW - 8 * DAY_S)
+    ward.rounds()
+    assert ward.keys("vitals") == [f"p4/{NOW - 5 * DAY_S}", f"p5/{NOW - 5 * DAY_S}", f"now/{NOW}"]
+    ward.settle("influx", ("vitals",), 6)
+    ward.rounds()
+    assert ward.keys("vitals") == [f"now/{NOW}"]
+
+
+def test_a_courier_that_has_carried_nothing_yet_holds_everything_from_its_start(ward: Ward) -> None:
+    ward.store.put([vitals(f"p{n}", NOW - 5 * DAY_S) for n in range(3)])
+    ward.store.put([vitals("now")])
+    ward.settle("influx", ("vitals",), 0)
+    ward.rounds()
+    assert ward.store.count("vitals") == 4
+    assert needed_after(seen(ward.cursors), ("vitals", "wave"), 0) == {"vitals": 0}
+
+
+def test_many_old_rows_go_in_small_transactions(ward: Ward) -> None:
+    ward.store.put([vitals(f"p{n}", NOW - 5 * DAY_S) for n in range(3 * AT_ONCE + 7)])
+    ward.store.put([vitals("now")])
+    assert ward.store.retention.prune("vitals", NOW, 1 << 60) == AT_ONCE
+    ward.rounds(1)
+    assert ward.keys("vitals") == [f"now/{NOW}"]
+
+
+def test_an_alarm_goes_as_a_whole_when_it_is_over_and_old_and_never_before(ward: Ward) -> None:
+    old = NOW - 4 * DAY_S
+    events = [("over", "active"), ("still", "active"), ("taken", "active"), ("late", "active"), ("missed", "missed")]
+    ward.store.put([alarm_at(id_, 0, state, old) for id_, state in events])
+    ward.store.put([alarm_at("over", 1, "ended", old), alarm_at("taken", 1, "acknowledged", old)])
+    ward.store.put([alarm_at("late", 1, "ended", NOW), vitals()])
+    ward.rounds()
+    assert ward.keys("alarm") == ["still/0", "taken/0", "late/0", "taken/1", "late/1"]
+    assert [event.step for event in ward.store.history("late")] == [0, 1]
+    assert ward.store.history("over") == []
+
+
+def test_refusals_are_counted_for_good_by_site_device_and_reason(ward: Ward) -> None:
+    old = NOW - 3 * DAY_S
+    ward.store.put([bad(n, old) for n in range(5)])
+    ward.store.put([bad(5, NOW, count=10), bad(6, NOW, "nonsense"), vitals()])
+    totals = ward.store.refusals()
+    ward.rounds()
+    assert ward.keys("bad") == ["5/0", "6/0"]
+    assert ward.store.refusals() == totals
+    assert [(one.site, one.device, one.reason, one.messages) for one in totals] == [
+        ("", "(no device)", "undecodable", 1),
+        ("north", "w1", "undecodable", 15),
+    ]
+    assert totals[1].newest.offset == 5
+    # A flow that begins anew puts them again: they are known, though gone.
+    assert ward.store.put([bad(n, old) for n in range(5)]) == Put(0, 5, 0, 0)
+    assert ward.store.refusals() == totals
+
+
+def test_a_flood_of_rubbish_is_bounded_by_count(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "BAD_MOST", 10)
+    monkeypatch.setattr(keeper_module, "BAD_HELD_MOST", 20)
+    ward.settle("influx", ("bad",), 12)
+    ward.store.put([bad(n) for n in range(1, 16)])
+    ward.rounds(1)
+    assert ward.keys("bad") == [f"{n}/0" for n in range(6, 16)]
+    ward.store.put([bad(n) for n in range(16, 41)])
+    monkeypatch.setattr(keeper_module, "SELDOM", 1)
+    ward.rounds(1)
+    assert ward.keys("bad") == [f"{n}/0" for n in range(21, 41)]
+    assert ward.store.refusals()[0].messages == 40
+
+
+def test_rubbish_from_very_many_devices_is_counted_together(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.totals.TOTALS_MOST", 3)
+    for n in range(6):
+        ward.store.put([bad(n, topic=f"femtoward/v1/north/w{n}/data"), bad(10 + n)])
+    assert {one.device: one.messages for one in ward.store.refusals()} == {"w0": 1, "w1": 7, "w2": 1, "(others)": 3}
+
+
+def test_a_tight_disk_takes_old_waves_and_vitals_and_says_so(ward: Ward, left: list[int]) -> None:
+    young = NOW - YOUNG_S
+    ward.store.put([alarm_at("over", 0, "missed", NOW - DAY_S), bad(1, young - 60)])
+    ward.store.put([row for n in (-60, -30, 30, 600) for row in (vitals(second=young + n), wave(young + n))])
+    ward.store.put([vitals("silent", young - 100), vitals("now")])
+    ward.rounds()
+    assert ward.reports() == []
+    left[0] = TIGHT
+    ward.rounds(12)
+    assert ward.keys("wave") == [f"p1/mcg/{NOW - YOUNG_S + n}" for n in (30, 600)]
+    assert ward.keys("vitals") == [f"p1/{young + 30}", f"p1/{NOW}", f"silent/{young - 100}", f"now/{NOW}"]
+    assert ward.keys("bad") == []
+    assert ward.store.count("alarm") == 1
+    reports = ward.reports()
+    assert [(one.reporter, one.ok) for one in reports] == [("store-disk", False)] * 3
+    removed = {one.removed.what: one.removed for one in reports if one.removed is not None}
+    assert set(removed) == {"bad", "vitals", "wave"}
+    assert (removed["wave"].first, removed["wave"].end) == (young - 60, young - 29)
+    assert "2 rows" in removed["vitals"].why
+    left[0] = 10 << 30
+    ward.rounds(12)
+    assert [(one.reporter, one.ok) for one in ward.reports()] == [("store-disk", True)]
+
+
+def test_a_tight_disk_holds_what_couriers_need_for_a_day_and_a_dire_one_does_not(ward: Ward, left: list[int]) -> None:
+    ward.settle("influx", ("vitals",), 0)
+    ages = (HELD_S + 60, YOUNG_S + 60, 0)
+    ward.store.put([vitals(f"p{n}", NOW - age) for n, age in enumerate(ages)])
+    ward.store.put([vitals(f"p{n}", NOW) for n in range(4)])
+    left[0] = TIGHT
+    ward.rounds()
+    assert ward.keys("vitals")[:2] == [f"p1/{NOW - YOUNG_S - 60}", f"p2/{NOW}"]
+    [report] = ward.reports()
+    assert "a courier had not carried it for a day" in report.detail
+    left[0] = DIRE
+    ward.rounds(12)
+    assert f"p1/{NOW - YOUNG_S - 60}" not in ward.keys("vitals")
+    assert any("a courier had not carried it yet" in report.detail for report in ward.reports())
+
+
+def test_a_dire_disk_takes_ended_alarms_last_and_those_that_go_on_never(ward: Ward, left: list[int]) -> None:
+    old = NOW - 3600
+    ward.settle("webhook-pager", ("alarm",), 4)
+    ids = ("over", "still", "late")
+    ward.store.put([alarm_at(id_, 0, "active", old) for id_ in ids])
+    ward.store.put([alarm_at("over", 1, "ended", old), alarm_at("late", 1, "ended", old)])
+    ward.store.put([vitals(f"p{n}", old) for n in range(50 * AT_ONCE)])
+    ward.store.put([vitals(f"p{n}", NOW) for n in range(50 * AT_ONCE)])
+    left[0] = DIRE
+    ward.rounds(1)
+    assert ward.store.count("alarm") == 5
+    assert ward.store.count("vitals") < 70 * AT_ONCE
+    ward.rounds(2)
+    assert ward.keys("alarm") == ["still/0", "late/0", "late/1"]  # `late` has not reached the pager yet
+    assert [event.state for event in ward.store.alarms()] == ["ended", "active"]
+
+
+def test_what_went_is_remembered_until_it_could_be_said(ward: Ward, left: list[int], tmp_path: Path) -> None:
+    ward.store.put([wave(NOW - 3600), wave(NOW - 1800), vitals()])
+    left[0] = TIGHT
+    door = tmp_path / "door"
+    door.rename(tmp_path / "elsewhere")
+    door.touch()  # no letter can be left
+    with pytest.raises(OSError, match="door"):
+        ward.keeper.round()
+    assert ward.store.count("wave") == 0
+    door.unlink()
+    Ward(tmp_path).keeper.round()  # after a restart
+    [report] = Ward(tmp_path).reports()
+    assert report.removed == Removed("wave", NOW - 3600, NOW - 1799, 566, "the disk runs short (2 rows)")
+
+
+def test_space_comes_back_to_the_file_system(tmp_path: Path, left: list[int]) -> None:
+    ward = Ward(tmp_path)
+    for n in range(20):
+        ward.store.put([wave(NOW - 3600 - m) for m in range(n * 1000, (n + 1) * 1000)])
+    ward.store.put([vitals()])
+    before = sum(file.stat().st_size for file in tmp_path.glob("store.sqlite*"))
+    left[0] = TIGHT
+    ward.rounds(8)
+    after = sum(file.stat().st_size for file in tmp_path.glob("store.sqlite*"))
+    assert ward.store.count("wave") == 0
+    assert after < before / 10
+
+
+def test_a_pruned_store_has_the_digest_of_what_is_left(ward: Ward, tmp_path: Path) -> None:
+    rest = [vitals(second=NOW - n) for n in range(50)]
+    ward.store.put([vitals("old", NOW - 5 * DAY_S - n) for n in range(50)])
+    ward.store.put(rest)
+    ward.rounds()
+    with Store(tmp_path / "another.sqlite") as another:
+        another.put(rest)
+        assert ward.store.digest("vitals") == another.digest("vitals")
+
+
+def test_commit_times_and_conflicts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflows.retention.COMMITS_MOST", 5)
+    monkeypatch.setattr("dataflows.store.CONFLICTS_MOST", 3)
+    with Store(tmp_path / "store.sqlite", now_ns=lambda: 1) as store:
+        for n in range(20):
+            store.put([vitals(), vitals(second=n, hr=float(n))])
+            store.put([vitals(hr=float(n))])
+        store.retention.trim()
+        assert len(store.committed()) == 5
+        assert store.conflict_count() == 3
+
+
+def test_the_keeper_ends_at_once_and_survives_a_fault(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "ROUND_S", 0.001)
+    went_round = threading.Semaphore(0)
+    faults = [OSError("nothing can be read")]
+
+    def round_(_: Keeper) -> int:
+        went_round.release()
+        if faults:
+            raise faults.pop()
+        return 0
+
+    monkeypatch.setattr(Keeper, "round", round_)
+    ward.keeper.start()
+    for _ in range(3):
+        assert went_round.acquire(timeout=20.0)
+    ward.keeper.stop()
+    assert not ward.keeper._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"vitals_days": 0}, "vitals_days"), ({"quota_bytes": 1}, "quota_bytes"), ({"stop_bytes": 3 << 30}, "stop_bytes")],
+)
+def test_bounds_that_keep_nothing_are_refused(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Keep(**changes)  # type: ignore[arg-type]
+
+
+def test_a_dead_letter_outlives_its_row(ward: Ward) -> None:
+    row = Stored(1, vitals(second=NOW - 5 * DAY_S))
+    ward.store.put([row.row, vitals()])
+    ward.settle("influx", ("vitals",), 0)
+    with closing(Cursors(ward.cursors)) as cursors:
+        cursors.settle("influx", [row], 1, [Refused(row, "beyond retention policy")], 7)
+        ward.rounds()
+        assert [letter.key for letter in cursors.dead_letters()] == [row.row.key]
+    assert ward.keys("vitals") == [f"p1/{NOW}"]

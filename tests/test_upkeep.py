@@ -1,0 +1,210 @@
+"""Upkeep: retention by need, age and size; a disk that runs short; finished segments packed beside the writer."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+from journals import everything
+from servers import eventually
+
+from ingest import upkeep
+from ingest.inbox import Inbox
+from ingest.journal import Journal, RecordKind
+from ingest.notices import Removed, Report
+from ingest.room import Room, Stage
+from ingest.segments import segment_path, segments
+from ingest.upkeep import Upkeep
+
+SECOND_NS = 10**9
+MB = 1 << 20
+
+
+class Narrow(Room):
+    """A room of which the test says how much is left."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, short_bytes=8 * MB, stop_bytes=MB)
+        self.now = 100 * MB
+
+    def left(self) -> int:
+        """What the test says."""
+        return self.now
+
+
+class House:
+    """A journal with its upkeep, by hand: one record a second, five to a segment."""
+
+    def __init__(self, path: Path, *, floor_s: int = 0, retain_from: Callable[[], int | None] | None = None) -> None:
+        seconds = count(SECOND_NS, SECOND_NS)
+        self.journal = Journal(
+            path / "journal",
+            segment_bytes=600,
+            retain_bytes=1 << 40,
+            retain_ns=30 * SECOND_NS,
+            floor_ns=floor_s * SECOND_NS,
+            retain_from=retain_from,
+            prunes=False,
+            now_ns=lambda: next(seconds),
+        )
+        self.room = Narrow(path)
+        self.inbox = Inbox(100, 1 << 20, 100, 0.0)
+        self.upkeep = Upkeep(self.journal, self.room, self.inbox)
+
+    def write(self, number: int) -> None:
+        for _ in range(number):
+            self.journal.append([(RecordKind.MESSAGE, "t", bytes(100))])
+
+    def said(self) -> list[Report]:
+        return [msgspec.json.decode(arrival.payload, type=Report) for arrival in self.inbox.take(0.0)]
+
+    def look(self, left_mb: float) -> list[Report]:
+        self.room.now = int(left_mb * MB)
+        self.upkeep.look()
+        return self.said()
+
+    @property
+    def oldest(self) -> int:
+        return segments(self.journal.path)[0]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.journal.close()
+
+
+def test_each_stage_is_said_once_with_what_to_do(house: House) -> None:
+    house.write(2)
+    told = [house.look(left) for left in (100, 100, 7, 7.5, 3, 1.5, 0.5, 0.5, 1.01, 9.5)]
+    assert [[(report.reporter, report.ok) for report in reports] for reports in told] == [
+        [("disk", True)],
+        [],
+        [("disk", False)],
+        [],
+        [("disk", False)],
+        [("disk", False)],
+        [("disk", False)],
+        [],
+        [],  # no flutter: an eighth more than the bound is needed to go back
+        [("disk", True)],
+    ]
+    words = [reports[0].detail for reports in told if reports]
+    assert "the raw journal shrinks to what the flow still needs; make room on the disk" in words[1]
+    assert "nothing is taken in or acknowledged" in words[4]
+    assert "alarms already raised still go out" in words[4]
+
+
+def test_with_room_old_records_go_without_a_report(house: House) -> None:
+    house.write(60)
+    assert [report.removed for report in house.look(100)] == [None]
+    # The newest record has second 60; what ends 30 s before goes.
+    assert house.oldest == 25
+    assert house.look(100) == []
+
+
+def test_without_room_the_journal_shrinks_below_its_floor_and_says_what_went(tmp_path: Path) -> None:
+    house = House(tmp_path, floor_s=10**6)
+    house.write(60)
+    house.look(100)
+    assert house.oldest == 0
+    stage, removal = house.look(7)
+    assert stage.removed is None
+    assert removal.ok is False
+    assert removal.removed is not None
+    assert removal.removed == Removed("journal", 0, house.oldest, removal.removed.size, "no room")
+    # It frees what is missing to an eighth more than 8 MB, and no more than there is.
+    assert house.oldest == segments(house.journal.path)[-1]
+    assert "records 0 to 54 of the raw journal" in removal.detail
+    house.journal.close()
+
+
+def test_no_more_goes_than_room_is_missing(tmp_path: Path) -> None:
+    house = House(tmp_path, floor_s=10**6)
+    house.write(60)
+    missing = 100_000
+    house.room.now = 9 * MB - missing
+    house.upkeep.stage = Stage.SHORT
+    house.upkeep.look()
+    removed = [report.removed for report in house.said() if report.removed]
+    assert len(removed) == 1
+    assert missing <= removed[0].size < missing + 100_000
+    assert house.oldest > 0
+    house.journal.close()
+
+
+@pytest.mark.parametrize(("needed", "oldest"), [(None, 0), (0, 0), (21, 20), (10**6, 55)])
+def test_not_even_a_full_disk_takes_what_the_flow_needs(tmp_path: Path, needed: int | None, oldest: int) -> None:
+    house = House(tmp_path, retain_from=lambda: needed)
+    house.write(60)
+    house.look(0.5)
+    assert house.oldest == oldest
+    house.journal.close()
+
+
+def test_a_damaged_segment_stays_until_its_room_is_needed_and_stops_nothing(house: House) -> None:
+    house.write(60)
+    segment_path(house.journal.path, 0).write_bytes(b"rubbish " * 1000)
+    house.look(100)
+    assert house.oldest == 0
+    house.look(7)
+    assert house.oldest == 55
+
+
+def test_finished_segments_are_packed_beside_the_writer_and_nothing_else_changes(house: House) -> None:
+    house.write(30)
+    before = everything(house.journal.path)
+    house.upkeep.start()
+    eventually(lambda: segments(house.journal.path, packed=False) == [house.journal.first])
+    house.upkeep.stop(10.0)
+    assert not house.upkeep.is_alive()
+    assert everything(house.journal.path) == before
+
+
+def test_nothing_is_packed_on_a_full_disk_nor_where_it_is_not_wanted(tmp_path: Path) -> None:
+    house = House(tmp_path, retain_from=lambda: None)
+    house.write(30)
+    house.room.now = 0
+    house.upkeep.start()
+    eventually(lambda: house.upkeep.full)
+    house.upkeep.stop(10.0)
+    plain = Upkeep(house.journal, house.room, house.inbox, compress=False)
+    house.room.now = 100 * MB
+    plain.start()
+    eventually(lambda: plain.left)
+    plain.stop(10.0)
+    assert segments(house.journal.path, packed=False) == segments(house.journal.path)
+    house.journal.close()
+
+
+def test_a_segment_removed_while_it_is_being_packed_does_not_come_back(tmp_path: Path) -> None:
+    house = House(tmp_path, floor_s=10**6)
+    house.write(30)
+    house.look(100)
+    while house.upkeep._packing is None:
+        house.upkeep._pack()
+    house.look(7)
+    assert house.upkeep._packing is None
+    assert len(segments(house.journal.path)) == 1
+    assert not list(house.journal.path.glob("*.pack.tmp"))
+    house.journal.close()
+
+
+def test_an_upkeep_that_fails_says_so_in_the_log_and_goes_on(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_S", 0.01)
+    answers: list[Exception] = [OSError("the disk is gone"), OSError("the disk is gone")]
+
+    def left() -> int:
+        if answers:
+            raise answers.pop()
+        return 100 * MB
+
+    house.room.left = left  # type: ignore[method-assign]  # a disk that fails twice
+    house.upkeep.start()
+    eventually(lambda: house.upkeep.left)
+    house.upkeep.stop(10.0)
+    assert caplog.text.count("upkeep of the journal: the disk is gone") == 1
