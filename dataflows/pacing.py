@@ -14,6 +14,8 @@ LEAST_PERIOD_NS = SECOND_NS // 50  # what a packet costs at the least: more of t
 QUEUED_NS = 2 * SECOND_NS  # samples older than this on arrival were queued: they use no credit, for time ran meanwhile
 AT_ONCE = 8  # packets of one device that go on between two ticks: each costs its shard a round
 AT_ONCE_NS = SECOND_NS // 2  # or as many as it measures in so long
+AT_ONCE_AHEAD = 3  # of a device that has spent more than this of its credit: probably a flood that begins
+AHEAD_NS = 20 * SECOND_NS
 AT_ONCE_FLOODING = 2  # of a device whose packets are being refused
 FEW = 8  # when more devices than these wait, a round serves many, and twice as many packets go on
 HELD_BYTES = 8 << 20  # of one device
@@ -158,9 +160,12 @@ class Pacing:
         self._all_bytes += size
 
 
-def at_once(packet_ns: int, *, flooding: bool) -> int:
+def at_once(packet_ns: int, credit: Credit, *, flooding: bool) -> int:
     """How many packets of a device go on between two ticks."""
-    return AT_ONCE_FLOODING if flooding else max(AT_ONCE, AT_ONCE_NS // max(packet_ns, LEAST_PERIOD_NS))
+    most = max(AT_ONCE, AT_ONCE_NS // max(packet_ns, LEAST_PERIOD_NS))
+    if credit.left_ns < CREDIT_NS - AHEAD_NS:
+        most = most * AT_ONCE_AHEAD // AT_ONCE
+    return AT_ONCE_FLOODING if flooding else most
 
 
 def _held(shard: int, item: OfDevice) -> Held:

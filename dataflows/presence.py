@@ -216,7 +216,7 @@ class Presence:
 
     def _at_once(self, key: str) -> int:
         log = self.census.awake(key)
-        return pacing.at_once(log.packet_ns, flooding=log.flooded_ns > 0) if log else pacing.AT_ONCE
+        return pacing.at_once(log.packet_ns, log.credit, flooding=log.flooded_ns > 0) if log else pacing.AT_ONCE
 
 
 def _parts(key: str) -> tuple[str, str]:

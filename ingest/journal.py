@@ -16,7 +16,7 @@ from typing import Final, Self
 import msgspec
 
 from ingest.arrival import ArrivalState, Reading, Standing, read_clock
-from ingest.durable import sync_folder
+from ingest.durable import replace_file, sync_folder
 from ingest.notices import Blind
 from ingest.reader import JournalReader
 from ingest.retention import Limits, Pruned, prune
@@ -271,7 +271,6 @@ def _claim(path: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     if not marked:
-        (path / MARKER).write_text(FORMAT)
-        sync_folder(path)
+        replace_file(path / MARKER, FORMAT.encode())  # in one step: readers look on, and a crash may come
         sync_folder(path.parent)
     return lock

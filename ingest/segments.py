@@ -81,7 +81,11 @@ def check_folder(path: Path) -> bool:
     try:
         text = (path / MARKER).read_text()
     except FileNotFoundError:
-        foreign = sorted(file.name for file in path.iterdir() if file.name != LOCK) if path.is_dir() else []
+        names = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
+        if MARKER in names:
+            return check_folder(path)  # its writer made it just now
+        # A writer that was killed before the marker stood leaves its lock and a draft.
+        foreign = [name for name in names if name != LOCK and not name.startswith(f".{MARKER}.")]
         if foreign:
             raise NotAJournalError(
                 f"{path} is no journal: it holds {foreign[0]!r} but no file {MARKER!r}; name an empty or a new folder"

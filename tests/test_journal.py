@@ -27,7 +27,7 @@ from ingest.journal import (
 )
 from ingest.notices import Blind
 from ingest.retention import Limits
-from ingest.segments import segment_path, segments
+from ingest.segments import LOCK, MARKER, segment_path, segments
 
 ROOT = Path(__file__).parents[1]
 SECOND_NS = 10**9
@@ -377,3 +377,12 @@ def test_a_writer_killed_at_any_instant_leaves_a_journal_that_goes_on(path: Path
         pruned = pruned or first > 0
     assert packed
     assert pruned
+
+
+def test_a_writer_that_was_killed_before_its_marker_stood_leaves_a_folder_that_opens(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    (tmp_path / f".{MARKER}.123.tmp").write_text("femto")
+    assert JournalReader(tmp_path).end_offset == 0
+    with Journal(tmp_path) as journal:
+        journal.append([(RecordKind.TICK, "", b"")])
+    assert JournalReader(tmp_path).end_offset == 1
