@@ -7,7 +7,7 @@ import msgspec
 from dataflows import pacing
 from dataflows.events import SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
-from dataflows.pacing import CREDIT_NS, QUEUED_NS, Credit
+from dataflows.pacing import CREDIT_NS, NOISE_NS, QUEUED_NS, Credit
 from dataflows.waking import Now
 from ingest.clock import ClockState, correct, time_of_sample
 from ingest.packet import BadPacket, Packet
@@ -28,7 +28,7 @@ from ingest.sequence import (
 HOUR_NS = 3600 * SECOND_NS
 HOURS_KEPT = 2  # this one and the one before: what was missed there may still come late
 HOLE_NS = SECOND_NS // 5  # a shorter gap is bridged
-MAX_AHEAD_S = 600.0  # a free-running device that begins with its queue is ahead by as much; more is a wrong rate
+MAX_AHEAD_S = 60.0  # a free-running device that begins with its queue is ahead by as much; more is a wrong rate
 STRANGE_CLOCK_NS = SECOND_NS  # a device's clock that is off by more is said to be
 TURNS = 16  # so often do boots take turns before two devices are said to share a name; a reboot's stragglers are fewer
 TURNS_NS = 60 * SECOND_NS  # no turn for so long: they share it no more
@@ -92,7 +92,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
             self._count(verdict, packet.boot, now)
             self.last_seen_ns = now.arrival_ns
             return None
-        credit = pacing.refilled(self.credit, now.arrival_ns)
+        credit = pacing.refilled(self.credit, now.arrival_ns, CREDIT_NS)
         cursors = {} if verdict.new_boot else self.cursors
         placed = _placed(cursors, packet, birth)
         if isinstance(placed, BadPacket):
@@ -179,7 +179,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
 
     def _brought_nothing(self, now: Now, *, too_many: bool = False) -> None:
         """Take note of a message without use; very many of them are a flood like any other."""
-        self.noise = pacing.refilled(self.noise, now.arrival_ns)
+        self.noise = pacing.refilled(self.noise, now.arrival_ns, NOISE_NS)
         if too_many or self.noise.left_ns < self.packet_ns:
             self.flood, self.flooded_ns = self.flood + 1, now.arrival_ns
         self.noise = pacing.spent(self.noise, self.packet_ns)

@@ -109,16 +109,16 @@ def dataflow(options: FlowOptions, stopping: Callable[[], bool], observer: Progr
     graph = Dataflow(FLOW)
     journals = {name: options.journal(name) for name in options.own}
     source = JournalSource(journals, stop_at_end=options.stop_at_end, stopping=stopping, observer=observer)
-    beat = observer.beat if observer else (lambda: None)
+    beacon = observer.beacon if observer else Beacon()
     records = op.input(SOURCE, graph, source)
-    folded = op.stateful_batch("fold", records, fold_builder(options.shards, beat))
+    folded = op.stateful_batch("fold", records, fold_builder(options.shards, beacon.beat))
     sorted_ = op.branch("sort", folded, lambda keyed: keyed[1].shard is None)
     items: KeyedStream[Item] = op.map("address", sorted_.falses, _to_shard)
-    shard_rows = op.stateful_batch("bank", items, shard_builder(beat))
+    shard_rows = op.stateful_batch("bank", items, shard_builder(beacon.beat))
     rows = op.merge("rows", op.map("fold-rows", sorted_.trues, _row), op.map("shard-rows", shard_rows, _home))
     stores = {name: options.store(name) for name in options.own}
     keep = None if options.stop_at_end else options.keep  # an old journal worked through again gives old rows
-    sink = StoreSink(stores, time.time_ns, keep, partitions=options.partitions, stopping=stopping, beat=beat)
+    sink = StoreSink(stores, time.time_ns, keep, partitions=options.partitions, stopping=stopping, beacon=beacon)
     op.output("store", rows, sink)
     return graph
 

@@ -22,6 +22,7 @@ from ingest.room import Room, Stage
 log = logging.getLogger(__name__)
 
 ROUND_S: Final = 1.0
+FAULTY_S: Final = 10.0  # after a fault that is not the disk's
 BREATH_S: Final = 0.005  # between two transactions, so that a put that waits comes first
 MOST_AT_ONCE: Final = 40  # transactions in a round
 SELDOM: Final = 60  # rounds between those that bound what grows slowly
@@ -112,6 +113,9 @@ class Keeper:
                 if str(error) != self._faults:  # the same fault is said once
                     log.warning("the store %s cannot be pruned now, tried again: %s", self._store.path, error)
                 self._faults = str(error)
+            except Exception:  # one damaged row must not leave the store unpruned for ever
+                log.exception("the store %s cannot be pruned now, tried again", self._store.path)
+                self._stopping.wait(FAULTY_S)
             else:
                 self._faults = ""
 

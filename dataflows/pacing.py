@@ -8,7 +8,8 @@ import msgspec
 from dataflows.events import SECOND_NS
 from dataflows.items import Bind, Data, Unbind
 
-CREDIT_NS = 600 * SECOND_NS  # what a device may send ahead of its rate: a free-running one may begin with its queue
+CREDIT_NS = 60 * SECOND_NS  # what a device may send ahead of time: a free-running one may begin with a queue
+NOISE_NS = 600 * SECOND_NS  # what it may repeat, or send in vain: a broker may deliver a long queue twice
 QUICKER = (3, 2)  # credit grows so much faster than time: clocks differ, and packets repeat
 LEAST_PERIOD_NS = SECOND_NS // 50  # what a packet costs at the least: more of them a second are not served for long
 QUEUED_NS = 2 * SECOND_NS  # samples older than this on arrival were queued: they use no credit, for time ran meanwhile
@@ -45,11 +46,11 @@ def cost_ns(blocks_ns: Sequence[int], n_streams: int) -> int:
     return max(sum(blocks_ns) // n_streams, LEAST_PERIOD_NS)
 
 
-def refilled(credit: Credit, arrival_ns: int) -> Credit:
+def refilled(credit: Credit, arrival_ns: int, most_ns: int) -> Credit:
     """Let time pass."""
     times, over = QUICKER
-    grown = credit.left_ns + (arrival_ns - credit.at_ns) * times // over if credit.at_ns else CREDIT_NS
-    return Credit(min(grown, CREDIT_NS), arrival_ns)
+    grown = credit.left_ns + (arrival_ns - credit.at_ns) * times // over if credit.at_ns else most_ns
+    return Credit(min(grown, most_ns), arrival_ns)
 
 
 def spent(credit: Credit, packet_ns: int) -> Credit:
@@ -162,10 +163,9 @@ class Pacing:
 
 def at_once(packet_ns: int, credit: Credit, *, flooding: bool) -> int:
     """How many packets of a device go on between two ticks."""
-    most = max(AT_ONCE, AT_ONCE_NS // max(packet_ns, LEAST_PERIOD_NS))
-    if credit.left_ns < CREDIT_NS - AHEAD_NS:
-        most = most * AT_ONCE_AHEAD // AT_ONCE
-    return AT_ONCE_FLOODING if flooding else most
+    most = AT_ONCE_AHEAD if credit.left_ns < CREDIT_NS - AHEAD_NS else AT_ONCE
+    # Never fewer than it measures: whatever else it sends, its own packets must not pile up.
+    return max(AT_ONCE_FLOODING if flooding else most, AT_ONCE_NS // max(packet_ns, LEAST_PERIOD_NS))
 
 
 def _held(shard: int, item: OfDevice) -> Held:

@@ -151,6 +151,8 @@ class Presence:
             if self.now.arrival_ns - self.census.look(key).flooded_ns >= FLOOD_OVER_NS:
                 self._flood_over(key)
         for key in self.census.silent(self.now.awake_ns):
+            if self.outbox.pacing.waits(key):  # it is not silent: what it sent is still on its way
+                continue
             log = self.census.look(key)
             self._tell_ledgers(key, log)
             self.census.park(key)

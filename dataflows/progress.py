@@ -62,7 +62,7 @@ class Progress:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journals = dict(journals)
-        self._beacon, self._tell, self._whole = beacon or Beacon(), tell, whole
+        self.beacon, self._tell, self._whole = beacon or Beacon(), tell, whole
         self._now_ns, self._monotonic_s = now_ns, monotonic_s
         self._behind: dict[str, _Stretch] = {}
         self._waiting = set(journals)  # not looked into yet
@@ -70,7 +70,7 @@ class Progress:
     def on_read(self, partition: str, reading: Reading) -> None:
         """Take note of what was read."""
         RECORDS.inc(reading.records)
-        self._beacon.beat()
+        self.beacon.beat()
         self._waiting.discard(partition)
         lag_s = 0.0 if reading.at_end else max((self._now_ns() - reading.newest_ns) / NS, 0.0)
         if lag_s < BEHIND_S:
@@ -79,10 +79,6 @@ class Progress:
             self._catching_up(partition, reading, lag_s)
         BEHIND.set(max((stretch.behind_s for stretch in self._behind.values()), default=0.0))
         CATCHING_UP.set(bool(self._behind))
-
-    def beat(self) -> None:
-        """Tell that the flow lives: what was read may take long."""
-        self._beacon.beat()
 
     def on_lost(self, partition: str, first: int, end: int) -> None:
         """Leave word for the ward that records were removed unread: a fault that is over at once, and on record."""
@@ -99,7 +95,7 @@ class Progress:
         if stretch is not None and not self._whole:
             log.info("partition %s caught up in %.1f s", partition, self._monotonic_s() - stretch.began_s)
         if not self._behind and not self._waiting:
-            self._beacon.ready()
+            self.beacon.ready()
 
     def _catching_up(self, partition: str, reading: Reading, lag_s: float) -> None:
         now_s = self._monotonic_s()
@@ -114,7 +110,7 @@ class Progress:
         with JournalReader(self._journals[partition]) as reader:
             end = reader.end_offset
         line = f"{'' if self._whole else 'catching up: '}{_how_far(stretch, reading, end, now_s)}"
-        self._beacon.not_ready(line)
+        self.beacon.not_ready(line)
         self._tell(line if len(self._journals) == 1 else f"partition {partition}: {line}")
 
 

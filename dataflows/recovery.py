@@ -20,6 +20,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from dataflows.disk_full import open_to_read
+
 FORMAT: Final = 2  # of the store, with the names of its steps; 1 had one part for all
 FLOW: Final = "femtoward"
 SOURCE: Final = "journal"
@@ -200,7 +202,7 @@ def progress(folder: Path) -> Progress:
     executions: dict[int, tuple[int, int]] = {}
     frontiers: dict[tuple[int, int], int] = {}
     for file in sorted(folder.glob("part-*.sqlite3")):
-        with contextlib.closing(_open(file)) as connection:
+        with contextlib.closing(open_to_read(file)) as connection:
             connection.execute("BEGIN")  # all of a file as of one moment
             for index, count in connection.execute("SELECT part_index, part_count FROM parts"):
                 parts, commits[index] = count, 0
@@ -220,13 +222,9 @@ def identity(folder: Path) -> str:
 
 def _positions(file: Path, partition: str) -> dict[int, bytes | None]:
     """Snapshots of a source's position by epoch."""
-    with contextlib.closing(_open(file)) as connection:
+    with contextlib.closing(open_to_read(file)) as connection:
         query = "SELECT snap_epoch, ser_change FROM snaps WHERE step_id = ? AND state_key = ?"
         return dict(connection.execute(query, (f"{FLOW}.{SOURCE}", partition)).fetchall())
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=1.0)
 
 
 class _Plain(pickle.Unpickler):

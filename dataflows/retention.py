@@ -56,7 +56,7 @@ class Retention:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._walked: dict[tuple[str, bool], int] = {}  # by kind, and whether room is short: looked at up to this id
+        self._walked: dict[tuple[str, str], int] = {}  # by kind and reason: looked at up to this id
 
     def newest_s(self) -> int | None:
         """Newest time that any row tells (unix s); None for an empty store."""
@@ -97,7 +97,7 @@ class Retention:
         """
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM out").fetchone()
         up_to = min(up_to, last - 1)  # an id must never come again
-        walk = (kind, bool(why))
+        walk = (kind, why)
         after = self._walked.get(walk, 0)
         found = self._read(kind, after, up_to, 1)
         if not found or _time_s(kind, found[0]) >= before_s:

@@ -225,6 +225,8 @@ class Shard:
         end_ns = np.array([(closing.second + 1) * SECOND_NS for closing in closings], np.int64)
         worn = [self.roster.speaking(closing.patient, closing.second) for closing in closings]
         known = self.wearables.estimates(worn, end_ns)
+        # A device that runs ahead of time tells nothing, and that must not pass for one that is not worn.
+        known.worn[:] = [self.wearables.measures(self.roster.worn(closing.patient)) for closing in closings]
         vitals = fusion.fused(known)
         coverage = [
             max(device.covered_ns(closing.second) for device in devices) / SECOND_NS

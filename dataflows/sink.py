@@ -16,14 +16,16 @@ from typing import Final
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows import metrics
-from dataflows.disk_full import is_full
+from dataflows.disk_full import is_full, is_only_full
 from dataflows.events import Bad, Row
 from dataflows.keep import Keep
 from dataflows.keeper import Keeper
 from dataflows.store import Store
+from ingest.beacon import Beacon
 
 KINDS_KEPT: Final = 1000  # of topic and reason that are counted apart in the log
 RETRY_S: Final = 0.5  # on a full disk
+BROKEN_S: Final = 60.0  # a disk that fails for so long otherwise than by being full is broken
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,8 @@ class StorePartition(StatefulSinkPartition[Row, None]):
         Prunes it meanwhile; None: nothing is removed.
     stopping
         Once it answers true, rows that find no room are given up: the journal has what they were made from.
-    beat
-        Tells that the flow lives, while it waits for room, too.
+    beacon
+        Is told that the flow lives, and that it waits for room.
     """
 
     def __init__(
@@ -48,9 +50,9 @@ class StorePartition(StatefulSinkPartition[Row, None]):
         store: Store,
         keeper: Keeper | None = None,
         stopping: Callable[[], bool] = lambda: False,
-        beat: Callable[[], None] = lambda: None,
+        beacon: Beacon | None = None,
     ) -> None:
-        self._store, self._keeper, self._stopping, self._beat = store, keeper, stopping, beat
+        self._store, self._keeper, self._stopping, self._beacon = store, keeper, stopping, beacon or Beacon()
         self._lock = threading.Lock() if keeper is None else keeper.lock
         if keeper is not None:
             keeper.start()
@@ -72,21 +74,23 @@ class StorePartition(StatefulSinkPartition[Row, None]):
 
     def _put(self, values: list[Row]) -> int:
         """Commit rows as soon as there is room, and return how many were in conflict."""
-        waiting = False
+        since_s = 0.0
         while True:
-            self._beat()
+            self._beacon.beat()
             try:
                 with self._lock:
                     conflicts = self._store.put(values).conflicts
             except (sqlite3.Error, OSError) as error:
-                if not is_full(error) or self._stopping():
+                broken = since_s and not is_only_full(error) and time.monotonic() - since_s > BROKEN_S
+                if not is_full(error) or broken or self._stopping():
                     raise
-                if not waiting:
+                if not since_s:
                     log.error("the store %s finds no room (%s): waiting for some", self._store.path, error)  # noqa: TRY400 - no fault of ours
-                waiting = True
+                    since_s = time.monotonic()
+                self._beacon.not_ready(f"the store {self._store.path} finds no room: {error}")
                 time.sleep(RETRY_S)
             else:
-                if waiting:
+                if since_s:
                     log.warning("the store %s has room again", self._store.path)
                 return conflicts
 
@@ -127,8 +131,8 @@ class StoreSink(FixedPartitionedSink[Row, None]):
         Names of all partitions of the cluster; by default those of `stores`.
     stopping
         Once it answers true, a full disk ends the flow instead of being waited for.
-    beat
-        Tells that the flow lives.
+    beacon
+        Is told that the flow lives, and that it waits for room.
     """
 
     def __init__(
@@ -139,13 +143,13 @@ class StoreSink(FixedPartitionedSink[Row, None]):
         *,
         partitions: Sequence[str] = (),
         stopping: Callable[[], bool] = lambda: False,
-        beat: Callable[[], None] = lambda: None,
+        beacon: Beacon | None = None,
     ) -> None:
         self._stores = dict(stores)
         self._now_ns = now_ns
         self._keep = keep
         self._partitions = sorted(partitions or stores)
-        self._stopping, self._beat = stopping, beat
+        self._stopping, self._beacon = stopping, beacon
 
     def list_parts(self) -> list[str]:
         """Name the partitions that this process has."""
@@ -159,4 +163,4 @@ class StoreSink(FixedPartitionedSink[Row, None]):
         """Open a store."""
         store = Store(self._stores[for_part], now_ns=self._now_ns)
         keeper = None if self._keep is None else Keeper(store, self._keep, self._now_ns)
-        return StorePartition(store, keeper, self._stopping, self._beat)
+        return StorePartition(store, keeper, self._stopping, self._beacon)

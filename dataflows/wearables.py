@@ -94,7 +94,7 @@ class Wearables:
         ever had says since when.
         """
         known = nothing_measured(len(worn))
-        known.worn[:] = [self._measures(devices) for devices in worn]
+        known.worn[:] = [self.measures(devices) for devices in worn]
         for turn in range(max(map(len, worn), default=0)):
             for group, indices, ports in self._speakers(worn, set(LANE_KINDS), turn):
                 at = np.array(indices, np.int64)
@@ -105,7 +105,7 @@ class Wearables:
                 tree.put(so_far, at[better], tree.take(estimate, np.flatnonzero(better)))
         return known
 
-    def _measures(self, devices: Sequence[Device]) -> bool:
+    def measures(self, devices: Sequence[Device]) -> bool:
         """Whether a patient wears anything that a heart rate could come from."""
         kinds = {port.group.lane.kind for device in devices for port in self._ports[device.key].values()}
         return bool(kinds & {"cardiac", "optical"})

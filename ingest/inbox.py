@@ -64,7 +64,9 @@ class Inbox:
         """Take in news of ingest itself, its link or its disk: few, and never made to wait."""
         with self._some:
             if self._news == MAX_NEWS:
-                self._arrivals.remove(next(one for one in self._arrivals if _is_news(one)))
+                oldest = next(one for one in self._arrivals if _is_news(one))
+                self._arrivals.remove(oldest)
+                self._bytes -= len(oldest.payload)
                 self._news -= 1
             self._news += 1
             self._add(arrival)

@@ -67,7 +67,7 @@ def prune(path: Path, limits: Limits, *, newest_ns: int, needed: int | None, spa
     """
     if needed is None:
         return Pruned()
-    every = segments(path)
+    every = _with_records(path)
     total = sum(segment_size(path, first) for first in every)
     pruned = Pruned()
     for first, end in pairwise(every):
@@ -90,6 +90,18 @@ def prune(path: Path, limits: Limits, *, newest_ns: int, needed: int | None, spa
             extra={"event": "journal-pruned", **pruned._asdict()},
         )
     return pruned
+
+
+def _with_records(path: Path) -> list[int]:
+    """First offsets of all segments, but for a newest one without records: the one before it has the last time then."""
+    every = segments(path)
+    if every:
+        newest = open_segment(path, every[-1])
+        try:
+            return every[:-1] if newest.end() == every[-1] else every
+        finally:
+            newest.close()
+    return every
 
 
 def _excess(limits: Limits, age_ns: int, total: int) -> str:

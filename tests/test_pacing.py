@@ -35,12 +35,12 @@ def eight(_: str) -> int:
 
 
 def test_credit_grows_with_time_to_its_limit_and_not_below_nothing() -> None:
-    credit = refilled(Credit(), 5 * SECOND_NS)
+    credit = refilled(Credit(), 5 * SECOND_NS, CREDIT_NS)
     assert credit.left_ns == CREDIT_NS
     empty = spent(credit, 2 * CREDIT_NS)
     assert empty.left_ns == 0
-    assert refilled(empty, 7 * SECOND_NS).left_ns == 3 * SECOND_NS
-    assert refilled(empty, 2 * CREDIT_NS).left_ns == CREDIT_NS
+    assert refilled(empty, 7 * SECOND_NS, CREDIT_NS).left_ns == 3 * SECOND_NS
+    assert refilled(empty, 2 * CREDIT_NS, CREDIT_NS).left_ns == CREDIT_NS
 
 
 def test_what_one_device_sends_at_once_goes_on_in_order_a_little_at_every_tick() -> None:
@@ -150,10 +150,7 @@ def by_record(tape: Tape, n_shards: int = 2) -> list[tuple[int, Row]]:
     return rows
 
 
-def test_floods_delay_no_other_patients_rows_are_throttled_and_said_until_they_are_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("dataflows.pacing.CREDIT_NS", 100 * SECOND_NS)  # spent after two seconds instead of twelve
+def test_floods_delay_no_other_patients_rows_are_throttled_and_said_until_they_are_over() -> None:
     tape = flooded_ward(15.0, flood=True, over_after=4.0)
     rows = by_record(tape)
     with_floods = [row for _, row in rows if isinstance(row, Vitals) and row.patient.startswith("p")]
@@ -169,7 +166,7 @@ def test_floods_delay_no_other_patients_rows_are_throttled_and_said_until_they_a
     assert any("it floods" in row.reason for _, row in rows if isinstance(row, DeviceStatus))
 
 
-def test_the_shards_get_few_packets_of_a_flowbetween_two_ticks() -> None:
+def test_the_shards_get_few_packets_of_a_flood_between_two_ticks() -> None:
     tape = flooded_ward(16.0, flood=True)
     fold, most, last = Fold(1), 0, 0
     for record in tape.records:
@@ -191,7 +188,7 @@ def test_the_ledger_balances_in_a_flood_and_its_rows_are_few() -> None:
     assert sum(row.count for row in bad if "/f1/" in row.topic) == ledger.quarantined > 500
 
 
-def test_a_flowof_rubbish_or_repeats_is_said_too_and_the_good_packets_among_it_pass() -> None:
+def test_a_flood_of_rubbish_or_repeats_is_said_too_and_the_good_packets_among_it_pass() -> None:
     tape = Tape()
     tape.birth(birth_of("w1", "p1"))
     for packet in packets("w1", beating(20.0, 70.0)):

@@ -114,6 +114,7 @@ READ_ROWS = 64  # at least, in one query
 MOST_WAITING = 1024  # rows in memory whose receiver fails; the others wait in the store
 SEEN_S = 60.0  # how often a courier says that it is there
 LOOK_S = 1.0  # how often its backlog is counted
+SAY_AGAIN_S = 10.0  # after a report that could not be left
 
 
 class Carrier:
@@ -157,6 +158,7 @@ class Carrier:
         self._seen_s = self._looked_s = -float("inf")
         self._reason = ""
         self._said_ok: bool | None = None
+        self._say_due_s = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Carry until `stopping` is set; then, for `Pace.drain_s` at most, what can be delivered at once."""
@@ -272,6 +274,9 @@ class Carrier:
         except DeliveryFailed as failure:
             log.warning("courier %s: rows not delivered once more: %s", self.courier.name, failure.reason)
             doubt.arise(self._now_s())
+        except Exception:  # as in _try: the other couriers must not stop with this one
+            log.exception("courier %s failed in a way that it should not", self.courier.name)
+            doubt.arise(self._now_s())
         else:
             doubt.delivered(rows)
 
@@ -299,12 +304,13 @@ class Carrier:
             self._say(ok=False, detail=self._reason, cursors=cursors)
 
     def _say(self, *, ok: bool, detail: str, cursors: Cursors | None = None) -> None:
-        if self._said_ok is ok:
+        if self._said_ok is ok or self._now_s() < self._say_due_s:
             return
         try:
             self._report(self.courier.name, ok, detail)
-        except OSError:
-            log.exception("courier %s could not report; it will try again", self.courier.name)
+        except OSError as error:
+            self._say_due_s = self._now_s() + SAY_AGAIN_S
+            log.warning("courier %s could not report (%s): tried again", self.courier.name, error)
             return
         self._said_ok = ok
         if cursors is not None:

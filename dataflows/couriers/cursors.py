@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from dataflows.disk_full import is_full
+from dataflows.disk_full import is_full, open_to_read
 from dataflows.store import Stored
 
 log = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ def seen(path: Path) -> list[Seen]:
     """Every courier that was ever there; none while there is no file."""
     if not path.exists():
         return []
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as db:
+    with closing(open_to_read(path)) as db:
         if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'courier'").fetchone() is None:
             return []  # of an earlier version, whose couriers have not come back
         found = db.execute(

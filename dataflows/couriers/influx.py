@@ -103,7 +103,7 @@ class InfluxCourier:
             under_way = _UnderWay(self._write, chunk)
         if under_way is not None:
             refused += under_way.wait()
-        if n_rows > 1 and len(refused) == n_rows and not all(_too_old(row.reason) for row in refused):
+        if refused and len(refused) == n_rows and not all(_too_old(row.reason) for row in refused):
             # Not the rows then, but what we send them to; newer rows join the batch, and one that passes settles it.
             raise DeliveryFailed(f"InfluxDB refuses every row: {refused[0].reason}")
         return refused
