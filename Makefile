@@ -14,7 +14,7 @@ demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check

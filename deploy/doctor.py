@@ -112,10 +112,12 @@ def _cores() -> Line:
 
 def _disk(data_dir: Path) -> Iterator[Line]:
     folder = next(f for f in (data_dir.absolute(), *data_dir.absolute().parents) if f.exists())
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield Line(
-            "data folder", "problem", f"{folder} cannot be written by this user: change its owner or ward.data_dir"
-        )
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):  # a mode allows what a read-only mount does not
+            pass
+    except OSError as error:
+        said = f"{folder} cannot be written by this user ({error.strerror}): change its owner or ward.data_dir"
+        yield Line("data folder", "problem", said)
         return
     yield Line("data folder", "ok", str(data_dir.absolute()))
     try:

@@ -14,6 +14,7 @@ Seconds = Annotated[float, Meta(gt=0.0, le=3600.0)]
 HealthPort = Annotated[int, Meta(ge=-1, le=65_535)]
 
 NEXT_PORT = 10  # from the health port of one partition, or process of the flow, to the next
+CLUSTER_PORT = 9380  # of the first flow process on the loopback, where the settings name no addresses
 KEPT_NAMES = "recovery"  # folders of the flow's own lie beside those of the partitions
 ALL_SITES = "+"
 
@@ -100,6 +101,13 @@ class Flow(Section, frozen=True):
         return len(self.addresses) or self.processes
 
     @property
+    def cluster(self) -> tuple[str, ...]:
+        """Addresses of the flow's processes, or nothing where there is but one."""
+        if self.total == 1:
+            return ()
+        return self.addresses or tuple(f"127.0.0.1:{CLUSTER_PORT + index}" for index in range(self.total))
+
+    @property
     def here(self) -> range:
         """Indices of the processes on this host."""
         return range(self.process, self.process + self.processes)
@@ -140,17 +148,21 @@ def check_partitions(partitions: tuple[Partition, ...], flow: Flow) -> None:
             )
 
 
-def check_ports(health: Health, n_partitions: int, flow: Flow) -> None:
-    """Refuse one health port for two processes of a host.
+def check_ports(health: Health, partitions: tuple[Partition, ...], flow: Flow) -> None:
+    """Refuse one port for two things of a host, of which one is health; only what lies on this host counts.
 
     Raises
     ------
     ValueError
         Which port it is.
     """
+    local = [index for index, partition in enumerate(partitions) if partition.host in flow.here]
     ports = [health.port("flow", index) for index in flow.here] + [health.run]
-    ports += [health.port(part, index) for part in ("ingest", "couriers") for index in range(n_partitions)]
+    ports += [health.port(part, index) for part in ("ingest", "couriers") for index in local]
+    spoken = {int(address.rpartition(":")[2]) for address in flow.cluster[flow.process : flow.here.stop]}
     for port, times in Counter(ports).items():
+        if port in spoken:
+            raise ValueError(f"health port {port} is that of a flow process in the cluster, too: move one of them")
         if port > 65_535 or (port > 0 and times > 1):
             raise ValueError(
                 f"health port {port} is {'too high' if times == 1 else 'that of two processes'}: a further partition's "

@@ -122,7 +122,7 @@ class Settings(Section, frozen=True):
         if self.partition and self.ward.sites != (ALL_SITES,):
             raise ValueError("ward.sites and [[partition]] are both given: with partitions, each names its own sites")
         check_partitions(self.partitions, self.flow)
-        check_ports(self.health, len(self.partitions), self.flow)
+        check_ports(self.health, self.partitions, self.flow)
 
     @property
     def data_dir(self) -> Path:

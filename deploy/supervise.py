@@ -1,6 +1,7 @@
 """Child processes kept alive: what dies or hangs starts again, later each time; a stop drains them in order."""
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,7 @@ class Child:
     state: State | None = None  # what it said of itself last
     alive_s: float | None = None  # when it last said that it is alive
     doomed_s: float | None = None  # when it is killed, because one that it is bound to has died
+    killed: bool = False  # for hanging, or as doomed; it need not have ended yet
 
     @property
     def running(self) -> bool:
@@ -109,6 +111,7 @@ class Supervisor:
         )
         child.started_s = self.monotonic_s()
         child.status = child.state = child.alive_s = child.doomed_s = None
+        child.killed = False
         PART_UP.labels(name).set(1)
         RESTARTS.labels(name)  # to be counted from nought, not from the first one
         LOG.info("started %s (pid %d)", name, child.process.pid)
@@ -178,7 +181,12 @@ class Supervisor:
             until = min(deadline, self.monotonic_s() + each_s)
             for process in asked:
                 process.ended(until - self.monotonic_s())
-        return {child.program.name: self._ended(child, deadline) for child in running}
+        for child in running:
+            if child.process is not None and not child.process.ended(deadline - self.monotonic_s()):
+                said = "%s did not finish in time: killed; it goes on from the journal at its next start"
+                LOG.warning(said, child.program.name)
+                child.process.kill()
+        return {child.program.name: self._ended(child) for child in running}
 
     def kill(self) -> None:
         """End everything at once."""
@@ -201,9 +209,9 @@ class Supervisor:
                 PART_READY.labels(child.program.name).set(heard.ready)
             if (heard is not None and heard.alive) or (away and child.alive_s is not None):
                 child.alive_s = now
-            if self._hangs(child, now):
-                child.process.kill()
-                child.process.ended(FELLOWS_S)
+            if not child.killed and self._hangs(child, now):
+                child.killed = True
+                child.process.kill()  # buried at a later look: to wait would keep us from the others
 
     def _hangs(self, child: Child, now: float) -> bool:
         if child.doomed_s is not None and now >= child.doomed_s:
@@ -260,14 +268,15 @@ class Supervisor:
         lines = (self.log_dir / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return lines[-1].removeprefix("femtoward: ") if lines else "it gave no reason"
 
-    def _ended(self, child: Child, deadline: float) -> int:
+    def _ended(self, child: Child) -> int:
+        """Collect one that was asked to end, and return its status."""
         process = child.process
         if process is not None:
-            if not process.ended(max(deadline - self.monotonic_s(), 0.1)):
-                said = "%s did not finish in time: killed; it goes on from the journal at its next start"
-                LOG.warning(said, child.program.name)
-                process.kill()
+            heard = process.hear()  # its last words count
             self._gone(child, process)
+            # In its first moments it could not yet heed the signal, and had nothing to finish.
+            if child.program.speaks and child.state is None and heard is None and child.status == -signal.SIGTERM:
+                child.status = 0
         return child.status or 0
 
     def _gone(self, child: Child, process: Process) -> None:

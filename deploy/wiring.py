@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 GB = 10**9
 MB = 10**6
 COURIERS_DRAIN_S = 3.0  # ingest and flow drain before them, all within 10 s
-CLUSTER_PORT = 9480  # of the first flow process on the loopback, where the settings name no addresses
 
 
 def named(settings: Settings, partition: str | None) -> Partition:
@@ -130,7 +129,7 @@ def flow_options(settings: Settings, process: int | None = None) -> "FlowOptions
             shards=settings.ward.shards,
             snapshot_s=settings.ward.snapshot_s,
             workers=flow.workers,
-            addresses=cluster(settings),
+            addresses=settings.flow.cluster,
             process=process,
             local=own if flow.total > 1 else None,
             keep=Keep(
@@ -144,14 +143,6 @@ def flow_options(settings: Settings, process: int | None = None) -> "FlowOptions
         )
     except ValueError as error:
         raise UserError(f"settings for the flow: {error}") from error
-
-
-def cluster(settings: Settings) -> tuple[str, ...]:
-    """Addresses of the flow's processes, or nothing where there is but one."""
-    flow = settings.flow
-    if flow.addresses or flow.total == 1:
-        return flow.addresses if flow.total > 1 else ()
-    return tuple(f"127.0.0.1:{CLUSTER_PORT + index}" for index in range(flow.total))
 
 
 def courier_options(settings: Settings, partition: str | None = None) -> "CourierOptions":

@@ -64,6 +64,8 @@ class PartsWord:
 def tell_after_systemd(one: One, doors: Iterable[Path], environment: Mapping[str, str]) -> None:
     """Leave word of a part that systemd has started or seen end, as ``ExecStartPost`` and ``ExecStopPost`` have it.
 
+    What refuses to start is tried again every few seconds, and told of once: the doors must not fill up with it.
+
     Parameters
     ----------
     one
@@ -81,10 +83,20 @@ def tell_after_systemd(one: One, doors: Iterable[Path], environment: Mapping[str
     result = environment.get("SERVICE_RESULT")
     if result == "success":  # drained
         return
-    how = " ".join(filter(None, (result, environment.get("EXIT_CODE"), environment.get("EXIT_STATUS"))))
-    detail = f"{one.name} ended ({how}) at {_now()}; systemd starts it again; {MEANS[one.part]}" if result else ""
+    status = environment.get("EXIT_CODE"), environment.get("EXIT_STATUS")
+    refused = result is not None and status == ("exited", str(BAD_SETTINGS))
+    how = " ".join(filter(None, (result, *status)))
+    said = "refused to start, and its log says why" if refused else f"ended ({how})"
+    detail = f"{one.name} {said} at {_now()}; systemd starts it again; {MEANS[one.part]}" if result else ""
     for door in doors:
+        told = door.with_name(f"refused-{one.name}")
+        if refused and told.exists():
+            continue
         report(door, one.name, ok=result is None, detail=detail)
+        if refused:
+            told.touch()
+        else:
+            told.unlink(missing_ok=True)
 
 
 def _died(name: str, child: Child) -> str:

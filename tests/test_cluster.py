@@ -99,6 +99,26 @@ def test_two_processes_with_a_partition_each_survive_the_death_of_either(
     assert {name: committed_offset(own[name].data_dir, name) for name in NAMES} == {n: len(t) for n, t in tapes.items()}
 
 
+def test_a_cluster_is_drained_by_one_of_its_processes_and_started_again_and_again(
+    tapes: dict[str, list[Record]], alone: dict[str, Digests], tmp_path: Path
+) -> None:
+    hosts = [tmp_path / "a", tmp_path / "b"]
+    options = cluster(hosts, [["annex"], ["main"]], NAMES)
+    own = dict(zip(NAMES, options, strict=True))
+    with growing({own[name].journal(name): tape for name, tape in tapes.items()}, 4.0) as whole:
+        for asked in (0, 1):
+            before = [rows(one, name) for name, one in own.items()]
+            flows = all_started(options, tmp_path)
+            eventually(lambda before=before: all(rows(own[n], n) > b + 4 for n, b in zip(NAMES, before, strict=True)))  # type: ignore[misc]  # a default binds the loop's value
+            flows[asked].terminate()
+            assert [ended(flow) for flow in flows] == [0, 0]
+        flows = all_started(options, tmp_path)
+        eventually(whole.is_set)
+    eventually(lambda: all(worked_off(own[name], len(tape), name) for name, tape in tapes.items()))
+    drained(flows)
+    assert {name: digests(own[name], name) for name in NAMES} == alone
+
+
 def test_a_flow_is_spread_over_two_processes_and_taken_back(
     tapes: dict[str, list[Record]], alone: dict[str, Digests], tmp_path: Path
 ) -> None:

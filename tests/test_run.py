@@ -90,3 +90,14 @@ def test_a_health_port_that_is_taken_refuses_the_start(started: list[Process], t
             out, err = process.communicate(timeout=60)
             said = f"the health port 127.0.0.1:{port} of flow cannot be opened (Address already in use)"
             refused(Outcome(process.returncode, out, err), said)
+
+
+def test_a_stop_in_the_first_moments_is_a_drain_like_any_other(started: list[Process], tmp_path: Path) -> None:
+    file = tmp_path / "ward.toml"
+    file.write_text(f'{NO_HEALTH}[ward]\ndata_dir = "data"\n[broker]\nurl = "{NOWHERE}"\n')
+    process = start(started, "run", "--config", file)
+    assert process.stderr is not None
+    assert any("started ingest" in line for line in process.stderr)  # it has not yet loaded what heeds the signal
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20.0)
+    assert process.returncode == 0, err

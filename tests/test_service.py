@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -16,6 +15,7 @@ from pathlib import Path
 import msgspec
 import paho.mqtt.client as paho
 import pytest
+from ingests import DATA, Publisher, Watch
 from journals import small_disk
 from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import REGISTRY
@@ -25,18 +25,16 @@ from ingest import upkeep
 from ingest.beacon import Beacon
 from ingest.door import Door, send
 from ingest.inbox import Inbox
-from ingest.journal import Journal, JournalBusyError, JournalReader, Record, RecordKind, boottime_ns
+from ingest.journal import Journal, JournalBusyError, RecordKind, boottime_ns
 from ingest.mqtt import HEAD_BYTES, IngestOptions, Link
-from ingest.notices import Blind, LinkNotice, Oversize, Report
-from ingest.options import broker_address
+from ingest.notices import Blind, LinkNotice, Oversize
 from ingest.profile import MAX_PAYLOAD_BYTES
 from ingest.room import Room
 from ingest.service import Ingest, run_ingest
-from ingest.topics import command_topic, topic_of
+from ingest.topics import command_topic
 from ingest.upkeep import Upkeep
 
 ROOT = Path(__file__).parents[1]
-DATA = topic_of("east", "d1", "data")
 pytestmark = pytest.mark.servers
 
 
@@ -46,74 +44,11 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield broker
 
 
-class Publisher:
-    """A device that knows what the broker has acknowledged, and sends again what it has not."""
-
-    def __init__(self, url: str) -> None:
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id="device", clean_session=False)
-        self.client.reconnect_delay_set(1, 1)
-        self.client.max_inflight_messages_set(200)
-        self._sent: dict[int, paho.MQTTMessageInfo] = {}
-        self.client.connect(broker_address(url).host, broker_address(url).port)
-        self.client.loop_start()
-
-    @property
-    def acknowledged(self) -> set[int]:
-        return {number for number, sent in self._sent.items() if _is_published(sent)}
-
-    def publish(self, *numbers: int) -> None:
-        for number in numbers:
-            self._sent[number] = self.client.publish(DATA, b"%d" % number, qos=1)
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-def _is_published(sent: paho.MQTTMessageInfo) -> bool:
-    try:
-        return sent.is_published()
-    except RuntimeError:  # it was queued while the broker was away: kept, and not acknowledged yet
-        return False
-
-
 @pytest.fixture
 def publisher(broker: Broker) -> Iterator[Publisher]:
     publisher = Publisher(broker.url)
     yield publisher
     publisher.close()
-
-
-class Watch:
-    """Everything that is in a journal so far."""
-
-    def __init__(self, folder: Path) -> None:
-        self.reader = JournalReader(folder / "journal")
-        self.records: list[Record] = []
-
-    def look(self) -> list[Record]:
-        while records := self.reader.read(len(self.records), 1000):
-            self.records += records
-        return self.records
-
-    def of(self, kind: RecordKind) -> list[Record]:
-        return [record for record in self.look() if record.kind == kind]
-
-    def reports(self, *reporters: str) -> list[Report]:
-        said = [msgspec.json.decode(record.payload, type=Report) for record in self.of(RecordKind.REPORT)]
-        return [report for report in said if report.reporter in reporters]
-
-    def links(self) -> list[LinkNotice]:
-        return [msgspec.json.decode(record.payload, type=LinkNotice) for record in self.of(RecordKind.LINK)]
-
-    def numbers(self) -> Counter[int]:
-        return Counter(int(record.payload) for record in self.of(RecordKind.MESSAGE))
-
-    def holds(self, count: int) -> bool:
-        return len(self.numbers()) >= count
-
-    def ups_reach(self, count: int) -> bool:
-        return sum(link.up for link in self.links()) >= count
 
 
 @pytest.fixture

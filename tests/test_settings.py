@@ -49,6 +49,10 @@ EXAMPLE = Path(__file__).parents[1] / "deploy" / "femtoward.example.toml"
         ("[health]\nflow = 9464", "health port 9464 is that of two processes"),
         ("[health]\nflow = 9474\n" + EAST + WEST, "health port 9474 is that of two processes: a further partition's"),
         ("[health]\nflow = 65530\n[flow]\nprocesses = 2", "health port 65540 is too high"),
+        (
+            '[flow]\naddresses = ["127.0.0.1:9465", "b:9475"]\n' + EAST,
+            "health port 9465 is that of a flow process in the cluster, too: move one of them",
+        ),
         ('[flow]\naddresses = ["here"]', "addresses: 'here' is no HOST:PORT"),
         ('[flow]\naddresses = ["a:1", "a:1"]', "are not all different"),
         ('[flow]\naddresses = ["a:1", "b:1"]\nprocess = 2', "reach beyond the 2 of the cluster"),
@@ -178,7 +182,7 @@ def test_each_partition_has_a_folder_a_session_and_a_door_of_its_own() -> None:
 def test_a_cluster_on_one_host_divides_the_folders_among_its_processes() -> None:
     settings = parse_settings("[flow]\nprocesses = 2\n" + EAST + WEST + "host = 1\n")
     first, second = flow_options(settings, 0), flow_options(settings, 1)
-    assert first.addresses == second.addresses == ("127.0.0.1:9480", "127.0.0.1:9481")
+    assert first.addresses == second.addresses == ("127.0.0.1:9380", "127.0.0.1:9381")
     assert (first.process, first.local, second.process, second.local) == (0, ("east",), 1, ("west",))
     assert first.partitions == second.partitions == ("east", "west")
     assert [program.name for program in programs(None, settings)] == [
@@ -202,6 +206,14 @@ def test_a_host_of_a_cluster_runs_what_lies_on_it() -> None:
     assert flow_options(settings).local == ("west",)
     with pytest.raises(UserError, match="the partitions on this host are west"):
         door(settings, "east")
+
+
+def test_ports_are_those_of_this_host() -> None:
+    here = "[health]\nflow = 9474\n" + EAST + WEST  # west's ingest would have 9474 here
+    parse_settings('[flow]\naddresses = ["a:9475", "b:9484"]\n' + here + "host = 1\n")
+    many = parse_settings("[flow]\nprocesses = 64\n")
+    taken = {one.health_port for one in everyone(many)} | {many.health.run}
+    assert not taken & {int(address.rpartition(":")[2]) for address in many.flow.cluster}
 
 
 def test_retention_asks_for_what_the_flow_has_committed(tmp_path: Path) -> None:

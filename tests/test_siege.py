@@ -15,12 +15,9 @@ import pytest
 from conftest import program
 from servers import eventually
 
-from dataflows.couriers.line_protocol import lines
-from dataflows.events import Answer, Ledger, Wave
 from deploy.siege.command import SiegeOptions, in_words, run_siege
 from deploy.siege.gate import OPEN, Gate, Order, http_answer
 from deploy.siege.hooks import check_hooks
-from deploy.siege.points import parse_line
 from deploy.siege.receiver import Receipt
 from deploy.siege.rubbish import Rubbish, plain_birth, plain_packet
 from deploy.siege.script import AROUND, script
@@ -175,20 +172,6 @@ def test_rubbish_never_speaks_for_a_simulated_device() -> None:
             assert not bad.boot
     assert set(places) == {"birth", "status", "data", "command", "bundle", "none"}
     assert isinstance(decode_packet(heard, "wearable-0001", birth), Packet)
-
-
-def test_a_line_of_line_protocol_is_taken_apart_again() -> None:
-    answer = Answer("north wing", 'c"1', "a,b=c", done=True, detail='said "no\\yes", \nx=1', arrival_ns=17)
-    (line,) = lines(answer)
-    point, fields = parse_line(line)
-    assert point == (("pipeline", (("kind", "answer"), ("site", "north wing"))), 17)
-    assert fields == {"command": answer.command, "actor": "a,b=c", "done": True, "detail": answer.detail}
-    (line,) = lines(msgspec.convert(["s", "w1", 3, 5, 3, 1, 1, 0, 0, 0, 9], Ledger))
-    assert parse_line(line)[1]["published"] == 5
-    wave = Wave("s", "p", 4, "mcg", 0.5, "pT", (7).to_bytes(2, "little") * 5)
-    ((point, fields),) = [parse_line(line) for line in lines(wave)]
-    assert point == (("wave", (("patient", "p"), ("site", "s"), ("stream", "mcg"))), 4_000_000_000)
-    assert set(fields.values()) == {3.5}
 
 
 def test_a_webhook_that_comes_twice_is_no_fault_and_one_that_changes_is() -> None:

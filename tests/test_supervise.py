@@ -13,6 +13,7 @@ import pytest
 from servers import eventually
 
 from deploy.problem import UserError
+from deploy.process import Process
 from deploy.supervise import (
     BAD_SETTINGS,
     FELLOWS_S,
@@ -81,6 +82,18 @@ def until_dead(supervisor: Supervisor, name: str) -> list[str]:
     child = supervisor.children[name]
     eventually(lambda: not child.running, what=f"{name} to end")
     return supervisor.tend()
+
+
+def killed(supervisor: Supervisor) -> list[str]:
+    """What is said of those that are killed now: the kernel ends them in its own time."""
+    said: list[str] = []
+
+    def looked() -> bool:
+        said.extend(supervisor.tend())
+        return bool(said)
+
+    eventually(looked, what="the killed to end")
+    return said
 
 
 def test_what_dies_starts_again_each_time_later(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
@@ -218,11 +231,13 @@ def test_what_hangs_is_killed_and_starts_again(
     eventually(lambda: supervisor.tend() == [] and child.ready, what="a sign of life")
     stuck.touch()
     eventually((tmp_path / "flow.out").read_text, what="it to be stuck")
+    assert supervisor.tend() == []  # hears what it had said before
     for _ in range(10):  # our own absence would be forgiven
         clock.now_s += HANGS_S / 10
         assert supervisor.tend() == []
     clock.now_s += 1.0
-    assert supervisor.tend() == ["flow ended with status -9; starts again in 0.1 s"]
+    assert killed(supervisor) == ["flow ended with status -9; starts again in 0.1 s"]
+    assert child.hangs == 1
 
 
 def test_silence_while_we_were_away_ourselves_is_forgiven(
@@ -246,7 +261,7 @@ def test_what_never_speaks_is_given_time_to_load(tmp_path: Path, clock: Clock, s
     clock.now_s += LOADING_S
     assert supervisor.tend() == []
     clock.now_s += 1.0
-    assert supervisor.tend() == ["flow ended with status -9; starts again in 0.1 s"]
+    assert killed(supervisor) == ["flow ended with status -9; starts again in 0.1 s"]
 
 
 def test_the_processes_of_a_cluster_fall_and_rise_together(
@@ -262,7 +277,7 @@ def test_the_processes_of_a_cluster_fall_and_rise_together(
     assert supervisor.tend() == []
     assert first.process is None  # it waits for the other one
     clock.now_s += FELLOWS_S
-    assert supervisor.tend() == ["flow-1 ended with status -9; starts again in 0.1 s"]
+    assert killed(supervisor) == ["flow-1 ended with status -9; starts again in 0.1 s"]
     clock.now_s += 0.1
     supervisor.tend()
     assert first.running
@@ -347,6 +362,47 @@ def test_what_does_not_end_in_time_is_killed(tmp_path: Path, supervisors: list[S
     supervisor = supervised(supervisors, tmp_path, None, program("flow", DEAF))
     eventually((tmp_path / "flow.out").read_text)
     assert supervisor.drain(within_s=0.2) == {"flow": -9}
+
+
+def test_all_that_are_late_are_killed_before_any_is_collected(
+    tmp_path: Path, supervisors: list[Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = [program(f"flow-{i}", DEAF)._replace(part="flow") for i in range(3)]
+    supervisor = supervised(supervisors, tmp_path, None, *deaf)
+    for name in supervisor.children:
+        eventually((tmp_path / f"{name}.out").read_text)
+    done: list[str] = []
+    kill, close = Process.kill, Process.close
+
+    def noted_kill(process: Process) -> None:
+        done.append("kill")
+        kill(process)
+
+    def noted_close(process: Process) -> int:
+        done.append("collect")
+        return close(process)
+
+    monkeypatch.setattr(Process, "kill", noted_kill)
+    monkeypatch.setattr(Process, "close", noted_close)
+    assert supervisor.drain(within_s=0.2) == dict.fromkeys(supervisor.children, -9)
+    assert done == ["kill"] * 3 + ["collect"] * 3
+
+
+@pytest.mark.parametrize(("speaks", "status"), [(True, 0), (False, -signal.SIGTERM)])
+def test_what_is_asked_to_end_before_it_could_heed_has_drained(
+    tmp_path: Path, supervisors: list[Supervisor], *, speaks: bool, status: int
+) -> None:
+    loading = program("flow", "import time; print('loading', flush=True); time.sleep(600)")._replace(speaks=speaks)
+    supervisor = supervised(supervisors, tmp_path, None, loading)
+    eventually((tmp_path / "flow.out").read_text)
+    assert supervisor.drain() == {"flow": status}
+
+
+def test_what_has_spoken_and_ends_by_the_signal_has_not_drained(tmp_path: Path, supervisors: list[Supervisor]) -> None:
+    speaking = program("flow", SPEAKING, str(tmp_path / "never"), "")._replace(speaks=True)
+    supervisor = supervised(supervisors, tmp_path, None, speaking)
+    eventually(lambda: supervisor.tend() == [] and supervisor.children["flow"].ready)
+    assert supervisor.drain() == {"flow": -signal.SIGTERM}
 
 
 def test_children_end_when_the_supervisor_is_gone(tmp_path: Path) -> None:

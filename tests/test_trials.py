@@ -13,6 +13,8 @@ from dataflows.couriers.webhook import message_id
 from deploy.problem import UserError
 from deploy.siege.trials.aftermath import Case, Edges, cases, gaps, judge_fates, wrongly_marked
 from deploy.siege.trials.broker_away import BrokerAbsence, BrokerAway
+from deploy.siege.trials.clocks import ClockFigures, Clocks
+from deploy.siege.trials.cluster import Cluster, Clustering
 from deploy.siege.trials.command import TRIALS, trial
 from deploy.siege.trials.flood import Flood, Flooding
 from deploy.siege.trials.restart import Restart, Restarts
@@ -50,6 +52,26 @@ def test_devices_that_flood_are_throttled_and_told_of_and_the_ledger_balances(tm
     assert figures.flood_quarantined > 0
     assert figures.flood_stored + figures.flood_quarantined == figures.flood_packets
     assert (figures.flood_lost, figures.ledger_balanced) == (0, True)
+
+
+@pytest.mark.servers
+def test_a_cluster_that_is_killed_gives_the_rows_of_one_process(tmp_path: Path) -> None:
+    program("mosquitto")
+    figures, wrong = Cluster(patients=4, seconds=4.0, quiet_s=2.0).run(tmp_path, print)
+    assert wrong == []
+    assert isinstance(figures, Clustering)
+    assert (figures.processes, figures.ledger_balanced, figures.acknowledged_lost) == (2, True, 0)
+    assert figures.kills >= 1
+
+
+@pytest.mark.servers
+def test_clocks_that_leap_leave_no_second_out_and_nothing_refused(tmp_path: Path) -> None:
+    program("mosquitto")
+    figures = Clocks(patients=2, seconds=6.0, settled_s=2.0).run(tmp_path, print).figures
+    assert isinstance(figures, ClockFigures)
+    assert not any(figures.seconds_missing.values())
+    assert (figures.disordered, figures.conflicts, figures.late) == (0, 0, 0)
+    assert (figures.refused, figures.ledger_balanced) == (0, True)
 
 
 @pytest.mark.servers

@@ -128,7 +128,7 @@ class Arena:
         """Programs that can be killed: they are started again."""
         return tuple(program.name for program in self.supervisor.programs if not program.once)
 
-    def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
+    def start(self, tell: Callable[[str], None] = lambda _: None, look: Callable[[str], None] = lambda _: None) -> None:
         """Start servers, gates, ward and fleet, each once what it needs is there.
 
         Raises
@@ -151,8 +151,8 @@ class Arena:
             if program.name not in {*SERVERS, "simulator"}:
                 self.supervisor.start(program.name)
         # What comes before ingest has subscribed is lost, and what waits for the flow to start is late.
-        self.wait(self.subscribed, "ingest to reach the broker (see logs/ingest.log)")
-        self.wait(self._flowing, "the flow to start (see logs/flow.log)")
+        self.wait(self.subscribed, "ingest to reach the broker (see logs/ingest.log)", look=look)
+        self.wait(self._flowing, "the flow to start (see logs/flow.log)", look=look)
         for index in range(self.plan.patients):
             one = who(index, SITE)
             command = Admit(id=f"admit-{one.patient}", patient=one.patient, device=one.device, bed=one.bed)
@@ -165,8 +165,14 @@ class Arena:
             child.wait_s = FIRST_WAIT_S
         return self.supervisor.tend()
 
-    def wait(self, done: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
-        """Keep everything going until `done`.
+    def wait(
+        self,
+        done: Callable[[], bool],
+        what: str,
+        within_s: float = READY_WITHIN_S,
+        look: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Keep everything going until `done`; `look` hears what died.
 
         Raises
         ------
@@ -175,7 +181,8 @@ class Arena:
         """
         deadline = time.monotonic() + within_s
         while not done():
-            self.tend()
+            for said in self.tend():
+                look(said)
             if time.monotonic() > deadline:
                 raise UserError(f"waited {within_s:g} s in vain for {what}; everything lies in {self.folder}")
             self.receiver.closing.wait(LOOK_EVERY_S)
@@ -186,7 +193,8 @@ class Arena:
         if child is None or child.process is None or not child.running:
             return False
         child.process.kill()
-        return child.process.ended(KILLED_WITHIN_S)
+        child.process.ended(KILLED_WITHIN_S)
+        return True
 
     def subscribed(self) -> bool:
         """Whether ingest has ever reached the broker."""

@@ -16,6 +16,7 @@ from deploy.siege.script import Attack, Kind
 
 BALLAST: Final = "ballast"
 GONE: Final = 410
+CROWD_WITHIN_S: Final = 30.0
 # After one of these, and after a kill of ingest or broker, no data comes, however fast the flow is back.
 CUTS_DATA: Final[tuple[Kind, ...]] = ("broker-away", "disk-full")
 
@@ -25,6 +26,14 @@ class Kill(NamedTuple):
 
     whom: str
     at_s: float  # time.monotonic()
+
+
+class Crowd(NamedTuple):
+    """A crowd that came and went."""
+
+    at_s: float  # time.monotonic()
+    until_s: float
+    clients: int  # that the broker let in
 
 
 class Attacks:
@@ -41,30 +50,46 @@ class Attacks:
 
     Attributes
     ----------
+    script
+        What is to be done.
     kills
         Programs killed so far.
+    asked
+        Kills begun so far: those of programs that do not run just now are still to come.
     done
         Attacks carried out so far.
     cuts_s
         When something began that keeps data from coming (``time.monotonic()``).
+    cuts
+        From when to when it was cut off at least (``time.monotonic()``); a kill has no length.
     crowds
-        Clients that the broker let in, of each crowd.
+        Those that are over.
     """
 
     def __init__(self, arena: Arena, mischief: Mischief, tell: Callable[[str], None]) -> None:
         self.kills: list[Kill] = []
         self.done: list[Attack] = []
         self.cuts_s: list[float] = []
-        self.crowds: list[int] = []
+        self.cuts: list[tuple[float, float]] = []
+        self.crowds: list[Crowd] = []
+        self.script: Sequence[Attack] = ()
+        self.asked = 0
         self._arena, self._mischief, self._tell = arena, mischief, tell
         self._began_s = time.monotonic()
         self._order = itertools.count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._pending: list[str] = []  # to be killed as soon as they run
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def over(self) -> bool:
+        """All of the script was begun, and whoever was to be killed was."""
+        return len(self.done) == len(self.script) and not self._pending
 
     def plan(self, script: Sequence[Attack]) -> None:
         """Begin the script now."""
         self._began_s = time.monotonic()
+        self.script = script
         for attack in script:
             self._at(attack.at_s, lambda attack=attack: self._begin(attack))  # type: ignore[misc]  # mypy cannot infer it
 
@@ -74,13 +99,21 @@ class Attacks:
         while self._due and self._due[0][0] <= time.monotonic() - self._began_s:
             heapq.heappop(self._due)[2]()
 
-    def end(self) -> None:
-        """End at once what goes on; nothing more begins."""
+    def end(self, *, early: bool = False) -> None:
+        """End at once what goes on; nothing more begins, but `turn` still kills who could not be killed so far.
+
+        `early`: what was not begun is no longer to be done.
+        """
+        self.script = list(self.done) if early else self.script
         due, self._due = sorted(self._due), []
         for _, _, action in due:
             if getattr(action, "ends", False):
                 action()
-        self._pending = []
+
+    def settle(self) -> None:
+        """Wait for the crowds to go."""
+        for thread in self._threads:
+            thread.join(CROWD_WITHIN_S)
 
     def _at(self, at_s: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._due, (at_s, next(self._order), action))
@@ -89,7 +122,9 @@ class Attacks:
         self.done.append(attack)
         self._tell(str(attack))
         if attack.kind in CUTS_DATA:
-            self.cuts_s.append(time.monotonic())
+            now = time.monotonic()
+            self.cuts_s.append(now)
+            self.cuts.append((now, now + attack.for_s))
         ending = _Ending(self._do(attack))
         self._at(time.monotonic() - self._began_s + attack.for_s, ending)
 
@@ -112,6 +147,7 @@ class Attacks:
 
     def _kill_once(self, whom: str) -> Callable[[], None]:
         """Kill a program, as soon as it runs."""
+        self.asked += 1
         if not self._kill(whom):
             self._pending.append(whom)
         return _nothing
@@ -122,6 +158,8 @@ class Attacks:
             return False
         if whom in {"ingest", "broker"}:
             self.cuts_s.append(now)
+        if whom in {"ingest", "broker"} or whom.startswith("flow"):
+            self.cuts.append((now, now))
         self.kills.append(Kill(whom, now))
         return True
 
@@ -150,9 +188,12 @@ class Attacks:
 
     def _crowd(self, for_s: float) -> Callable[[], None]:
         def come() -> None:
-            self.crowds.append(crowd(self._arena.broker_port, for_s))
+            at_s = time.monotonic()
+            clients = crowd(self._arena.broker_port, for_s)
+            self.crowds.append(Crowd(at_s, time.monotonic(), clients))
 
-        threading.Thread(target=come, name="crowd", daemon=True).start()
+        self._threads.append(threading.Thread(target=come, name="crowd", daemon=True))
+        self._threads[-1].start()
         return _nothing
 
 

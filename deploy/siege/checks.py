@@ -1,6 +1,7 @@
 """What the siege has to show, worked out from what it left: journal, store, replay, InfluxDB, webhooks, truth."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,17 +13,18 @@ from deploy.score import score_alarms
 from deploy.siege.arena import DATABASE, SITE, Arena
 from deploy.siege.attacks import Attacks, Kill
 from deploy.siege.chronicle import Chronicle
+from deploy.siege.floors import BLIND_S, Figures, Played, floors
 from deploy.siege.hooks import HooksCheck, check_hooks
 from deploy.siege.inventory import check_ledger, lost_of, take_inventory
 from deploy.siege.points import Influx, PointsCheck, check_points
 from deploy.siege.rows import Difference, check_left, compare, entries, every
+from deploy.siege.scripted import never_active
 from deploy.siege.witness import Witness
 from deploy.truth import truth_at
 from device_sim.fleet import who
 
 MOST_SAID: Final = 5
 FLOWED_S: Final = 2.5  # before a kill: vitals rows came within this time, and nothing had cut them off
-BLIND_S: Final = 0.25  # after a kill: what is read so soon was committed before it
 
 
 class Findings(NamedTuple):
@@ -43,6 +45,7 @@ class Findings(NamedTuple):
     webhooks: HooksCheck
     events_expected: int
     events_missed: int
+    false_alarms: int
     restarts_s: list[float]
     replay_s: float
     wrong: list[str]
@@ -100,6 +103,19 @@ def check(
         [f"{alarm.condition} of {alarm.patient} at {alarm.from_ns}..{alarm.to_ns}" for alarm in score.missed],
         "scripted events were not found",
     )
+    wall_ns = time.time_ns() - time.monotonic_ns()
+    cuts_ns = [(wall_ns + round(begin_s * 1e9), wall_ns + round(end_s * 1e9)) for begin_s, end_s in attacks.cuts]
+    expected = [alarm for alarm in truth.alarms if alarm.required and alarm.to_ns <= end_ns]
+    wrong += _some(
+        [f"{alarm.condition} of {alarm.patient}" for alarm in never_active(expected, chronicle.alarms, cuts_ns)],
+        "scripted events were never told as active, though nothing was cut off about their onset",
+    )
+    patients = {who(index, SITE).patient for index in range(arena.plan.patients)}
+    false = sum(event.category == "physiological" and event.patient in patients for event in score.false)
+    wrong += floors(
+        Played(attacks.script, attacks.done, attacks.asked, attacks.kills, attacks.crowds, chronicle.vitals_s),
+        Figures(report.seconds, report.packets_published, acknowledged, score.expected, inventory.full),
+    )
     return Findings(
         packets=report.packets_published,
         acknowledged=acknowledged,
@@ -116,6 +132,7 @@ def check(
         webhooks=webhooks,
         events_expected=score.expected,
         events_missed=len(score.missed),
+        false_alarms=false,
         restarts_s=restarts_s(attacks.kills, attacks.cuts_s, chronicle.vitals_s),
         replay_s=again.wall_s,
         wrong=wrong,

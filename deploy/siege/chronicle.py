@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from dataflows.body import encode
-from dataflows.events import AlarmEvent, Row
+from dataflows.events import SECOND_NS, AlarmEvent, Bad, Removal, Row, Vitals, Wave
 from dataflows.store import Store, StoreError
 
 POLL_S: Final = 0.05
@@ -36,12 +36,20 @@ class Entry(NamedTuple):
 
     revision: int
     digest: bytes
+    second: int = -1  # unix time by which the store removes it; -1: it does not, for want of room
 
 
 def entry_of(row: Row) -> tuple[Place, Entry]:
     """Place of a row, and its digest."""
     digest = hashlib.blake2b(encode(row), digest_size=16).digest()
-    return Place(row.kind, row.site, row.key), Entry(getattr(row, "revision", 0), digest)
+    match row:
+        case Vitals() | Wave():
+            second = row.second
+        case AlarmEvent() | Bad():
+            second = row.arrival_ns // SECOND_NS
+        case _:
+            second = -1
+    return Place(row.kind, row.site, row.key), Entry(getattr(row, "revision", 0), digest, second)
 
 
 class Chronicle(threading.Thread):
@@ -62,6 +70,8 @@ class Chronicle(threading.Thread):
         Every alarm event, without its strip.
     changed
         Rows that were read again with the same revision and another body.
+    removals
+        Every removal that was told.
     last_id
         Of the newest row that was read.
     vitals
@@ -75,6 +85,7 @@ class Chronicle(threading.Thread):
         self.rows: dict[Place, Entry] = {}
         self.changed: list[Place] = []
         self.alarms: list[AlarmEvent] = []
+        self.removals: list[Removal] = []
         self.last_id = 0
         self.vitals = 0
         self.vitals_s: list[float] = []
@@ -127,6 +138,8 @@ class Chronicle(threading.Thread):
             self.vitals += row.kind == "vitals"
             if isinstance(row, AlarmEvent):
                 self.alarms.append(msgspec.structs.replace(row, strip=b""))
+            elif isinstance(row, Removal):
+                self.removals.append(row)
             self.last_id = id_
             self._hear(row)
         if self.vitals > before_vitals:

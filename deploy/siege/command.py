@@ -7,7 +7,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,8 @@ import msgspec
 from dataflows.couriers.cursors import Cursors
 from dataflows.store import Store
 from deploy.problem import Stopped, UserError
-from deploy.siege.arena import LOOK_EVERY_S, SITE, WEBHOOK, Arena, Plan
-from deploy.siege.attacks import Attacks
+from deploy.siege.arena import LOOK_EVERY_S, READY_WITHIN_S, SITE, WEBHOOK, Arena, Plan
+from deploy.siege.attacks import Attacks, Kill
 from deploy.siege.checks import Findings, check
 from deploy.siege.chronicle import Chronicle
 from deploy.siege.mischief import Mischief
@@ -38,7 +39,9 @@ SUMMARY_EVERY_S: Final = 10.0
 WITNESS_EVERY_S: Final = 1.0
 CALM_S: Final = 10.0  # after the attacks: everybody must be there, and reconnected, before the simulator ends
 QUIET_S: Final = 4.0  # without a message from the broker: it has nothing left
-DRAIN_WITHIN_S: Final = 60.0
+LATE_S: Final = 30.0  # for attacks whose time has come, and who was to be killed does not run
+SIMULATOR_WITHIN_S: Final = 60.0
+DRAIN_WITHIN_S: Final = 10.0  # what is promised of every part of a ward
 CARRY_WITHIN_S: Final = 300.0
 
 
@@ -77,8 +80,8 @@ def run_siege(
     with _folder(options.data_dir) as folder:
         plan = Plan(folder, options.patients, options.seed, options.scenario)
         with Arena(plan) as arena, _logged(arena.logs / "siege.log"):
-            findings, attacks, crashes = _Siege(options, arena, stopping, progress).run()
-        wrong = findings.wrong
+            findings, attacks, crashes, faults = _Siege(options, arena, stopping, progress).run()
+        wrong = [*faults, *findings.wrong]
         if crashes:
             wrong = [f"{len(crashes)} programs ended by themselves; the first: {crashes[0]}; logs/ says why", *wrong]
         kept = options.data_dir is not None or bool(wrong)
@@ -103,9 +106,11 @@ class _Siege:
         self._began_s = time.monotonic()
         self._summary_s = self._witness_s = 0.0
         self._crashes: list[str] = []
+        self._faults: list[str] = []
+        self._killed: Counter[str] = Counter()  # deaths by SIGKILL
 
-    def run(self) -> tuple[Findings, Attacks, list[str]]:
-        self._arena.start(self._say)
+    def run(self) -> tuple[Findings, Attacks, list[str], list[str]]:
+        self._arena.start(self._say, self._look_at)
         self._chronicle.start()
         self._mischief.start()
         self._nurse.start()
@@ -113,14 +118,16 @@ class _Siege:
         self._drain()
         self._say("checking")
         findings = check(self._arena, self._witness, self._chronicle, self._attacks, self._say, threading.Event())
-        return findings, self._attacks, self._crashes
+        return findings, self._attacks, self._crashes, self._faults
 
     def _besiege(self) -> None:
         options, end_s = self._options, 60.0 * self._options.minutes
         kills = options.kills if options.kills is not None else round(KILLS_A_MINUTE * options.minutes)
         self._began_s = time.monotonic()
         self._attacks.plan(script(options.seed, options.minutes, kills, self._arena.victims))
-        while not self._stopping.is_set() and time.monotonic() - self._began_s < end_s:
+        while not self._stopping.is_set() and (passed_s := time.monotonic() - self._began_s) < end_s + LATE_S:
+            if passed_s >= end_s and self._attacks.over:
+                break
             self._attacks.turn()
             self._tend()
         if not self._attacks.done:
@@ -141,9 +148,10 @@ class _Siege:
         self._stopping.wait(LOOK_EVERY_S)
 
     def _look_at(self, said: str) -> None:
-        """Note what ended by itself: whoever was killed did not."""
-        if KILLED not in said:
-            name = said.partition(" ")[0]
+        """Note what ended by itself: whoever was killed by an attack did not."""
+        name = said.partition(" ")[0]
+        self._killed[name] += KILLED in said
+        if KILLED not in said or not by_attack(name, self._killed[name], self._attacks.kills):
             lines = (self._arena.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()
             self._crashes.append(f"{said}: {lines[-1] if lines else 'its log is empty'}")
             self._say(self._crashes[-1])
@@ -151,32 +159,48 @@ class _Siege:
     def _drain(self) -> None:
         """Let everybody come back; then end them one after the other, each once it has nothing left to do."""
         self._say("the attacks end")
-        self._attacks.end()
+        self._attacks.end(early=self._stopping.is_set())
         self._nurse.close()
         calm_s = time.monotonic() + CALM_S
         while time.monotonic() < calm_s:
+            self._attacks.turn()
             for said in self._arena.tend():
                 self._look_at(said)
             self._witness.look()
             self._arena.receiver.closing.wait(LOOK_EVERY_S)
         self._mischief.close()
-        self._end("simulator")
-        self._arena.wait(_Quiet(self._arena.journal), "the broker's queue to empty (see logs/ingest.log)")
+        self._end("simulator", SIMULATOR_WITHIN_S)
+        self._wait(_Quiet(self._arena.journal), "the broker's queue to empty (see logs/ingest.log)")
         self._end("ingest")
         for name in [one for one in self._arena.victims if one.startswith("flow")]:
             self._end(name)
         self._chronicle.close()
         self._say(self._summary())
-        self._arena.wait(self._carried, "the couriers to carry the rest (see logs/couriers.log)", CARRY_WITHIN_S)
+        self._wait(self._carried, "the couriers to carry the rest (see logs/couriers.log)", CARRY_WITHIN_S)
         self._end("couriers")
+        self._attacks.settle()
 
-    def _end(self, name: str) -> None:
-        """Drain one program, and keep the others going."""
-        self._say(f"draining {name}")
+    def _wait(self, done: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
+        """Wait as the arena does; what does not come is a finding, and the rest is checked all the same."""
+        try:
+            self._arena.wait(done, what, within_s, self._look_at)
+        except UserError as error:
+            self._faults.append(str(error))
+            self._say(str(error))
+
+    def _end(self, name: str, within_s: float = DRAIN_WITHIN_S) -> None:
+        """Drain one program, which must be there, in time."""
         supervisor = self._arena.supervisor
-        for ended, status in supervisor.drain([name], DRAIN_WITHIN_S).items():
+        self._wait(lambda: supervisor.children[name].running, f"{name}, to drain it (see logs/{name}.log)")
+        began_s = time.monotonic()
+        for status in supervisor.drain([name], within_s, within_s).values():
             if status:
-                self._crashes.append(f"{ended} ended with status {status} when it was asked to drain")
+                took_s = time.monotonic() - began_s
+                self._faults.append(
+                    f"{name} ended with status {status} {took_s:.1f} s after it was asked to drain (need 0 within "
+                    f"{within_s:g} s)"
+                )
+        self._say(f"drained {name} in {time.monotonic() - began_s:.1f} s")
         supervisor.children.pop(name, None)
 
     def _carried(self) -> bool:
@@ -202,6 +226,11 @@ class _Siege:
 
     def _say(self, line: str) -> None:
         self._progress(f"{time.monotonic() - self._began_s:7.1f} s  {line}")
+
+
+def by_attack(name: str, deaths: int, kills: Sequence[Kill]) -> bool:
+    """Whether so many deaths of a program by SIGKILL are ours; else memory ran out, or it hung and was ended."""
+    return deaths <= sum(kill.whom == name for kill in kills)
 
 
 class _Quiet:

@@ -48,6 +48,7 @@ class SiegeResult(msgspec.Struct, frozen=True, kw_only=True):
     restarts_measured: int
     replay_s: float
     crowd_min: int | None  # of 1,000 clients at once, the broker let in so many at the worst
+    false_alarms: int  # physiological ones of simulated patients that nothing in the script explains
     data_dir: str | None
     simulated: bool
 
@@ -59,13 +60,14 @@ def in_words(result: SiegeResult) -> list[str]:
     influx = {None: "not there", True: "equal", False: "NOT equal"}[r.influx_equal]
     rows = f"{r.rows_missing} missing, {r.rows_extra} extra, {r.rows_different} different"
     alarms = f"{r.alarms_missing} missing, {r.alarms_extra} extra, {r.alarms_different} different"
+    events = f"{r.scripted_events_missed} of {r.scripted_events} scripted events missed"
     packets = f"{r.packets} published, {r.packets_acknowledged} acknowledged, of these {r.acknowledged_lost} lost"
     kept = f"kept in {r.data_dir}" if r.data_dir else "was temporary; --data-dir DIR keeps it"
     return [
         f"{r.patients} patients, {r.minutes:g} min, {r.kills} kills, {r.attacks} attacks; {NOTICE}",
         f"packets   {packets}, {r.packets_repeated} came again",
         f"rows      {r.rows} against an undisturbed replay: {rows}",
-        f"alarms    {alarms}; {r.scripted_events_missed} of {r.scripted_events} scripted events missed",
+        f"alarms    {alarms}, {r.false_alarms} false; {events}",
         f"InfluxDB  {r.influx_points} points, {influx}",
         f"webhooks  {r.webhooks} taken, {r.webhooks_missing} missing, {r.webhooks_repeated} repeated",
         f"ledger    {'balances' if r.ledger_balanced else 'does NOT balance'}, {r.packets_lost} packets lost",
@@ -109,7 +111,8 @@ def result_of(found: Findings, minutes: float, plan: Plan, attacks: Attacks, fol
         scripted_events=found.events_expected,
         restarts_measured=len(found.restarts_s),
         replay_s=found.replay_s,
-        crowd_min=min(attacks.crowds, default=None),
+        crowd_min=min((one.clients for one in attacks.crowds), default=None),
+        false_alarms=found.false_alarms,
         data_dir=str(folder) if folder else None,
         simulated=True,
     )

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from dataflows.events import Row
+from dataflows.events import Removal, Row
 from dataflows.store import Store
 from deploy.siege.chronicle import Chronicle, Entry, Place, entry_of
 
@@ -60,14 +60,26 @@ def compare(live: Chronicle, replayed: dict[Place, Entry]) -> tuple[Difference, 
 
 
 def check_left(live: Chronicle, left: dict[Place, Entry]) -> tuple[int, list[str]]:
-    """How many rows the store has removed, and, in words, those that are gone though no removal was told."""
+    """How many rows the store has removed, and, in words, what is gone untold, and what is not as it was seen."""
     gone = [place for place in live.rows if place not in left]
-    told = {place.key for place in live.rows if place.kind == "removal"}
-    kinds = Counter(place.kind for place in gone)
-    if gone and not told:
-        return len(gone), [f"{len(gone)} rows are gone from the store ({_by_kind(gone)}), and no removal was told"]
-    strange = set(kinds) - {"vitals", "wave", "bad", "alarm"}
-    return len(gone), [f"{kinds[kind]} rows of {kind} are gone from the store" for kind in sorted(strange)]
+    untold = [place for place in gone if not _told(live.removals, place, live.rows[place])]
+    changed = [place for place in left if left[place] != live.rows.get(place)]
+    wrong = []
+    if untold:
+        wrong.append(
+            f"{len(untold)} rows are gone from the store ({_by_kind(untold)}), and no removal of their kind and time "
+            f"was told; the first: {untold[0].kind} {untold[0].site} {untold[0].key}"
+        )
+    if changed:
+        wrong.append(
+            f"{len(changed)} rows of the store ({_by_kind(changed)}) are not as they were seen live; the first: "
+            f"{changed[0].kind} {changed[0].site} {changed[0].key}"
+        )
+    return len(gone), wrong
+
+
+def _told(removals: list[Removal], place: Place, entry: Entry) -> bool:
+    return any(one.what == place.kind and one.first <= entry.second < one.end for one in removals)
 
 
 def _by_kind(places: list[Place]) -> str:

@@ -8,20 +8,18 @@ from typing import Final
 
 import msgspec
 
-from dataflows.events import Ledger
 from dataflows.store import Store
 from deploy.replay import replay
 from deploy.siege.arena import SITE, Plan
-from deploy.siege.inventory import lost_of, take_inventory
+from deploy.siege.inventory import check_ledger, lost_of, take_inventory
 from deploy.siege.trials.stand import Stand
 from deploy.siege.trials.trial import Outcome, Tell
-from deploy.siege.trials.watch import Freshness, rows_of, unbalanced
+from deploy.siege.trials.watch import Freshness
 from device_sim.fleet import who
 
 PROCESSES: Final = 2
 KINDS: Final = ("vitals", "wave", "alarm", "patient", "device", "ledger", "answer", "bad")
 WITHIN_S: Final = 120.0
-QUIET_S: Final = 10.0  # between a restart and the next kill
 
 
 class Clustering(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +45,7 @@ class Cluster:
     patients: int = 24
     seconds: float = 180.0
     seed: int = 1
+    quiet_s: float = 10.0  # between a restart and the next kill
 
     def run(self, folder: Path, tell: Tell) -> Outcome:
         """Measure."""
@@ -59,7 +58,7 @@ class Cluster:
             names = stand.parts("flow")
             end = time.monotonic() + self.seconds
             while time.monotonic() < end:
-                stand.lead(QUIET_S, fresh.words, tell)
+                stand.lead(self.quiet_s, fresh.words, tell)
                 name = names[len(live_s) % len(names)]
                 stand.kill(name)
                 fresh.forget()
@@ -70,13 +69,14 @@ class Cluster:
 
         tell("replaying the journal in one process")
         devices = {who(index, SITE).device for index in range(self.patients)}
-        acknowledged, lost = lost_of(stand.acked, take_inventory(stand.journal, SITE, devices))
+        inventory = take_inventory(stand.journal, SITE, devices)
+        acknowledged, lost = lost_of(stand.acked, inventory)
         again = replay(stand.journal, folder / "replay", stand.settings.ward.shards, lambda _: None, threading.Event())
         with Store(stand.store, readonly=True) as ours, Store(Path(again.store), readonly=True) as theirs:
             different = [kind for kind in KINDS if ours.digest(kind) != theirs.digest(kind)]
             rows = {kind: ours.count(kind) for kind in KINDS}
             conflicts = ours.conflict_count()
-        ledger = rows_of(stand.store, Ledger)
+            ledger = check_ledger(ours, SITE, inventory)
         figures = Clustering(
             patients=self.patients,
             processes=len(names),
@@ -88,7 +88,7 @@ class Cluster:
             rows=rows,
             kinds_different=different,
             conflicts=conflicts,
-            ledger_balanced=not unbalanced(ledger),
+            ledger_balanced=not ledger.wrong,
         )
         wrong = [f"{kind}: the cluster's rows are not those of one process" for kind in different]
         if len(names) != PROCESSES:
@@ -97,6 +97,6 @@ class Cluster:
             wrong.append(f"{len(lost)} packets that the broker acknowledged are not in the journal, such as {lost[0]}")
         if conflicts:
             wrong.append(f"{conflicts} rows came twice with different content")
-        if report.packets_dropped or not figures.ledger_balanced:
-            wrong.append(f"devices gave up {report.packets_dropped} packets; ledger: {unbalanced(ledger)[:1]}")
-        return Outcome(figures, wrong)
+        if report.packets_dropped:
+            wrong.append(f"devices gave up {report.packets_dropped} packets")
+        return Outcome(figures, [*wrong, *ledger.wrong])

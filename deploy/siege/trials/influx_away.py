@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ SLOWER_AT_MOST: Final = 1.10  # alarms during the outage, against before
 FASTER_AT_LEAST: Final = 20.0  # than real time
 GROWN_MB: Final = 16.0  # that the couriers' memory may vary
 COURIER: Final = "influx"
+COURIERS: Final = "couriers"
 SETTLED_S: Final = 20.0
 REPEAT_S: Final = 30.0
 PAUSE_S: Final = 7.0  # of a heart: an alarm 4 s after its last beat, and its end 2 s after the next
@@ -64,10 +65,10 @@ class InfluxAbsence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Memory:
-    """Memory of a process, the most of it in a phase."""
+    """Memory of the couriers, the most of it in a phase."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def __init__(self, stand: Stand) -> None:
+        self._stand = stand
         self._due = 0.0
         self.most_mb = 0.0
 
@@ -75,12 +76,13 @@ class _Memory:
         """Read it, once a second."""
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + 1.0
-            self.most_mb = max(self.most_mb, self.now_mb())
+            with suppress(UserError, FileNotFoundError):  # they have died, and start again
+                self.most_mb = max(self.most_mb, self.now_mb())
         return f"couriers take {self.most_mb:.1f} MB at the most"
 
     def now_mb(self) -> float:
-        """Read it now."""
-        return mb(rss_bytes(self._pid))
+        """Read it now, of whichever process runs them."""
+        return mb(rss_bytes(self._stand.pid(COURIERS)))
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class InfluxAway:
             stand.lead(SETTLED_S, fresh.words, tell)
 
             begin_ns = time.time_ns()
-            memory = _Memory(stand.pid("couriers"))
+            memory = _Memory(stand)
             rss_before = self._lead(stand, fresh, memory, min(self.before_s, self.seconds), tell)
             gone_ns, load_before = time.time_ns(), load()
             tell(f"InfluxDB is out of reach for {self.seconds:g} s")

@@ -26,7 +26,7 @@ PACKETS: Final = 4  # of each device
 AT_ONCE: Final = 256  # devices that are there at a time
 BUNDLE: Final = 32
 WARM: Final = 5000  # devices that come and go before the first measurement: what is bounded has reached its bounds
-PARTS: Final = ("ingest", "flow")
+PARTS: Final = ("ingest", "flow", "couriers")
 WITHIN_S: Final = 900.0
 SETTLED_S: Final = 20.0  # several snapshots
 GROWN: Final = 0.10  # that memory may vary ...
@@ -116,7 +116,7 @@ class Soak:
         stand.until(lambda: _heard_of(stand, device), "the flow to keep pace", WITHIN_S)
 
     def _settled(self, stand: Stand, last: int, tell: Tell) -> tuple[dict[str, float], float]:
-        """Memory of ingest and flow, and size of the snapshots, once all is quiet."""
+        """Memory of each part, and size of the snapshots, once all is quiet."""
         stand.until(lambda: _state(stand, _name(last)) == "gone", "the last device to be gone", WITHIN_S, tell)
         stand.lead(self.seconds)
         rss = {name: mb(rss_bytes(stand.pid(name))) for name in stand.parts(*PARTS)}
