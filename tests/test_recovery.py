@@ -66,7 +66,7 @@ def test_no_restart_after_a_kill_asks_for_less_than_what_was_said_to_be_committe
         known = [offset for offset in said if offset is not None]
         assert said[: len(said) - len(known)] == [None] * (len(said) - len(known))
         assert known == sorted(known)
-        assert len(set(known)) > 10  # it goes on while the flow runs
+        assert len(set(known)) > 4  # it goes on in every life of the flow
         flow = started(options, tmp_path / "log")
         assert resumed_at(flow) == ("main", said[-1])
         eventually(whole.is_set)
