@@ -267,11 +267,17 @@ class Shard:
     def _tick(self, tick: Tick) -> list[Row]:
         rows: list[Row] = list(self._link(tick)) if tick.ward else []
         newly: dict[str, int] = {}
+        fresh: set[str] = set()
         for device in self.roster.devices.values():
             device.awake_ns = min(device.awake_ns, tick.awake_ns)  # a stall is found out only by the tick after it
             if not device.lost and tick.awake_ns - device.awake_ns >= LOST_NS:
                 device.lost = True
                 newly[device.patient] = tick.arrival_ns
+                fresh.add(device.key)
+        # That nobody is left to hear of is news, though an alarm for another device stands and may be acknowledged:
+        # that one ends, an instant before the next of its kind begins.
+        deserted = {key: at_ns - 1 for key, at_ns in newly.items() if self._deserted(key, fresh)}
+        rows += self._contact(deserted, lost=False)
         rows += self._contact(newly, lost=True)
         ripe = [patient for patient in self.roster.patients.values() if patient.ripe_ns]
         return rows + self._close(ripe, {p.key: (tick.arrival_ns, tick.awake_ns) for p in ripe}, tick=True)
@@ -287,6 +293,14 @@ class Shard:
 
     def _lost(self, key: str) -> bool:
         return self.roster.lost(self.roster.patients[key])
+
+    def _deserted(self, key: str, fresh: set[str]) -> bool:
+        """Whether all devices of a patient are lost, and some were before those that are so now."""
+        patient = self.roster.patients[key]
+        worn = self.roster.worn(patient)
+        return all(device.lost for device in worn) and (
+            bool(patient.parked) or any(device.key not in fresh for device in worn)
+        )
 
     def _silent_since(self, key: str) -> int:
         patient = self.roster.patients[key]

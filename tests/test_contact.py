@@ -151,3 +151,15 @@ def test_alarms_of_the_ward_can_be_acknowledged() -> None:
     alarm = of(AlarmEvent, rows_of(tape))[0]
     tape.command(Acknowledge(id="c1", patient="ward", alarm=alarm.id))
     assert [event.state for event in of(AlarmEvent, rows_of(tape))] == ["active", "acknowledged"]
+
+
+def test_that_the_last_device_is_lost_is_said_though_the_alarm_for_another_was_acknowledged() -> None:
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    tape.birth(birth_of("w2", "p1"))
+    one, two = packets("w1", beating(40.0, 70.0)), packets("w2", beating(40.0, 70.0))
+    played(tape, [one[:20], two[:100]])
+    raised = of(AlarmEvent, rows_of(tape))[0]
+    tape.command(Acknowledge(id="c1", patient="p1", alarm=raised.id, note="seen"))
+    tape.ticks(14.0)
+    assert [state for _, state in told(rows_of(tape), "lost-contact")] == ["active", "acknowledged", "ended", "active"]
