@@ -1,0 +1,1 @@
+"""`femtoward bench`: figures that a reader of the README can measure for himself, as ratios where machines differ."""
