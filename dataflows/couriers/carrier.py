@@ -201,8 +201,8 @@ class Carrier:
         while self._now_s() < deadline_s:
             if stopping.is_set():
                 deadline_s = min(deadline_s, self._now_s() + self._pace.drain_s)
-            room = len(lanes) < max(MOST_WAITING, self.courier.batch)
-            found = store.read(head, max(READ_ROWS, self.courier.batch), kinds) if room else []
+            room = max(MOST_WAITING, self.courier.batch) - len(lanes)
+            found = store.read(head, min(room, max(READ_ROWS, self.courier.batch)), kinds) if room > 0 else []
             lanes.add(stored for stored in found if stored.id not in ahead)
             head = found[-1].id if found else head
             batch = lanes.next(self._now_s())
