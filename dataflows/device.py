@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from dataflows import pacing
-from dataflows.events import SECOND_NS, DeviceStatus, Ledger
+from dataflows.events import NAN, SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
 from dataflows.pacing import CREDIT_NS, NOISE_NS, QUEUED_NS, Credit
 from dataflows.waking import Now
 from ingest.clock import ClockState, correct, time_of_sample
-from ingest.packet import BadPacket, Packet
+from ingest.packet import ALL_FLAGS, BadPacket, Block, Packet, StateFlag
 from ingest.profile import Birth, Status
 from ingest.sequence import (
     SequenceState,
@@ -32,6 +32,12 @@ MAX_AHEAD_S = 60.0  # a free-running device that begins with its queue is ahead 
 STRANGE_CLOCK_NS = SECOND_NS  # a device's clock that is off by more is said to be
 TURNS = 16  # so often do boots take turns before two devices are said to share a name; a reboot's stragglers are fewer
 TURNS_NS = 60 * SECOND_NS  # no turn for so long: they share it no more
+SAID = {  # of a sensor by itself; that it is locked goes without saying
+    StateFlag.ZEROING: "zeroing",
+    StateFlag.SATURATED: "saturated",
+    StateFlag.CALIBRATING: "calibrating",
+    StateFlag.OFF_BODY: "off-body",
+}
 
 
 class Hour(msgspec.Struct, array_like=True):
@@ -63,6 +69,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
     moved: str = ""  # the boot that sent the newest packet
     turns: int = 0  # how often another boot sent a packet since two began to take turns
     turned_ns: int = 0
+    flags: int = 0  # of the newest packet: locked if all of its sensors are, the others if one is
 
     def turn_hour(self, site: str, name: str, now: Now, revision: int) -> Ledger | None:
         """Begin the ledger of a new hour; return the finished one if it was not told."""
@@ -119,7 +126,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
         self.cursors, self.sequence, self.clock, self.credit = moved, sequence, clock, credit
         self._count(verdict, packet.boot, now)
         self.last_seen_ns, self.offset_ns, self.packet_ns = now.arrival_ns, t0_ns - packet.t0_ns, packet_ns
-        self.noise_floor = packet.blocks[0].noise_floor
+        self.noise_floor = next((b.noise_floor for b in packet.blocks if b.stream == 0), self.noise_floor)
+        self.flags = _flags(packet.blocks)
         return Data(key, now.arrival_ns, now.awake_ns, t0_ns, self.offset_ns, blocks)
 
     def ledgers(self, site: str, name: str, revision: int) -> Iterator[Ledger]:
@@ -132,6 +140,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
     ) -> DeviceStatus:
         """Tell what is known of the device."""
         reasons = (status.reason if status else "", self._strange_clock(), self._shared(now), self._flooding())
+        streams = birth.streams if birth else ()
+        expiries = [stream.calibration.expiry_ns for stream in streams if stream.calibration]
         return DeviceStatus(
             site,
             name,
@@ -144,6 +154,11 @@ class DeviceLog(msgspec.Struct, array_like=True):
             clock_offset_ms=self.offset_ns / 1e6,
             noise_floor=self.noise_floor,
             revision=revision,
+            declared_noise_floor=streams[0].noise_floor or NAN if streams else NAN,
+            noise_unit=f"{streams[0].unit}/sqrt(Hz)" if streams else "",
+            calibration_expiry_ns=min(filter(None, expiries), default=0),
+            locked=bool(self.flags & StateFlag.LOCKED),
+            flags=" ".join(word for flag, word in SAID.items() if self.flags & flag),
         )
 
     def _observed(self, boot: str, seq: int, now: Now, t0_ns: int | None) -> tuple[SequenceState, Verdict]:
@@ -208,6 +223,13 @@ class DeviceLog(msgspec.Struct, array_like=True):
         off_s, side = abs(self.offset_ns) / SECOND_NS, "behind" if self.offset_ns > 0 else "ahead"
         off = f"{off_s / 86_400:.1f} days" if off_s > 86_400 else f"{off_s:.0f} s"
         return f"its clock is {off} {side}: set it; the time of arrival is used"
+
+
+def _flags(blocks: Sequence[Block]) -> int:
+    some, every = 0, ALL_FLAGS
+    for block in blocks:
+        some, every = some | block.flags, every & block.flags
+    return (some & ~StateFlag.LOCKED) | (every & StateFlag.LOCKED)
 
 
 def _row(hour: Hour, site: str, name: str, revision: int) -> Ledger:

@@ -21,6 +21,9 @@ Condition = Literal[
 ]
 AlarmKind = Literal["physiological", "technical"]
 Priority = Literal["high", "medium", "low"]
+Need = Literal[
+    0, 1, 2, 3, 4, 5, 6
+]  # 0 nothing; 1 low, 2 medium, 3 high, all acknowledged; 4 low, 5 medium, 6 high, not
 AlarmState = Literal["active", "acknowledged", "ended", "missed"]
 SECOND_NS = 1_000_000_000
 WARD = "ward"  # the subject of alarms that concern no single patient
@@ -56,6 +59,7 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     settling: bool  # filters restarted a short time ago
     late: bool  # the evidence was older than 30 s on arrival
     clock_offset_ms: float = NAN  # corrected minus raw time of the device whose samples came first; NaN: none came
+    ward: str = ""  # where the patient lies; empty: not known
 
     @property
     def key(self) -> str:
@@ -107,6 +111,8 @@ class AlarmEvent(msgspec.Struct, frozen=True, array_like=True):
     note: str = ""
     strip: bytes = b""  # the 10 s before the event, one lead, 125 Hz, little-endian int16
     strip_scale: float = NAN  # unit per count
+    ward: str = ""  # where the patient lies; empty: not known
+    bed: str = ""
 
     @property
     def key(self) -> str:
@@ -124,11 +130,36 @@ class PatientInfo(msgspec.Struct, frozen=True, array_like=True):
     devices: tuple[str, ...]
     admitted: bool
     revision: int
+    ward: str = ""
 
     @property
     def key(self) -> str:
         """One row per patient, revised."""
         return self.patient
+
+
+class BedState(msgspec.Struct, frozen=True, array_like=True):
+    """Who lies where and how much somebody is needed there: told at every change, and once an hour."""
+
+    kind: ClassVar[str] = "bed"
+    site: str
+    patient: str
+    at_ns: int  # of arrival of what changed it, and always after the patient's row before it
+    ward: str
+    bed: str
+    admitted: bool  # False: the patient has left this ward
+    need: Need  # by the alarm that is worst
+    priority: Priority | Literal[""]  # of that alarm
+    condition: Condition | Literal[""]
+    words: str  # that alarm, readable without colour
+    since_ns: int  # its onset; of no alarm: when the last one was over, or the patient came
+    standing: int  # alarms that have not ended
+    acknowledged: int  # of these
+
+    @property
+    def key(self) -> str:
+        """Each change is a row."""
+        return f"{self.patient}/{self.at_ns}"
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
@@ -146,6 +177,11 @@ class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
     clock_offset_ms: float  # corrected minus raw device time
     noise_floor: float  # as the device measured it last, unit / sqrt(Hz) of its first stream
     revision: int
+    declared_noise_floor: float = NAN  # by its birth, of the same stream; NaN: not stated
+    noise_unit: str = ""  # of both
+    calibration_expiry_ns: int = 0  # of the stream whose calibration ends first; 0: not stated
+    locked: bool = False  # every sensor of the newest packet
+    flags: str = ""  # what else its sensors said of themselves, in words
 
     @property
     def key(self) -> str:
@@ -234,4 +270,4 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         return f"{self.command}/{self.arrival_ns}"
 
 
-Row = Vitals | Wave | AlarmEvent | PatientInfo | DeviceStatus | Ledger | Bad | Removal | Answer
+Row = Vitals | Wave | AlarmEvent | PatientInfo | BedState | DeviceStatus | Ledger | Bad | Removal | Answer

@@ -58,6 +58,16 @@ class Park(NamedTuple):
     now_ns: int  # arrival of the record that parks it
 
 
+class Placed(NamedTuple):
+    """Where a patient lies, which may be known already."""
+
+    patient: str  # site/patient
+    ward: str  # empty: not known
+    bed: str
+    admitted: bool  # False: the patient has left
+    arrival_ns: int
+
+
 class Flooded(NamedTuple):
     """A device sends more than it can measure, or does no more."""
 
@@ -96,7 +106,7 @@ class Acknowledged(NamedTuple):
     arrival_ns: int
 
 
-Item = Data | Bind | Unbind | Park | Flooded | Tick | Reported | Acknowledged
+Item = Data | Bind | Unbind | Park | Placed | Flooded | Tick | Reported | Acknowledged
 
 
 def site_of(key: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from dataflows.couriers.cursors import needed_after, seen
-from dataflows.events import SECOND_NS, AlarmEvent, Answer, Bad, Ledger, Removal, Vitals, Wave
+from dataflows.events import SECOND_NS, AlarmEvent, Answer, Bad, BedState, Ledger, Removal, Vitals, Wave
 from dataflows.keep import BAD_HELD_MOST, BAD_MOST, DAY_S, FORGOTTEN_S, HELD_S, YOUNG_S, Keep
 from dataflows.retention import AT_ONCE, Gone
 from dataflows.store import Store
@@ -30,7 +30,7 @@ REPORT_ROUNDS: Final = 10  # what goes in so many rounds is reported together
 REPORTER: Final = "store-disk"
 _SHORT: Final = "store-disk-short"  # note: the last report said that the disk runs short
 _ALL: Final = 1 << 62
-_CARRIED: Final = tuple(kind.kind for kind in (Vitals, Wave, AlarmEvent, Ledger, Bad, Answer, Removal))
+_CARRIED: Final = tuple(kind.kind for kind in (Vitals, Wave, AlarmEvent, BedState, Ledger, Bad, Answer, Removal))
 _FIRST: Final = (Bad.kind, Wave.kind, Vitals.kind)  # what goes first when room is short, in this order
 
 
@@ -123,6 +123,7 @@ class Keeper:
         keep, (too_many, far_too_many) = self._keep, self._too_many
         hold = {kind: needed.get(kind, _ALL) for kind in _CARRIED}
         yield Step(Vitals.kind, newest_s - keep.vitals_days * DAY_S, hold[Vitals.kind])
+        yield Step(BedState.kind, newest_s - keep.vitals_days * DAY_S, hold[BedState.kind])
         yield Step(Wave.kind, newest_s - keep.wave_hours * 3600, hold[Wave.kind])
         yield Step(Bad.kind, newest_s - keep.bad_days * DAY_S, hold[Bad.kind])
         yield Step(Bad.kind, float("inf"), min(too_many, hold[Bad.kind]))

@@ -5,6 +5,8 @@ Figures about a run, not results of it: nothing that is computed may depend on t
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from dataflows.latency import Latency
+
 RECORDS = Counter("femtoward_flow_records", "Journal records worked through.")
 BEHIND = Gauge("femtoward_flow_behind_seconds", "Age of the journal record that is worked on (seconds).")
 CATCHING_UP = Gauge("femtoward_flow_catching_up", "1 while the flow works through what came before it started, else 0.")
@@ -16,6 +18,11 @@ PUT_SECONDS = Histogram(
     "femtoward_store_put_seconds",
     "What a transaction of the store took (seconds).",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+VITALS_LATENCY = Latency(
+    "femtoward_vitals_latency_seconds",
+    "From the newest sample of a vitals row to its commit (seconds).",
+    (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0),
 )
 
 BACKLOG = Gauge("femtoward_courier_backlog_rows", "Rows of the store that a courier has yet to deliver.", ["courier"])

@@ -6,12 +6,12 @@ from dataflows import pacing
 from dataflows.census import MAX_DEVICES, Census
 from dataflows.device import HOUR_NS, DeviceLog
 from dataflows.events import SECOND_NS, PatientInfo
-from dataflows.items import WARD_KEY, Bind, Flooded, Park, Unbind, name_of, site_of
+from dataflows.items import WARD_KEY, Bind, Flooded, Park, Placed, Unbind, name_of, site_of
 from dataflows.outbox import Outbox
 from dataflows.waking import Now
 from ingest.packet import BadPacket
 from ingest.profile import Birth, Status
-from ingest.registry import Change, Registry
+from ingest.registry import Change, Registry, Wearer
 
 FLOOD_OVER_NS = 10 * SECOND_NS  # no message too many for so long: the flood is over
 SPARED_AT_ONCE = 16  # devices that a command bound, and that are passed over when one must be forgotten
@@ -86,6 +86,8 @@ class Presence:
 
     def bindings(self, site: str, change: Change, left: str = "") -> None:
         """Tell the shards who wears what from now on, and the store who is where."""
+        for who in change.patients:
+            self._place(site, who)
         for binding in change.bindings:
             device, before, after = binding.device, binding.before, binding.after
             key = f"{site}/{device}"
@@ -98,11 +100,13 @@ class Presence:
                 self._bind(key)
             self._tell[key] = None
         for who in change.patients:
-            self.outbox.row(PatientInfo(site, who.patient, who.bed, who.devices, who.admitted, who.revision))
+            self.outbox.row(PatientInfo(site, who.patient, who.bed, who.devices, who.admitted, who.revision, who.ward))
 
     def tell_shards(self) -> None:
-        """Tell every shard its devices again, after a restart; those that know them change nothing."""
+        """Tell every shard its beds and devices again, after a restart; those that know them change nothing."""
         for site in self.registry.sites():
+            for who in self.registry.patients(site):
+                self._place(site, who)
             for name in self.registry.devices(site):
                 key = f"{site}/{name}"
                 if key not in self.census:  # the snapshot of its log could not be read
@@ -197,6 +201,11 @@ class Presence:
     def _tell_flood(self, key: str, patient: str, packets: int) -> None:
         self.outbox.to(patient, Flooded(patient, key, packets, self.now.arrival_ns))
         self._tell[key] = None
+
+    def _place(self, site: str, who: Wearer) -> None:
+        """Tell the shard of a patient where that one lies."""
+        patient = f"{site}/{who.patient}"
+        self.outbox.to(patient, Placed(patient, who.ward, who.bed, who.admitted, self.now.arrival_ns))
 
     def _bind(self, key: str) -> None:
         """Tell the shard of its patient that a device is worn, if it is, and has a birth."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from dataflows.body import decode_named
-from dataflows.events import SECOND_NS, AlarmEvent, DeviceStatus, Ledger, PatientInfo, Vitals, Wave
+from dataflows.events import SECOND_NS, AlarmEvent, BedState, DeviceStatus, Ledger, PatientInfo, Vitals, Wave
 from dataflows.keep import COMMITS_MOST
 
 AT_ONCE: Final = 500  # rows in one transaction: a put waits for a few milliseconds at most
@@ -193,7 +193,7 @@ class Retention:
         times = [_time_s(kind, place) for place in victims]
         with self._transaction():
             self._db.executemany("DELETE FROM out WHERE id = ?", [(place.id,) for place in victims])
-            if kind in {Vitals.kind, AlarmEvent.kind}:
+            if kind in {Vitals.kind, AlarmEvent.kind, BedState.kind}:
                 self._db.executemany(
                     "DELETE FROM newest WHERE kind = ? AND subject = ? AND site = ? AND id = ?",
                     [(kind, place.key.rpartition("/")[0], place.site, place.id) for place in victims],
@@ -229,6 +229,8 @@ def _time_s(kind: str, place: _Place) -> int:
         return row.hour * 3600
     if isinstance(row, DeviceStatus):
         return row.last_seen_ns // SECOND_NS
+    if isinstance(row, BedState):
+        return row.at_ns // SECOND_NS
     if isinstance(row, (Vitals, Wave, PatientInfo)):
         raise TypeError(f"a row of kind {kind} has no time of arrival, and is not removed by age")
     return row.arrival_ns // SECOND_NS

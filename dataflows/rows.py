@@ -32,6 +32,7 @@ def vitals_rows(
     fused: Fused,
     coverage: Sequence[float],
     offset_ms: Sequence[float],
+    wards: Sequence[str],
 ) -> Iterator[Vitals]:
     """Make one row per closed second; Python at the rate of rows, columns made at once."""
     heart, light, skin = known.cardiac, known.optical, known.thermal
@@ -62,6 +63,7 @@ def vitals_rows(
             settling=settling[i],
             late=arrival_ns - (second + 1) * SECOND_NS > STALE_NS,
             clock_offset_ms=offset_ms[i],
+            ward=wards[i],
         )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from dataflows import fusion
 from dataflows.alarms import COLUMN, STALE_NS, nothing_known
 from dataflows.bank import BankImage
-from dataflows.events import SECOND_NS, AlarmEvent, Answer, Condition, Vitals, Wave
+from dataflows.beds import Beds
+from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Condition, Vitals, Wave
 from dataflows.items import (
     WARD_KEY,
     Acknowledged,
@@ -17,6 +18,7 @@ from dataflows.items import (
     Flooded,
     Item,
     Park,
+    Placed,
     Reported,
     Tick,
     Unbind,
@@ -28,7 +30,8 @@ from dataflows.shelf import Shelf
 from dataflows.ward import Cells, Moment, Ward
 from dataflows.wearables import Wearables
 
-Row = Vitals | Wave | AlarmEvent | Answer
+Row = Vitals | Wave | AlarmEvent | BedState | Answer
+Other = Bind | Unbind | Park | Placed | Flooded | Tick | Reported | Acknowledged
 
 
 class ShardImage(msgspec.Struct, frozen=True, array_like=True):
@@ -43,6 +46,7 @@ class ShardImage(msgspec.Struct, frozen=True, array_like=True):
     parked: bytes
     alarms: BankImage
     lanes: tuple[tuple[str, BankImage], ...]
+    beds: tuple[int, bytes] | None = None
 
 
 class Parked(msgspec.Struct, frozen=True, array_like=True):
@@ -60,12 +64,14 @@ _parked = msgspec.msgpack.Decoder(Parked)
 class Shard:
     """Everything that is known of the patients of one key."""
 
-    VERSION = 3  # of the snapshot
+    VERSION = 4  # of the snapshot
+    READABLE = (3, 4)  # 3 had no beds: the fold tells them again
 
     def __init__(self) -> None:
         self.roster = Roster()
         self.wearables = Wearables()
-        self.ward = Ward(self._strip)
+        self.beds = Beds()
+        self.ward = Ward(self._strip, self.beds.place)
         self._failing: dict[str, str] = {}  # courier -> what it said
         self._late: set[str] = set()  # patients whose newest second was stale when it closed
         self._flooding: dict[str, dict[str, int]] = {}  # patient -> devices that flood -> packets too many
@@ -106,12 +112,13 @@ class Shard:
                 self._parked.image(),
                 self.ward.bank.image(),
                 self.wearables.images(),
+                self.beds.image(),
             )
         )
 
     def restore(self, version: int, image: bytes) -> list[str]:
         """Take up a snapshot; return why any part of it could not be taken up."""
-        if version != self.VERSION:  # the fold tells the devices again; their first blocks start the rows anew
+        if version not in self.READABLE:  # the fold tells the devices again; their first blocks start the rows anew
             return [f"a shard of version {version} came, this is version {self.VERSION}: every row starts anew"]
         kept = _decoder.decode(image)
         self.roster.patients = {patient.key: patient for patient in kept.patients}
@@ -119,6 +126,8 @@ class Shard:
         self.roster.left = dict(kept.left)
         self._failing, self._late, self._flooding = kept.failing, set(kept.late), kept.flooding
         self._parked.restore(kept.parked)
+        if kept.beds is not None:
+            self.beds.restore(kept.beds)
         for device in kept.devices:
             self.wearables.plug(device)
         problems = self.wearables.restore(kept.lanes)
@@ -128,7 +137,16 @@ class Shard:
             self.ward.admit(patient)
         return problems
 
-    def _other(self, item: Bind | Unbind | Park | Flooded | Tick | Reported | Acknowledged) -> Sequence[Row]:
+    def _other(self, item: Other) -> list[Row]:
+        rows = [*self._happened(item)]
+        rows += self.beds.after(rows, self.ward.standing)
+        if isinstance(item, Tick):
+            rows += self.beds.tick(item.arrival_ns)
+        elif not isinstance(item, Reported):
+            self._shelve(item.patient)
+        return rows
+
+    def _happened(self, item: Other) -> Sequence[Row]:
         rows: Sequence[Row] = ()
         match item:
             case Bind():
@@ -140,6 +158,8 @@ class Shard:
                 rows = self._unbind(item)
             case Park():
                 rows = self._park(item)
+            case Placed():
+                rows = self._move(item)
             case Flooded():
                 rows = self._flooded(item)
             case Tick():
@@ -149,8 +169,14 @@ class Shard:
             case Acknowledged():
                 self._wake(item.patient)
                 rows = self.ward.acknowledge(item)
-                self._shelve(item.patient)
         return rows
+
+    def _move(self, item: Placed) -> list[BedState]:
+        if self.beds.knows(item):
+            return []
+        self._wake(item.patient)
+        [standing] = self.ward.standing([item.patient])
+        return self.beds.move(item, standing)
 
     def _unbind(self, item: Unbind) -> list[Row]:
         self._wake(item.patient)
@@ -163,7 +189,6 @@ class Shard:
         rows: list[Row] = []
         if item.patient in self.roster.patients and not self._lost(item.patient):
             rows += self._contact({item.patient: item.arrival_ns}, lost=False)
-        self._shelve(item.patient)
         return rows
 
     def _park(self, item: Park) -> list[Row]:
@@ -174,7 +199,6 @@ class Shard:
         if self.roster.park(item):
             self.ward.admit(item.patient)
             rows += self._contact({item.patient: item.now_ns}, lost=True)
-        self._shelve(item.patient)
         return rows
 
     def _shelve(self, key: str) -> None:
@@ -207,7 +231,8 @@ class Shard:
                 back[device.patient] = data.arrival_ns
         rows: list[Row] = list(self._contact({key: ns for key, ns in back.items() if not self._lost(key)}, lost=False))
         patients = [self.roster.patients[key] for key in round_]
-        return rows + self._close(patients, {key: (data.arrival_ns, data.awake_ns) for key, data in round_.items()})
+        rows += self._close(patients, {key: (data.arrival_ns, data.awake_ns) for key, data in round_.items()})
+        return rows + self.beds.after(rows, self.ward.standing)
 
     def _close(self, patients: list[Patient], now: Mapping[str, tuple[int, int]], *, tick: bool = False) -> list[Row]:
         rows: list[Row] = []
@@ -236,7 +261,8 @@ class Shard:
             next((d.offset_ns / 1e6 for d in devices if d.covered_ns(closing.second)), float("nan"))
             for closing, devices in zip(closings, worn, strict=True)
         ]
-        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage, offset_ms))
+        wards = [self.beds.place(closing.patient.key)[0] for closing in closings]
+        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage, offset_ms, wards))
         for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
             if strip is not None:
                 rows.append(wave_row(closing, *strip))

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows import metrics
 from dataflows.disk_full import is_full, is_only_full
-from dataflows.events import Bad, Row
+from dataflows.events import SECOND_NS, Bad, Row, Vitals
 from dataflows.keep import Keep
 from dataflows.keeper import Keeper
 from dataflows.store import Store
@@ -43,6 +44,8 @@ class StorePartition(StatefulSinkPartition[Row, None]):
         Once it answers true, rows that find no room are given up: the journal has what they were made from.
     beacon
         Is told that the flow lives, and that it waits for room.
+    now_ns
+        Clock by which the latency of vitals is measured.
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class StorePartition(StatefulSinkPartition[Row, None]):
         keeper: Keeper | None = None,
         stopping: Callable[[], bool] = lambda: False,
         beacon: Beacon | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store, self._keeper, self._stopping, self._beacon = store, keeper, stopping, beacon or Beacon()
+        self._now_ns = now_ns
         self._lock = threading.Lock() if keeper is None else keeper.lock
         if keeper is not None:
             keeper.start()
@@ -64,6 +69,8 @@ class StorePartition(StatefulSinkPartition[Row, None]):
         start_s = time.perf_counter()
         conflicts = self._put(values)
         metrics.PUT_SECONDS.observe(time.perf_counter() - start_s)
+        ends_s = np.array([row.second + 1 for row in values if isinstance(row, Vitals)], np.float64)
+        metrics.VITALS_LATENCY.add(self._now_ns() / SECOND_NS - ends_s)
         metrics.CONFLICTS.inc(conflicts)
         for kind, count in Counter(row.kind for row in values).items():
             metrics.ROWS.labels(kind).inc(count)
@@ -163,4 +170,4 @@ class StoreSink(FixedPartitionedSink[Row, None]):
         """Open a store."""
         store = Store(self._stores[for_part], now_ns=self._now_ns)
         keeper = None if self._keep is None else Keeper(store, self._keep, self._now_ns)
-        return StorePartition(store, keeper, self._stopping, self._beacon)
+        return StorePartition(store, keeper, self._stopping, self._beacon, self._now_ns)

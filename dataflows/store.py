@@ -13,7 +13,18 @@ from types import TracebackType
 from typing import NamedTuple, Self, get_args
 
 from dataflows.body import R, decode, decode_named, encode
-from dataflows.events import AlarmEvent, AlarmState, Bad, DeviceStatus, Ledger, PatientInfo, Row, Vitals, Wave
+from dataflows.events import (
+    AlarmEvent,
+    AlarmState,
+    Bad,
+    BedState,
+    DeviceStatus,
+    Ledger,
+    PatientInfo,
+    Row,
+    Vitals,
+    Wave,
+)
 from dataflows.keep import CONFLICTS_MOST
 from dataflows.retention import BAD_END, Retention
 from dataflows.store_file import APPLICATION_ID, StoreError, StoreMissing, StoreUnfit, open_store
@@ -181,6 +192,14 @@ class Store:
         )
         return {(row.site, row.patient): row for row in _decoded(Vitals, found)}
 
+    def beds(self) -> dict[tuple[str, str], BedState]:
+        """How the bed of every patient stands, by (site, patient); of those who left, that they did."""
+        found = self._db.execute(
+            "SELECT out.body FROM newest JOIN out USING (id) WHERE newest.kind = 'bed'"
+            " ORDER BY newest.site, newest.subject"
+        )
+        return {(row.site, row.patient): row for row in _decoded(BedState, found)}
+
     def alarms(self, states: Collection[AlarmState] | None = None) -> list[AlarmEvent]:
         """Newest event of every alarm, or of those now in one of `states`, by (onset, id)."""
         wanted = get_args(AlarmState) if states is None else states
@@ -337,13 +356,15 @@ def _decoded(kind: type[R], found: Iterable[tuple[bytes]]) -> list[R]:
 
 
 def _newest(rows: Iterable[tuple[int, Row, bytes]]) -> list[tuple[str, str, str, int, str, int]]:
-    """One entry for each patient and each alarm among new rows; the database keeps that of the highest rank."""
+    """One entry for each patient, bed and alarm among new rows; the database keeps that of the highest rank."""
     newest: dict[tuple[str, str, str], tuple[int, str, int]] = {}
     for id_, row, _ in rows:
         if isinstance(row, Vitals):
             entry, subject = (row.second, "", id_), row.patient
         elif isinstance(row, AlarmEvent):
             entry, subject = (row.step, row.state, id_), row.id
+        elif isinstance(row, BedState):
+            entry, subject = (row.at_ns, "", id_), row.patient
         else:
             continue
         place = (row.kind, subject, row.site)

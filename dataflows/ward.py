@@ -1,6 +1,6 @@
 """Alarms of a shard's patients: evidence in, events out, acknowledgements between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +11,14 @@ from dataflows.alarms import COLUMN, RULES, STALE_NS, AlarmBank, Evidence, Phase
 from dataflows.bank import Bank
 from dataflows.events import AlarmEvent, AlarmState, Answer
 from dataflows.items import Acknowledged, name_of, site_of
+from dataflows.standing import CALM, Standing, standing
 
 VERSION = "1"
 _STATES: dict[int, AlarmState] = {Transition.RAISED: "active", Transition.ENDED: "ended", Transition.MISSED: "missed"}
 _STANDING = (Phase.ACTIVE, Phase.ACKNOWLEDGED)
 
 Strip = Callable[[str, int], tuple[bytes, float]]
+Place = Callable[[str], tuple[str, str]]
 Cells = dict[str, tuple[int, ...]]  # a patient's row of the bank, by condition: only what is not 0
 
 
@@ -36,11 +38,13 @@ class Ward:
     ----------
     strip : callable
         ``strip(patient, event_ns)`` returns the 10 s before an event, as int16 bytes, and their scale.
+    place : callable
+        ``place(patient)`` returns ward and bed.
     """
 
-    def __init__(self, strip: Strip) -> None:
+    def __init__(self, strip: Strip, place: Place) -> None:
         self.bank: Bank[AlarmBank] = Bank(alarms.no_alarms(1))
-        self._strip = strip
+        self._strip, self._place = strip, place
 
     def admit(self, patient: str) -> None:
         """Begin with nothing wrong; a known patient keeps what stands."""
@@ -63,6 +67,12 @@ class Ward:
                     field[0, COLUMN[condition]] = value
         self.bank.seat([patient], bank)
 
+    def standing(self, patients: Sequence[str]) -> list[Standing]:
+        """What stands of the alarms of some patients; of those who are gone or parked, nothing."""
+        seated = {patient: row for row, patient in enumerate(p for p in patients if p in self.bank)}
+        bank = self.bank.take(list(seated))
+        return [standing(bank, seated[patient]) if patient in seated else CALM for patient in patients]
+
     def discharge(self, patient: str, arrival_ns: int, reason: str) -> list[AlarmEvent]:
         """End what stands and forget the patient."""
         bank = self.bank.take([patient])
@@ -70,7 +80,10 @@ class Ward:
         columns = np.flatnonzero(np.isin(bank.phase[0], _STANDING)).tolist()
         return [
             replace(
-                _event(patient, column, bank, 0, "ended"), event_ns=arrival_ns, arrival_ns=arrival_ns, reason=reason
+                self._event(patient, column, bank, 0, "ended"),
+                event_ns=arrival_ns,
+                arrival_ns=arrival_ns,
+                reason=reason,
             )
             for column in columns
         ]
@@ -107,7 +120,7 @@ class Ward:
         if transition == Transition.RAISED:
             strip, scale = self._strip(patient, moment.event_ns[row])
         return replace(
-            _event(patient, column, bank, row, _STATES[transition]),
+            self._event(patient, column, bank, row, _STATES[transition]),
             event_ns=moment.event_ns[row],
             arrival_ns=moment.arrival_ns[row],
             value=value,
@@ -138,7 +151,7 @@ class Ward:
         if bank.phase[0, column] == Phase.ACKNOWLEDGED:
             return [replace(answer, done=True, detail=f"alarm {command.alarm} had been acknowledged before")]
         event = replace(
-            _event(command.patient, column, bank, 0, "acknowledged"),
+            self._event(command.patient, column, bank, 0, "acknowledged"),
             event_ns=command.arrival_ns,
             arrival_ns=command.arrival_ns,
             reason=f"acknowledged by {command.actor}",
@@ -150,30 +163,32 @@ class Ward:
         self.bank.put([command.patient], bank)
         return [event, replace(answer, done=True, detail=f"acknowledged {event.condition} of {name}")]
 
-
-def _event(patient: str, column: int, bank: AlarmBank, row: int, state: AlarmState) -> AlarmEvent:
-    """Return an event of the alarm in a cell of a bank, its evidence still to be filled in."""
-    rule, onset_ns = RULES[column], int(bank.onset_ns[row, column])
-    return AlarmEvent(
-        site=site_of(patient),
-        id=alarm_id(patient, rule.condition, onset_ns),
-        step=int(bank.next_step[row, column]),
-        patient=name_of(patient),
-        condition=rule.condition,
-        category=rule.category,
-        priority=rule.priority,
-        state=state,
-        onset_ns=onset_ns,
-        event_ns=0,
-        arrival_ns=0,
-        value=float("nan"),
-        limit=rule.limit,
-        quality=float("nan"),
-        confidence=1.0,
-        algorithm=rule.condition,
-        version=VERSION,
-        reason="",
-    )
+    def _event(self, patient: str, column: int, bank: AlarmBank, row: int, state: AlarmState) -> AlarmEvent:
+        """Return an event of the alarm in a cell of a bank, its evidence still to be filled in."""
+        rule, onset_ns = RULES[column], int(bank.onset_ns[row, column])
+        ward, bed = self._place(patient)
+        return AlarmEvent(
+            site=site_of(patient),
+            id=alarm_id(patient, rule.condition, onset_ns),
+            step=int(bank.next_step[row, column]),
+            patient=name_of(patient),
+            condition=rule.condition,
+            category=rule.category,
+            priority=rule.priority,
+            state=state,
+            onset_ns=onset_ns,
+            event_ns=0,
+            arrival_ns=0,
+            value=float("nan"),
+            limit=rule.limit,
+            quality=float("nan"),
+            confidence=1.0,
+            algorithm=rule.condition,
+            version=VERSION,
+            reason="",
+            ward=ward,
+            bed=bed,
+        )
 
 
 def _column(bank: AlarmBank, command: Acknowledged) -> int | None:

@@ -125,7 +125,9 @@ class _Demo:
         """Give the patients their beds, as a ward clerk would."""
         for index in range(self._options.patients):
             one = who(index, SITE)
-            command = Admit(id=f"admit-{one.patient}", patient=one.patient, device=one.device, bed=one.bed)
+            command = Admit(
+                id=f"admit-{one.patient}", patient=one.patient, device=one.device, ward=one.ward, bed=one.bed
+            )
             send(door(self._settings), command_topic(SITE, "demo"), encode_command(command))
 
     def _watch(self, done: Callable[[], bool], overdue: str | None) -> None:

@@ -1,9 +1,10 @@
 """`femtoward devices`: which devices there are, how they are, whether their packets add up, and what was refused."""
 
+import math
 import time
 from typing import NamedTuple
 
-from dataflows.events import DeviceStatus, Ledger
+from dataflows.events import SECOND_NS, DeviceStatus, Ledger
 from dataflows.store import Store
 from dataflows.totals import NO_DEVICE
 from deploy import refusals
@@ -109,7 +110,9 @@ def lines(device: Device | Refusals) -> list[str]:
         line(device),
         f"  site {s.site}, model {s.model or 'not stated'}{', simulated' if s.simulated else ''}",
         f"  state {s.state}{': ' + s.reason if s.reason else ''}",
-        f"  clock corrected by {s.clock_offset_ms:.1f} ms; noise floor {s.noise_floor:g} unit per root Hz",
+        f"  {_sensors(s)}",
+        f"  clock corrected by {s.clock_offset_ms:.1f} ms; noise floor {s.noise_floor:g} {s.noise_unit}{_declared(s)}",
+        f"  calibration {_calibrated(s)}",
         f"  {_causes(device)}",
         "  hour (UTC)        " + " ".join(f"{count:>11}" for count in COUNTS),
     ]
@@ -118,6 +121,21 @@ def lines(device: Device | Refusals) -> list[str]:
         said.append(f"  {at}  " + " ".join(f"{getattr(hour, count):>11}" for count in COUNTS))
     said.append(f"  refused messages: {device.refused.total or 'none'}")
     return said + refusals.lines(device.refused)
+
+
+def _sensors(status: DeviceStatus) -> str:
+    locked = "all locked" if status.locked else "not all locked"
+    return f"sensors {locked}{', ' + status.flags.replace(' ', ', ') if status.flags else ''}"
+
+
+def _declared(status: DeviceStatus) -> str:
+    return f", declared {status.declared_noise_floor:g}" if math.isfinite(status.declared_noise_floor) else ""
+
+
+def _calibrated(status: DeviceStatus) -> str:
+    if not status.calibration_expiry_ns:
+        return "not stated"
+    return time.strftime("holds until %Y-%m-%d %H:%M", time.gmtime(status.calibration_expiry_ns // SECOND_NS)) + " UTC"
 
 
 def _causes(device: Device) -> str:

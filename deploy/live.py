@@ -14,10 +14,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dataflows.events import WARD, AlarmEvent, Answer, Bad, DeviceStatus, PatientInfo, Row, Vitals, Wave
+from dataflows.events import WARD, AlarmEvent, Answer, Bad, DeviceStatus, PatientInfo, Priority, Row, Vitals, Wave
+from dataflows.standing import in_words
 
 # Red, yellow and cyan as IEC 60601-1-8 has them; the word and the number of marks say the same without colour.
-PRIORITY = {"high": ("bold white on red", "!!!"), "medium": ("bold black on yellow", "!!"), "low": ("bold cyan", "!")}
+PRIORITY: dict[Priority, str] = {"high": "bold white on red", "medium": "bold black on yellow", "low": "bold cyan"}
 ORDER = {"high": 0, "medium": 1, "low": 2}
 STALE_S = 3.0
 WAVE_S = 4
@@ -61,6 +62,7 @@ class Bed:
     """What is shown of one patient."""
 
     patient: str
+    ward: str = ""
     bed: str = ""
     vitals: Vitals | None = None
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
@@ -103,7 +105,7 @@ class Ward:
                     new.append(self._alarm(row))
                 case PatientInfo():
                     bed = self.bed(row.patient)
-                    bed.bed = row.bed
+                    bed.ward, bed.bed = row.ward, row.bed
                     if not row.admitted:
                         del self.beds[row.patient]
                 case DeviceStatus():
@@ -122,6 +124,12 @@ class Ward:
     def bed(self, patient: str) -> Bed:
         """Bed of a patient, made where there is none yet."""
         return self.beds.setdefault(patient, Bed(patient))
+
+    def names(self) -> dict[str, str]:
+        """What the bed of each patient is called: with its ward, where there are several."""
+        beds = [bed for bed in self.beds.values() if bed.patient != WARD]
+        several = len({bed.ward for bed in beds}) > 1
+        return {bed.patient: f"{bed.name} {bed.ward}".rstrip() if several else bed.name for bed in beds}
 
     def note(self, at_ns: int, text: str) -> Remark:
         """Add a line that no row says."""
@@ -161,7 +169,7 @@ class Ward:
         elif known is None or event.step > known.step:
             bed.alarms[event.id] = event
         by = f" by {event.actor}" if event.actor else ""
-        style = PRIORITY[event.priority][0] if event.state == "active" else ""
+        style = PRIORITY[event.priority] if event.state == "active" else ""
         said = f"{event.priority.upper()} {event.condition} {event.state}{by}{_because(event.reason)}"
         return Remark(event.event_ns, f"{bed.name}  {said}", style)
 
@@ -186,7 +194,8 @@ def render(ward: Ward, *, now_ns: int, size: tuple[int, int], title: str, plain_
     room = max(3, height - 9)  # title, heads, rule and five lines of log
     beds = ward.in_order(room)
     hidden = len(ward.beds) - (WARD in ward.beds) - len(beds)
-    columns, prefix = _columns(ward, width)
+    names = ward.names()
+    columns, prefix = _columns(list(names.values()), width)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head, cells in zip(HEADS, columns, strict=True):
         justify: Literal["left", "right"] = "right" if head == "PULSE" else "left"
@@ -194,7 +203,7 @@ def render(ward: Ward, *, now_ns: int, size: tuple[int, int], title: str, plain_
     blocks = ASCII_BLOCKS if plain_ascii else BLOCKS
     for bed in beds:
         table.add_row(
-            Text(bed.name.removeprefix(prefix)), *_cells(bed, now_ns, blocks, columns.trace), _alarm_cell(bed)
+            Text(names[bed.patient].removeprefix(prefix)), *_cells(bed, now_ns, blocks, columns.trace), _alarm_cell(bed)
         )
     parts: list[RenderableType] = [Text(title, style="bold", no_wrap=True, overflow="ellipsis"), table]
     if hidden:
@@ -265,9 +274,8 @@ def quality_word(vitals: Vitals) -> str:
     return next(word for bound, word in bounds if vitals.quality >= bound)
 
 
-def _columns(ward: Ward, width: int) -> tuple[Columns, str]:
+def _columns(names: list[str], width: int) -> tuple[Columns, str]:
     """Widths that no alarm changes, and what all names begin with where there is no room for it."""
-    names = [bed.name for bed in ward.beds.values() if bed.patient != WARD]
     longest = min(LONGEST_NAME, max(map(len, names), default=6))
     common = BED_PREFIX if all(name.startswith(BED_PREFIX) for name in names) else ""
     fixed = sum(cells + 1 for cells in FIXED)
@@ -316,9 +324,8 @@ def _short(age_s: float) -> str:
 def _alarm_cell(bed: Bed) -> Text:
     cell = Text()
     for alarm in sorted(bed.alarms.values(), key=lambda a: (a.state == "acknowledged", ORDER[a.priority], a.onset_ns)):
-        style, mark = PRIORITY[alarm.priority]
-        seen = alarm.state == "acknowledged"
-        cell.append(f"{mark} {alarm.priority.upper()} {alarm.condition}", style="dim" if seen else style)
+        style, seen = PRIORITY[alarm.priority], alarm.state == "acknowledged"
+        cell.append(in_words(alarm.priority, alarm.condition, seen=False), style="dim" if seen else style)
         cell.append(" (seen) " if seen else " ", style="dim")
     cell.rstrip()
     return cell

@@ -22,6 +22,7 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: int
     digest_vitals: str
     digest_alarms: str
+    digest_beds: str
     wall_s: float
 
 
@@ -95,6 +96,7 @@ def replay(
             conflicts=store.conflict_count(),
             digest_vitals=store.digest("vitals"),
             digest_alarms=store.digest("alarm"),
+            digest_beds=store.digest("bed"),
             wall_s=round(time.monotonic() - began, 3),
         )
 
@@ -106,6 +108,7 @@ def in_words(result: ReplayResult) -> list[str]:
         f"{result.vitals_rows} vitals rows, {result.alarm_rows} alarm events",
         f"digest of vitals  {result.digest_vitals}",
         f"digest of alarms  {result.digest_alarms}",
+        f"digest of beds    {result.digest_beds}",
         f"store             {result.store}",
     ]
     if result.conflicts:

@@ -40,6 +40,7 @@ class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
     lag_ms_end: float
     digest_vitals: str
     digest_alarms: str
+    digest_beds: str
     hr_seconds: int  # settled patient-seconds that were judged
     wfdb_hr_error_bpm_median: float | None
     data_dir: str | None  # None: it was temporary
@@ -68,7 +69,7 @@ def judge(folder: Path, files: SimulationFiles, *, kept: bool) -> tuple[DemoResu
     with store:
         vitals, events, commits = _vitals(store), _events(store), store.committed()
         bad, conflicts = store.count("bad"), store.conflict_count()
-        digests = store.digest("vitals"), store.digest("alarm")
+        digests = [store.digest(kind) for kind in ("vitals", "alarm", "bed")]
     rates = score_rates(truth, (row for _, row in vitals), intake_end_ns, AS_OF_LAG_NS)
     recorded = score_rates(truth, (row for _, row in vitals), intake_end_ns, AS_OF_LAG_NS, truth.recorded)
     # What the end of the simulation itself sets off is no false alarm.
@@ -92,6 +93,7 @@ def judge(folder: Path, files: SimulationFiles, *, kept: bool) -> tuple[DemoResu
         lag_ms_end=round(lag_ms(_newest(vitals, commits, intake_end_ns), truth, intake_end_ns), 1),
         digest_vitals=digests[0],
         digest_alarms=digests[1],
+        digest_beds=digests[2],
         hr_seconds=rates.seconds,
         wfdb_hr_error_bpm_median=round(recorded.error_bpm_median, 3) if truth.recorded else None,
         data_dir=str(folder) if kept else None,
@@ -118,7 +120,7 @@ def in_words(result: DemoResult) -> list[str]:
         f"heart rate  within 2 bpm of the truth: {share} of {r.hr_seconds} settled patient-seconds",
         f"alarms      {r.alarms_found} of {r.alarms_expected} scripted events found, {r.alarms_false} false",
         f"latency     {waits} from newest sample to committed row; lag at the end {r.lag_ms_end:g} ms",
-        f"digests     vitals {r.digest_vitals[:16]}  alarms {r.digest_alarms[:16]}",
+        f"digests     vitals {r.digest_vitals[:16]}  alarms {r.digest_alarms[:16]}  beds {r.digest_beds[:16]}",
         f"data        {kept}",
     ]
     if r.wfdb_hr_error_bpm_median is not None:

@@ -28,6 +28,7 @@ class PatientLine(_Line, frozen=True, kw_only=True, tag="patient"):
     bed: str
     site: str
     from_ns: int
+    ward: str = ""
 
 
 class BeatLine(_Line, frozen=True, kw_only=True, tag="beat", rename={"kind": "class"}):
@@ -104,6 +105,7 @@ class Who(NamedTuple):
     device: str
     bed: str
     site: str
+    ward: str = "ward-1"
 
 
 class Scribe:

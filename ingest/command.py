@@ -38,7 +38,8 @@ class Admit(_Command, frozen=True, tag="admit"):
 
     patient: Name
     device: Name
-    bed: Name | None = None
+    bed: Name | None = None  # None: as before; in another ward: none
+    ward: Name | None = None  # None: as before
 
 
 class Discharge(_Command, frozen=True, tag="discharge"):
@@ -48,10 +49,11 @@ class Discharge(_Command, frozen=True, tag="discharge"):
 
 
 class Transfer(_Command, frozen=True, tag="transfer"):
-    """A patient moves to another bed."""
+    """A patient moves to another bed, in another ward or in the same."""
 
     patient: Name
     bed: Name
+    ward: Name | None = None  # None: as before
 
 
 class SetLimits(_Command, frozen=True, tag="set-limits"):

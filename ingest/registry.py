@@ -9,6 +9,7 @@ import msgspec
 from ingest.command import Admit, Command, Discharge, Transfer
 from ingest.documents import encode_command
 from ingest.packet import BadPacket
+from ingest.place import Place
 from ingest.profile import Birth, Status
 
 VERSION = 2
@@ -24,6 +25,7 @@ class Wearer(msgspec.Struct, frozen=True, array_like=True):
     devices: tuple[str, ...]  # in alphabetical order
     admitted: bool
     revision: int  # of the registry at this change: it grows though a patient was forgotten
+    ward: str = ""  # empty: none
 
 
 class Binding(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +66,11 @@ class _Patient(msgspec.Struct, array_like=True):
     by_command: bool = False
     revision: int = 0
     devices: tuple[str, ...] = ()
+    ward: str = ""
+
+    @property
+    def place(self) -> Place:
+        return Place(self.ward, self.bed)
 
 
 class _Seen(msgspec.Struct, frozen=True, array_like=True):
@@ -104,7 +111,7 @@ class Registry:
     - A birth's patient is a hint. It binds when it is new, that is, other than the device's last hint, and only if no
       command bound the device. So a discharged patient's device is not bound again by its retained birth.
     - An admission by command outranks hints until the patient is discharged.
-    - A bed holds one patient at a time.
+    - A bed is one of its ward, and holds one patient at a time; who goes to another ward leaves the bed.
     - A patient who was discharged is forgotten; so is one whom no command admitted, when the last device is gone.
     """
 
@@ -247,9 +254,11 @@ class Registry:
         here = self._body.sites.get(site)
         if (here is None or command.patient not in here.patients) and self._body.n_patients >= MAX_PATIENTS:
             return _refused(f"{MAX_PATIENTS} patients are here, no more are taken: discharge those who left")
-        if command.bed is not None and (refusal := self._occupied(site, command.bed, command.patient)):
+        known = self._patient(site, command.patient)
+        place = (known.place if known else Place()).after(command)
+        if refusal := self._occupied(site, place, command.patient):
             return refusal
-        bindings, wearers = self._bind(site, command.device, command.patient, "command", bed=command.bed)
+        bindings, wearers = self._bind(site, command.device, command.patient, "command", place=place)
         moved = f", which {bindings[0].before} wore before" if bindings and bindings[0].before else ""
         unborn = "" if self.birth_of(site, command.device) else "; the device has not been heard of yet"
         detail = f"{actor}: {command.patient} wears {command.device}{moved}{unborn}"
@@ -275,23 +284,24 @@ class Registry:
         patient = self._patient(site, command.patient)
         if patient is None:
             return _refused(f"{command.patient} is not admitted here: admit the patient first")
-        if refusal := self._occupied(site, command.bed, command.patient):
+        before, place = patient.place, patient.place.after(command)
+        if refusal := self._occupied(site, place, command.patient):
             return refusal
-        before, patient.bed = patient.bed, command.bed
-        patients = (self._revised(site, command.patient),) if before != command.bed else ()
-        detail = f"{actor}: {command.patient} lies in {command.bed}, before in {before or 'no bed'}"
+        patient.ward, patient.bed = place
+        patients = (self._revised(site, command.patient),) if before != place else ()
+        detail = f"{actor}: {command.patient} lies in {place}, before in {before}"
         return Outcome(mine=True, done=True, detail=detail, change=Change(patients=patients))
 
-    def _occupied(self, site: str, bed: str, patient: str) -> Outcome | None:
+    def _occupied(self, site: str, place: Place, patient: str) -> Outcome | None:
         """Refusal if somebody else lies in a bed."""
         here = self._body.sites.get(site)
-        for name, entry in here.patients.items() if here else ():
-            if entry.bed == bed and name != patient:
-                return _refused(f"bed {bed} is taken by {name}: transfer or discharge {name} first")
+        for name, entry in here.patients.items() if here and place.bed else ():
+            if (entry.ward, entry.bed) == place and name != patient:
+                return _refused(f"bed {place} is taken by {name}: transfer or discharge {name} first")
         return None
 
     def _bind(
-        self, site: str, name: str, patient: str | None, by: Literal["birth", "command"], *, bed: str | None = None
+        self, site: str, name: str, patient: str | None, by: Literal["birth", "command"], *, place: Place | None = None
     ) -> tuple[tuple[Binding, ...], tuple[Wearer, ...]]:
         """Bind a device to a patient, or to nobody; what changed."""
         device = self._device(site, name)
@@ -308,9 +318,9 @@ class Registry:
             if patient not in patients:
                 self._body.n_patients += 1
             entry = patients.setdefault(patient, _Patient())
-            news = before != patient or bed not in (None, entry.bed)
+            news = before != patient or place not in (None, entry.place)
             entry.by_command = entry.by_command or by == "command"
-            entry.bed = entry.bed if bed is None else bed
+            entry.ward, entry.bed = entry.place if place is None else place
             entry.devices = tuple(sorted({*entry.devices, name}))
             if news:
                 changed.append(self._revised(site, patient))
@@ -352,7 +362,7 @@ class Registry:
 
 
 def _wearer(name: str, patient: _Patient) -> Wearer:
-    return Wearer(name, patient.bed, patient.devices, admitted=True, revision=patient.revision)
+    return Wearer(name, patient.bed, patient.devices, admitted=True, revision=patient.revision, ward=patient.ward)
 
 
 def _refused(detail: str) -> Outcome:

@@ -155,7 +155,9 @@ class Arena:
         self.wait(self._flowing, "the flow to start (see logs/flow.log)", look=look)
         for index in range(self.plan.patients):
             one = who(index, SITE)
-            command = Admit(id=f"admit-{one.patient}", patient=one.patient, device=one.device, bed=one.bed)
+            command = Admit(
+                id=f"admit-{one.patient}", patient=one.patient, device=one.device, ward=one.ward, bed=one.bed
+            )
             send(door(self.settings), command_topic(SITE, "siege"), encode_command(command))
         self.supervisor.start("simulator")
 

@@ -6,8 +6,9 @@ from typing import Any, Final, NamedTuple
 
 import urllib3
 
-from dataflows.couriers.line_protocol import HISTORY, points
-from dataflows.events import AlarmEvent, DeviceStatus, Ledger, Removal, Row, Vitals, Wave
+from dataflows.couriers.line_protocol import points
+from dataflows.couriers.schema import HISTORY, MEASUREMENTS
+from dataflows.events import Row
 
 MOST_SAID: Final = 5
 
@@ -84,12 +85,12 @@ def check_points(influx: Influx, rows: Iterable[Row]) -> PointsCheck:
     """Compare every point that the rows make with what is there; rows of one key come in the order of their making."""
     groups: dict[_Group, list[Row]] = {}
     for row in rows:
-        if (group := _group(row)) is not None:
+        for group in _groups(row):
             groups.setdefault(group, []).append(row)
     total = missing = extra = different = 0
     wrong = []
     for group, members in groups.items():
-        wanted, torn = _wanted(members)
+        wanted, torn = _wanted(group.measurement, members)
         found = dict(influx.points(*group))
         total += len(wanted)
         lacking = [point for point in wanted if point not in found]
@@ -113,14 +114,14 @@ def check_points(influx: Influx, rows: Iterable[Row]) -> PointsCheck:
     return PointsCheck(total, missing, extra, different, wrong[:MOST_SAID])
 
 
-def _wanted(rows: Iterable[Row]) -> tuple[dict[Point, dict[str, Value]], list[Point]]:
-    """Points that rows make, and those that two rows make differently: of these InfluxDB can hold but one."""
+def _wanted(of: str, rows: Iterable[Row]) -> tuple[dict[Point, dict[str, Value]], list[Point]]:
+    """Points of a measurement that rows make, and those that two make differently: InfluxDB can hold but one."""
     wanted: dict[Point, dict[str, Value]] = {}
     torn = []
     for row in rows:
         for measurement, tags, time_ns, fields in points(row):
             point = Point((measurement, tags), time_ns)
-            if wanted.setdefault(point, fields) != fields:
+            if measurement == of and wanted.setdefault(point, fields) != fields:
                 torn.append(point)
     return wanted, torn
 
@@ -131,15 +132,14 @@ def _is_history(group: _Group, rows: Iterable[Row], fields: dict[str, Value]) ->
     return group.measurement in HISTORY and int(fields.get("revision", newest)) < newest
 
 
-def _group(row: Row) -> _Group | None:
-    match row:
-        case Vitals() | Wave() | AlarmEvent():
-            return _Group(row.kind, "patient", row.patient)
-        case DeviceStatus() | Ledger():
-            return _Group(row.kind, "device", row.device)
-        case Removal():
-            return _Group("removal", "site", row.site)
-        case _ if row.kind in {"bad", "answer"}:
-            return _Group("pipeline", "kind", row.kind)
-        case _:
-            return None
+def _groups(row: Row) -> list[_Group]:
+    """Groups that a row has points in: by patient or device, by site, or by what a constant tag says."""
+    groups = []
+    for measurement in MEASUREMENTS.get(row.kind, ()):
+        paths = {tag.name: tag.path for tag in measurement.tags}
+        tag = next((name for name in ("device", "patient") if name in paths), "site")
+        if measurement.constant_tags:
+            groups.append(_Group(measurement.name, *measurement.constant_tags[0]))
+        else:
+            groups.append(_Group(measurement.name, tag, getattr(row, paths[tag])))
+    return groups

@@ -1,0 +1,304 @@
+"""What InfluxDB holds, as data: every measurement with its tags, its fields, their types and units, and its retention.
+
+Tags are few and of low cardinality: what queries choose by. Everything else is a field, and a field keeps one type
+for ever, since InfluxDB refuses a point whose field has changed its type. The line encoder, the page SCHEMA.md, the
+retention policies and the queries of the dashboards are all made from, or held against, what stands here.
+"""
+
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+from dataflows.couriers.measurement import (
+    FOREVER,
+    HOUR,
+    MINUTE,
+    SECOND,
+    WAVE,
+    Derived,
+    Field,
+    Measurement,
+    Retention,
+    Tag,
+    fields,
+    reading,
+    thinned,
+)
+from dataflows.events import AlarmEvent, Answer, Bad, BedState, DeviceStatus, Ledger, Removal, Vitals, Wave
+
+NS: Final = 1_000_000_000
+MS: Final = 1_000_000
+HOUR_S: Final = 3600
+STRIP_STEP_NS: Final = NS // 125
+HISTORY: Final = frozenset({"device"})  # measurements whose rows are revised, and leave a point with each revision
+
+
+def qualified(measurement: str) -> str:
+    """Name of a measurement with its retention policy, as it stands in an InfluxQL query.
+
+    Examples
+    --------
+    >>> f"SELECT mean(hr) FROM {qualified('vitals_1m')}"
+    'SELECT mean(hr) FROM "minute"."vitals_1m"'
+    """
+    return f'"{RETENTION_OF[measurement].name}"."{measurement}"'
+
+
+def _apart(event: AlarmEvent) -> int:
+    # Two alarms of one patient and condition may change at one moment (two devices at one tick): their key, below the
+    # microsecond, keeps them apart. The exact time is a field.
+    return event.event_ns - event.event_ns % 1000 + zlib.crc32(event.key.encode()) % 1000
+
+
+_SITE = Tag("site", "site")
+_WARD = Tag("ward", "ward")
+_PATIENT = Tag("patient", "patient")
+_DEVICE = Tag("device", "device")
+_CONDITION = Tag("condition", "condition")
+
+SCHEMA: Final[tuple[Measurement, ...]] = (
+    Measurement(
+        "vitals",
+        "a patient's vitals, each second",
+        SECOND,
+        Vitals,
+        (_SITE, _WARD, _PATIENT),
+        (
+            *reading("hr", "/min", "heart rate out of every source"),
+            *reading("rr_interval", "ms", "last RR interval"),
+            *reading("rmssd", "ms", "RMSSD"),
+            *reading("sdnn", "ms", "SDNN"),
+            *reading("pulse", "/min", "pulse rate of the optical sensor"),
+            *reading("temp", "Cel", "skin temperature"),
+            *fields("float", "1", coverage="samples that came, of those expected", quality="of the cardiac signal"),
+            *fields("float", "ms", clock_offset_ms="corrected minus raw device time"),
+            *fields("string", "", reason="why the quality is not 1", source="what hr was made from"),
+            *fields(
+                "boolean", "", settling="filters restarted a short time ago", late="evidence older than 30 s on arrival"
+            ),
+        ),
+        lambda row: row.second * NS,
+    ),
+    Measurement(
+        "bed",
+        "who lies where and how much somebody is needed there: at every change, and once an hour",
+        SECOND,
+        BedState,
+        (_SITE, _WARD, _PATIENT),
+        (
+            *fields("string", "", bed="name of the bed"),
+            *fields("boolean", "", admitted="false: the patient has left this ward"),
+            *fields("integer", "", need="0 nothing; the worst alarm is low 1, medium 2, high 3 or, not seen, 4, 5, 6"),
+            *fields("string", "", priority="of the worst alarm", condition="of the worst alarm", words="for people"),
+            *fields("integer", "ns since 1970", since_ns="onset of the worst alarm; of none: when the last one ended"),
+            *fields("integer", "{count}", standing="alarms that go on", acknowledged="of these"),
+        ),
+        lambda row: row.at_ns,
+    ),
+    Measurement(
+        "alarm",
+        "transitions of alarms",
+        FOREVER,
+        AlarmEvent,
+        (
+            _SITE,
+            _WARD,
+            _PATIENT,
+            _CONDITION,
+            Tag("kind", "category"),
+            Tag("priority", "priority"),
+            Tag("state", "state"),
+        ),
+        (
+            *fields("string", "", id="the alarm's", bed="where the patient lies"),
+            *fields("integer", "", step="transition, from 0"),
+            *fields(
+                "integer",
+                "ns since 1970",
+                onset_ns="when the condition came true",
+                event_ns="newest evidence of the transition",
+                arrival_ns="of what brought it",
+            ),
+            *fields("float", "of the condition", value="what was measured", limit="what it is held against"),
+            *fields("float", "1", quality="of the signal", confidence="in the alarm"),
+            *fields(
+                "string",
+                "",
+                algorithm="what found it",
+                version="of the algorithm",
+                reason="in words",
+                actor="who acknowledged",
+                note="of that one",
+            ),
+            *fields("bytes", "", strip="the 10 s before: little-endian int16, 125 Hz, base64"),
+            *fields("float", "of the stream", strip_scale="a count of the strip"),
+        ),
+        _apart,
+    ),
+    Measurement(
+        "strip",
+        "the 10 s of one lead before an alarm was raised, 125 Hz; it ends at the time of the alarm's point",
+        FOREVER,
+        AlarmEvent,
+        (_SITE, _PATIENT, _CONDITION),
+        (Field("value", "float", "of the stream", "the lead", "strip"),),
+        lambda row: _apart(row) - len(row.strip) // 2 * STRIP_STEP_NS,
+        shape="samples",
+    ),
+    Measurement(
+        "device",
+        "how a device is: at every change, and every ten seconds",
+        SECOND,
+        DeviceStatus,
+        (_SITE, _DEVICE, _PATIENT),
+        (
+            *fields(
+                "string",
+                "",
+                model="by its birth",
+                state="online, offline, zeroing, calibrating, unknown, gone",
+                reason="in words",
+                noise_unit="of both noise floors",
+                flags="what its sensors say of themselves: zeroing, saturated, calibrating, off-body",
+            ),
+            *fields("boolean", "", simulated="no real device", locked="every sensor is"),
+            *fields("float", "ms", clock_offset_ms="corrected minus raw device time"),
+            *fields("float", "noise_unit", noise_floor="as measured last", declared_noise_floor="by its birth"),
+            *fields(
+                "integer",
+                "ns since 1970",
+                last_seen_ns="arrival of the newest packet",
+                calibration_expiry_ns="of what ends first; 0: not stated",
+            ),
+            *fields("integer", "", revision="counts changes"),
+        ),
+        # A device that is silent goes on to change: the revision, below the millisecond, keeps its points apart.
+        lambda row: row.last_seen_ns and row.last_seen_ns - row.last_seen_ns % MS + row.revision % MS,
+    ),
+    Measurement(
+        "ledger",
+        "packets of a device in an hour: published = stored + quarantined + lost",
+        MINUTE,
+        Ledger,
+        (_SITE, _DEVICE),
+        (
+            *fields(
+                "integer",
+                "{count}",
+                published="by sequence number",
+                stored="taken in",
+                quarantined="refused",
+                lost="never came, or were missed",
+                away="of the lost: while ingest or the broker was away",
+                repeated="came again",
+                late="of the stored: out of order",
+            ),
+            *fields("integer", "", revision="counts changes"),
+        ),
+        lambda row: row.hour * HOUR_S * NS,
+    ),
+    Measurement(
+        "pipeline",
+        "messages that were refused",
+        SECOND,
+        Bad,
+        (_SITE, Tag("condition", "reason")),
+        (
+            *fields("integer", "", offset="in the journal", item="within a bundle"),
+            *fields("integer", "By", size="of the message"),
+            *fields("integer", "{count}", count="messages that it stands for"),
+            *fields("string", "", topic="where it came", detail="what came, what was expected, what to do"),
+        ),
+        # The messages of one bundle arrive at once and must not overwrite each other.
+        lambda row: row.arrival_ns + row.item,
+        constant_tags=(("kind", "bad"),),
+    ),
+    Measurement(
+        "pipeline",
+        "what became of commands",
+        SECOND,
+        Answer,
+        (_SITE,),
+        (
+            *fields("string", "", command="its id", actor="who gave it", detail="what became of it"),
+            *fields("boolean", "", done="it was done"),
+        ),
+        lambda row: row.arrival_ns,
+        constant_tags=(("kind", "answer"),),
+    ),
+    Measurement(
+        "removal",
+        "what was removed because room ran short",
+        SECOND,
+        Removal,
+        (_SITE, Tag("kind", "what")),
+        (
+            *fields("integer", "s since 1970", first="oldest; of the journal: offset", end="newest, exclusive"),
+            *fields("integer", "By", size="of what went"),
+            *fields("integer", "", offset="in the journal"),
+            *fields("string", "", why="in words"),
+        ),
+        lambda row: row.arrival_ns,
+    ),
+    Measurement(
+        "wave",
+        "a patient's cardiac lead for the eye: lowest and highest of each 40 ms",
+        WAVE,
+        Wave,
+        (_SITE, _PATIENT, Tag("stream", "stream")),
+        (
+            Field("lo", "float", "of the stream", "lowest", "samples"),
+            Field("hi", "float", "of the stream", "highest", "samples"),
+        ),
+        lambda row: row.second * NS,
+        shape="extremes",
+    ),
+)
+
+_THINNED = (
+    *thinned("hr", "/min", "heart rate"),
+    *thinned("pulse", "/min", "pulse rate"),
+    *thinned("rmssd", "ms", "RMSSD"),
+    *thinned("sdnn", "ms", "SDNN"),
+    *thinned("rr_interval", "ms", "RR interval"),
+    *thinned("temp", "Cel", "skin temperature"),
+    *thinned("quality", "1", "quality of the cardiac signal"),
+    *thinned("coverage", "1", "samples that came"),
+)
+DERIVED: Final[tuple[Derived, ...]] = (
+    Derived("vitals_1m", "vitals by the minute", MINUTE, ("site", "ward", "patient"), _THINNED),
+    Derived("vitals_1h", "vitals by the hour", HOUR, ("site", "ward", "patient"), _THINNED),
+    Derived(
+        "process",
+        "the processes of a host, every 10 s",
+        SECOND,
+        ("part", "instance"),
+        (
+            *fields("integer", "", alive="1: it answers", ready="1: data flows"),
+            *fields("float", "s", behind_s="age of the journal record that is worked on"),
+            *fields(
+                "integer",
+                "{count}",
+                backlog_rows="rows that couriers have yet to deliver",
+                courier_failing="couriers that cannot deliver",
+                restarts="of the process, since the supervisor started",
+                bad_messages="refused since the start",
+                messages="taken in since the start",
+                rows="written to the store since the start",
+            ),
+            *fields("integer", "By", journal_bytes="size of the journal", room_bytes="left on the disk"),
+            *fields(
+                "float",
+                "ms",
+                latency_ms_p50="newest sample of a vitals row to its commit, median",
+                latency_ms_p99="the same, 99th percentile",
+            ),
+        ),
+    ),
+)
+EVERYTHING: Final[tuple[Measurement | Derived, ...]] = (*SCHEMA, *DERIVED)
+RETENTION_OF: Final[Mapping[str, Retention]] = {one.name: one.retention for one in EVERYTHING}
+MEASUREMENTS: Final[Mapping[str, list[Measurement]]] = {  # by kind of row
+    kind: [measurement for measurement in SCHEMA if measurement.row.kind == kind]
+    for kind in sorted({measurement.row.kind for measurement in SCHEMA})
+}

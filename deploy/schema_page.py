@@ -1,0 +1,101 @@
+"""The page deploy/grafana/SCHEMA.md: what InfluxDB holds, written from the schema that the encoder reads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from dataflows.couriers.cardinality import Assumed, series
+from dataflows.couriers.measurement import RETENTIONS, Derived, Measurement, Retention
+from dataflows.couriers.schema import EVERYTHING, HISTORY, qualified
+
+PAGE: Final = Path(__file__).parent / "grafana" / "SCHEMA.md"
+_ASSUMED: Final = (
+    ("patients", "patients who are there at some time of the day"),
+    ("sites", "sites"),
+    ("devices", "devices that a patient wears at some time of the day"),
+    ("wearers", "patients, or nobody, whom a device is told of"),
+    ("wards", "wards in which a patient lies: every fifth one is moved"),
+    ("leads", "leads of a patient of which the waveform is kept"),
+    ("conditions", "conditions of which a patient has an alarm"),
+    ("states", "states in which such an alarm is told"),
+    ("reasons", "reasons for which messages are refused"),
+    ("removed", "kinds of rows that are removed when a disk runs short"),
+    ("parts", "processes of femtoward"),
+)
+_INTRODUCTION: Final = """\
+# What InfluxDB holds
+
+Written from `dataflows/couriers/schema.py` by `pytest tests/test_schema_page.py --write-golden`; do not edit.
+
+Times are UTC, in nanoseconds. A value that could not be measured is no field: NaN is never written. A field keeps its
+type for ever. Tags are what queries choose by; an empty one is left out. Patients are pseudonyms. Names of units are
+[UCUM](https://ucum.org)'s; `1` is a share from 0 to 1. Queries name the retention policy: `SELECT hr FROM
+"second"."vitals"`. InfluxDB 1.x has the policies in database `femtoward`; 2.x has a bucket `femtoward/NAME` for each,
+which InfluxQL finds under the same names.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield _INTRODUCTION
+    yield from _retentions()
+    for one in EVERYTHING:
+        yield from _measurement(one)
+    yield from _cardinality(Assumed())
+
+
+def _retentions() -> Iterator[str]:
+    yield "## Retention policies\n"
+    yield from _table(
+        ("policy", "kept", "measurements"), ([f"`{one.name}`", _kept(one), _held(one)] for one in RETENTIONS)
+    )
+
+
+def _kept(retention: Retention) -> str:
+    if retention.days is None:
+        return "for good"
+    return f"{retention.days:g} days" if retention.days >= 7 else f"{24 * retention.days:g} hours"
+
+
+def _held(retention: Retention) -> str:
+    names = dict.fromkeys(one.name for one in EVERYTHING if one.retention == retention)
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _measurement(one: Measurement | Derived) -> Iterator[str]:
+    constant = one.constant_tags if isinstance(one, Measurement) else ()
+    of = "".join(f", {name} `{value}`" for name, value in constant)
+    yield f"\n## {one.name}{of}\n"
+    history = " Every revision leaves a point." if one.name in HISTORY else ""
+    tags = ", ".join(f"`{name}`" for name in one.tag_names)
+    yield f"{one.says[0].upper()}{one.says[1:]}.{history} `{qualified(one.name)}`; tags {tags}.\n"
+    rows = ([f"`{field.name}`", _type(field.type), field.unit, field.says] for field in one.fields)
+    yield from _table(("field", "type", "unit", ""), rows)
+
+
+def _type(name: str) -> str:
+    return "string" if name == "bytes" else name
+
+
+def _cardinality(assumed: Assumed) -> Iterator[str]:
+    """Say how many series a day brings, and what that supposes."""
+    found = series(assumed)
+    yield "\n## Series\n"
+    yield (
+        f"A day with {assumed.patients:,} patients brings **{sum(found.values()):,} series**; InfluxDB keeps the index "
+        "of a series until its last point is past retention. Patients who come anew each day add theirs. Supposed:\n"
+    )
+    yield from _table(("", "in a day"), ([says, f"{getattr(assumed, name):,}"] for name, says in _ASSUMED))
+    yield ""
+    yield from _table(("measurement", "series"), ([f"`{name}`", f"{count:,}"] for name, count in found.items()))
+
+
+def _table(heads: tuple[str, ...], rows: Iterator[list[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"
