@@ -162,6 +162,9 @@ app.command()(cli_run.siege)
 def simulate(  # noqa: PLR0913 - each is an option of the command line
     *,
     broker: Annotated[str, typer.Option(metavar="URL", help="Where to publish.")] = "mqtt://127.0.0.1:1883",
+    secret_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Password of the user in the broker's address.")
+    ] = None,
     patients: Patients = 12,
     scenario: ScenarioName = "ward",
     seconds: Annotated[float, typer.Option(min=0.0, help="How long (0: until Ctrl-C).")] = 0.0,
@@ -177,11 +180,11 @@ def simulate(  # noqa: PLR0913 - each is an option of the command line
     """Publish a simulated ward to a broker."""
     from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
     from deploy.signals import stop_by_thread  # noqa: PLC0415
-    from deploy.simulate import in_words, sim_options  # noqa: PLC0415
+    from deploy.simulate import broker_of, in_words, sim_options  # noqa: PLC0415
     from deploy.simulate import simulate as publish  # noqa: PLC0415
 
     options = sim_options(
-        broker=broker,
+        broker=broker_of(broker, secret_file),
         patients=patients,
         scenario=scenario,
         seconds=seconds,

@@ -28,6 +28,9 @@ def run(
     ] = None,
     partition: WhosePartition = None,
     process: WhichProcess = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="With --only: start it again when it dies or hangs; for containers.")
+    ] = False,
     supervised: Supervised = False,
 ) -> int:
     """Run the ward against your own broker."""
@@ -35,16 +38,17 @@ def run(
     from deploy.settings import read_settings  # noqa: PLC0415
 
     part = None if only is None else part_of("--only", only, partition, process)
-    if part is None and (partition is not None or process is not None):
-        raise UserError("--partition and --process say which one: they go with --only PART")
+    if part is None and (partition is not None or process is not None or watch):
+        raise UserError("--partition, --process and --watch are said of one part: they go with --only PART")
     settings = read_settings(config)
-    if part is None:
+    one = None if part is None else one_of(settings, part, partition, process)
+    if one is None or watch:
         from deploy.run import run_all  # noqa: PLC0415
 
-        return run_all(config, settings)
+        return run_all(config, settings, one)
     from deploy.part import run_part  # noqa: PLC0415
 
-    return run_part(one_of(settings, part, partition, process), settings, supervised=supervised)
+    return run_part(one, settings, supervised=supervised)
 
 
 def word(

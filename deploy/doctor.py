@@ -2,29 +2,21 @@
 
 import importlib.metadata
 import os
-import socket
 import statistics
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
 from deploy import receivers
 from deploy.broker import kind, mosquitto
+from deploy.broker_checks import WAIT_S, broker
 from deploy.grounds import grounds
-from deploy.problem import UserError
 from deploy.settings import Settings
-from deploy.wiring import broker_url
-from ingest.options import BrokerAddress, broker_address
 
 PACKAGES = (
     "bytewax",
@@ -40,7 +32,6 @@ PACKAGES = (
     "wfdb",
 )
 SLOW_FSYNC_MS = 20.0
-WAIT_S = 5.0
 # Before this there was no femtoward: a clock that says so has never been set.
 EARLIEST_S = 1_750_000_000
 
@@ -65,7 +56,8 @@ def examine(settings: Settings) -> Iterator[Line]:
     yield _demo_broker()
     if verdict := receivers.broker_secret(settings.broker):
         yield Line("broker secret", *verdict)
-    yield from _broker(settings)
+    for finding in broker(settings):
+        yield Line(*finding)
     if settings.influx:
         if verdict := receivers.influx_secret(settings.influx):
             yield Line("influx secret", *verdict)
@@ -148,67 +140,6 @@ def _demo_broker() -> Line:
     if path := mosquitto():
         return Line("demo broker", "ok", f"mosquitto ({path})")
     return Line("demo broker", "ok", f"{kind()}, which comes along; with mosquitto installed, that would be used")
-
-
-def _broker(settings: Settings) -> Iterator[Line]:
-    try:
-        address = broker_address(broker_url(settings))
-    except (UserError, ValueError) as error:
-        yield Line("broker", "problem", str(error))
-        return
-    try:
-        with socket.create_connection((address.host, address.port), timeout=WAIT_S):
-            pass
-    except OSError as error:
-        yield Line(
-            "broker",
-            "problem",
-            f"{address} cannot be reached ({error}): start a broker there, or correct broker.url "
-            "(the demo brings its own and needs none)",
-        )
-        return
-    trouble = _round_trip(address, settings)
-    if trouble:
-        yield Line("broker", "problem", f"{address}: {trouble}")
-    else:
-        yield Line("broker", "ok", f"{address}: a message went there and back")
-
-
-def _round_trip(address: BrokerAddress, settings: Settings) -> str:
-    """Publish to ourselves with QoS 1; return what went wrong, or nothing."""
-    topic = f"femtoward/v1/doctor/{uuid.uuid4().hex}/truth"  # a topic that no flow reads
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"femtoward-doctor-{uuid.uuid4().hex[:8]}")
-    arrived, said = threading.Event(), ["no answer to the greeting"]
-
-    def on_connect(client: paho.Client, _data: object, _flags: object, reason: object, _properties: object) -> None:
-        if getattr(reason, "is_failure", False):
-            said[0] = f"it refuses us ({reason}): correct broker.user and its secret"
-        else:
-            said[0] = "it did not take our subscription: its access list must let us read femtoward/v1/#"
-            client.subscribe(topic, qos=1)
-
-    def on_subscribe(client: paho.Client, *_: object) -> None:
-        said[0] = "our message did not come back: its access list must let devices write below femtoward/v1/"
-        client.publish(topic, b"{}", qos=1)
-
-    client.on_connect = on_connect
-    client.on_subscribe = on_subscribe
-    client.on_message = lambda *_: arrived.set()
-    if address.user is not None:
-        client.username_pw_set(address.user, address.password)
-    broker = settings.broker
-    try:
-        if address.tls:
-            client.tls_set(broker.ca_file or None, broker.cert_file or None, broker.key_file or None)
-        client.connect(address.host, address.port, keepalive=10)
-    except (OSError, ValueError) as error:
-        return f"connecting fails ({error}): check broker.url and the certificate files"
-    client.loop_start()
-    try:
-        return "" if arrived.wait(WAIT_S) else said[0]
-    finally:
-        client.disconnect()
-        client.loop_stop()
 
 
 def _influx(url: str) -> Line:

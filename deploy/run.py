@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 
-from deploy.health import need_free, serve
+from deploy.health import OFF, need_free, serve
 from deploy.logs import set_up
 from deploy.notify import telling
-from deploy.parts import doors, everyone
+from deploy.parts import One, doors, everyone
 from deploy.settings import Settings
 from deploy.signals import stop_by_handler
 from deploy.supervise import Program, Supervisor, femtoward
@@ -18,8 +18,8 @@ LOOK_EVERY_S = 0.2
 ASK_NEXT_S = 2.4  # a drain waits so long for one part before it asks the next, too: all have their share of ten seconds
 
 
-def programs(config: Path | None, settings: Settings) -> list[Program]:
-    """Processes of a ward on this host, in the order of the data's way."""
+def programs(config: Path | None, settings: Settings, only: One | None = None) -> list[Program]:
+    """Processes of a ward on this host, in the order of the data's way, or one of them."""
     given = ("--config", str(config)) if config else ()
     return [
         Program(
@@ -29,12 +29,21 @@ def programs(config: Path | None, settings: Settings) -> list[Program]:
             bound=one.part == "flow" and settings.flow.total > 1,
             speaks=True,
         )
-        for one in everyone(settings)
+        for one in _wanted(settings, only)
     ]
 
 
-def run_all(config: Path | None, settings: Settings) -> int:
+def run_all(config: Path | None, settings: Settings, only: One | None = None) -> int:
     """Run every process, start again what dies, and drain them in order on SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    config
+        File that the settings come from.
+    settings
+        Of the ward.
+    only
+        Run this one alone, as a container does; its own health port then stands for ours.
 
     Returns
     -------
@@ -48,12 +57,13 @@ def run_all(config: Path | None, settings: Settings) -> int:
     """
     set_up(settings.log.level, settings.log.format)
     stopping = stop_by_handler()
-    supervisor = Supervisor(programs(config, settings))
-    word = PartsWord(supervisor, doors(settings))
+    supervisor = Supervisor(programs(config, settings, only))
+    word = PartsWord(supervisor, doors(settings, only))
     beacon = Beacon()
-    for one in everyone(settings):
+    for one in _wanted(settings, only):
         need_free(one.name, one.health_port, settings.health.host)
-    with serve("run", settings.health.run, settings.health.host, beacon), telling(beacon, supervised=False):
+    port = settings.health.run if only is None else OFF
+    with serve("run", port, settings.health.host, beacon), telling(beacon, supervised=False):
         try:
             supervisor.start_all()
             LOG.info("data in %s, broker %s", settings.data_dir.absolute(), settings.broker.url)
@@ -68,6 +78,10 @@ def run_all(config: Path | None, settings: Settings) -> int:
             supervisor.kill()
     LOG.info("stopped")
     return 0 if all(status == 0 for status in statuses.values()) else 1
+
+
+def _wanted(settings: Settings, only: One | None) -> list[One]:
+    return everyone(settings) if only is None else [only]
 
 
 def _say(supervisor: Supervisor, beacon: Beacon) -> None:

@@ -4,9 +4,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
+from dataflows.couriers.secret import read_secret
 from deploy.problem import UserError
 from device_sim.simulate import Progress, SimOptions, SimReport, run_simulation
 
@@ -35,6 +37,27 @@ class SimulationFiles(NamedTuple):
                 f"the simulator left no report in {self.output}: it was stopped before its first packet, or "
                 f"{self.output.stem}.log beside it says why"
             ) from error
+
+
+def broker_of(url: str, secret_file: Path | None) -> str:
+    """Address of the broker with the user's password, which need not stand in the command line.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, or the address names no user whose password it could be.
+    """
+    if secret_file is None:
+        return url
+    user, at, rest = url.partition("@")
+    if not at or user.count(":") != 1:
+        raise UserError(
+            "--secret-file holds a password: name whose in --broker mqtt://USER@HOST, and no password there"
+        )
+    try:
+        return f"{user}:{quote(read_secret('broker', '', str(secret_file)), safe='')}@{rest}"
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def sim_options(**fields: object) -> SimOptions:

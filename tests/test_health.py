@@ -18,7 +18,7 @@ from servers import eventually, free_port
 
 import dataflows.metrics
 import ingest.metrics
-from deploy import health
+from deploy import health, probe
 from deploy.health import AT_ONCE, need_free, serve
 from deploy.notify import telling
 from deploy.part import _open_health
@@ -280,3 +280,20 @@ def test_a_supervisor_hears_how_its_child_is() -> None:
         said = ear.recv(1000)
         child.kill()
     assert json.loads(said.splitlines()[0]) == list(State(alive=True, ready=False, detail="no broker"))
+
+
+def test_a_container_asks_whether_a_process_lives(
+    port: int, beacon: Beacon, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beacon.beat()
+    beacon.not_ready("waits for the broker")
+    assert probe.main(port) == 0  # it lives, though nothing flows
+    assert "waits for the broker" in capsys.readouterr().out
+    assert probe.main(port, "/readyz") == 1
+    clock.now_s = 60.0
+    assert probe.main(port) == 1
+    assert '"alive":false' in capsys.readouterr().out
+    assert probe.main(free_port()) == 1
+    assert "nobody answers" in capsys.readouterr().out
+    done = subprocess.run([sys.executable, "-P", "-m", "deploy.probe", str(port)], capture_output=True, check=False)
+    assert done.returncode == 1
