@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self, get_args
+from typing import Final, NamedTuple, Self, get_args
 
 from dataflows.body import R, decode, decode_named, encode
 from dataflows.events import (
@@ -46,7 +46,15 @@ _INSERT = """
 INSERT INTO out (id, kind, second, site, key, revision, body) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, second, site, key) DO NOTHING
 """
-_OF_KIND = "SELECT * FROM (SELECT id, kind, body FROM out WHERE kind = ? AND id > ? ORDER BY id LIMIT ?)"
+_OF_KIND = "SELECT * FROM (SELECT id, kind, body FROM out WHERE kind = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?)"
+# Second by second, as the index has them: a range of seconds would walk through those of every other patient.
+_SECONDS = """
+WITH RECURSIVE time (second) AS (SELECT ? UNION ALL SELECT second + 1 FROM time WHERE second + 1 < ?)
+SELECT body FROM time CROSS JOIN out
+    ON out.kind = 'vitals' AND out.second = time.second AND out.site = ? AND out.key = ? || '/' || time.second
+    ORDER BY time.second
+"""
+LAST: Final = (1 << 63) - 1  # no id is higher
 _BULK = frozenset({Vitals.kind, Wave.kind})
 _NEWEST = """
 INSERT INTO newest (kind, subject, site, rank, state, id) VALUES (?, ?, ?, ?, ?, ?)
@@ -138,26 +146,27 @@ class Store:
         self._last_commit = None if self._now_ns is None or after == before else Commit(after, self._now_ns())
         return result
 
-    def read(self, after_id: int, limit: int, kinds: Collection[str] = ()) -> list[Stored]:
-        """Rows with ``id > after_id`` in the order of their ids, at most `limit`; of `kinds`, or of every kind."""
+    def read(self, after_id: int, limit: int, kinds: Collection[str] = (), up_to: int = LAST) -> list[Stored]:
+        """Rows with ``after_id < id <= up_to`` in the order of their ids, at most `limit`; of `kinds`, or of any."""
         if not kinds:
             found = self._db.execute(
-                "SELECT id, kind, body FROM out WHERE id > ? ORDER BY id LIMIT ?", (after_id, limit)
+                "SELECT id, kind, body FROM out WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", (after_id, up_to, limit)
             )
             return [Stored(id_, decode_named(kind, body)) for id_, kind, body in found]
         wanted = sorted(set(kinds))
         if _BULK.issubset(wanted):  # nearly every row is wanted: walk through all of them
             marks = ", ".join("?" * len(wanted))
             found = self._db.execute(
-                f"SELECT id, kind, body FROM out NOT INDEXED WHERE id > ? AND kind IN ({marks}) ORDER BY id LIMIT ?",  # noqa: S608 - question marks
-                [after_id, *wanted, limit],
+                f"SELECT id, kind, body FROM out NOT INDEXED WHERE id > ? AND id <= ? AND kind IN ({marks})"  # noqa: S608 - question marks
+                " ORDER BY id LIMIT ?",
+                [after_id, up_to, *wanted, limit],
             )
             return [Stored(id_, decode_named(kind, body)) for id_, kind, body in found]
         # One index range for each kind: a reader of alarms need not walk through a day of vitals. One statement for all
         # of them: between two, a commit could come whose earlier rows would be missed.
         found = self._db.execute(
             " UNION ALL ".join([_OF_KIND] * len(wanted)) + " ORDER BY id LIMIT ?",
-            [*(value for kind in wanted for value in (kind, after_id, limit)), limit],
+            [*(value for kind in wanted for value in (kind, after_id, up_to, limit)), limit],
         )
         return [Stored(id_, decode_named(kind, body)) for id_, kind, body in found]
 
@@ -200,6 +209,10 @@ class Store:
         )
         return {(row.site, row.patient): row for row in _decoded(BedState, found)}
 
+    def seconds(self, site: str, patient: str, first_s: int, end_s: int) -> list[Vitals]:
+        """Vitals of one patient in ``[first_s, end_s)``, by second."""
+        return _decoded(Vitals, self._db.execute(_SECONDS, (first_s, end_s, site, patient)))
+
     def alarms(self, states: Collection[AlarmState] | None = None) -> list[AlarmEvent]:
         """Newest event of every alarm, or of those now in one of `states`, by (onset, id)."""
         wanted = get_args(AlarmState) if states is None else states
@@ -236,13 +249,13 @@ class Store:
         """Messages refused since the store was made, by (site, device, reason); those whose rows are gone, too."""
         return self._totals.read()
 
-    def waiting(self, after_id: int, kinds: Collection[str], limit: int = 10_000) -> int:
-        """How many rows of `kinds` come after an id; counted up to `limit` for each kind, and no further."""
+    def waiting(self, after_id: int, kinds: Collection[str], up_to: int = LAST, limit: int = 10_000) -> int:
+        """How many rows of `kinds` have ``after_id < id <= up_to``; counted up to `limit` for each kind, no further."""
         return sum(
             int(
                 self._db.execute(
-                    "SELECT count(*) FROM (SELECT 1 FROM out WHERE kind = ? AND id > ? LIMIT ?)",
-                    (kind, after_id, limit),
+                    "SELECT count(*) FROM (SELECT 1 FROM out WHERE kind = ? AND id > ? AND id <= ? LIMIT ?)",
+                    (kind, after_id, up_to, limit),
                 ).fetchone()[0]
             )
             for kind in kinds
@@ -261,6 +274,15 @@ class Store:
         """Commits whose rows end after id `after`, oldest first; the newest one comes with the put that follows it."""
         found = self._db.execute("SELECT last_id, at_ns FROM committed WHERE last_id > ? ORDER BY last_id", (after,))
         return [Commit(*commit) for commit in found]
+
+    def committed_by(self, at_ns: int) -> int | None:
+        """Id of the newest row that was durable at a time; 0: none was, None: no commit times are kept."""
+        found = self._db.execute(
+            "SELECT last_id FROM committed WHERE at_ns <= ? ORDER BY last_id DESC LIMIT 1", (at_ns,)
+        ).fetchone()
+        if found is None and self._db.execute("SELECT 1 FROM committed LIMIT 1").fetchone() is None:
+            return None
+        return 0 if found is None else int(found[0])
 
     def close(self) -> None:
         """Write down when the last put was committed, and close."""

@@ -111,7 +111,8 @@ def _settings(payload: bytes, path: Path) -> Finding:
         return Finding("settings", [], [str(error)])
     except UnicodeDecodeError as error:
         return Finding("settings", [], [f"{path.name} is not UTF-8 ({error}): save it as UTF-8"])
-    couriers = [f"influx {settings.influx.url}"] if settings.influx else []
+    influx = settings.influx
+    couriers = [f"influx {influx.url} (bucket {influx.bucket}, tiers {influx.tiers})"] if influx else []
     couriers += [f"webhook {webhook.name} {webhook.url}" for webhook in settings.webhook]
     return Finding(
         "settings",

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from dataflows.couriers.influx_options import Tiers
 from dataflows.events import Priority
 from deploy.problem import UserError
 from deploy.sections import (
@@ -64,7 +65,8 @@ class Influx(Section, frozen=True):
 
     url: str
     api: Literal["v2", "v1"] = "v2"  # v2: /api/v2/write (InfluxDB 1.8, 2, 3); v1: /write (older 1.x)
-    bucket: Annotated[str, Meta(min_length=1)] = "femtoward"  # the database, for v1
+    bucket: Annotated[str, Meta(min_length=1)] = "femtoward"  # v1: the database; v2: buckets BUCKET/RETENTION
+    tiers: Tiers = "server"  # who thins vitals out, by the minute and the hour; none: nobody, and one bucket for all
     org: str = "-"  # v2 only
     user: str = ""  # v1 only
     secret_env: str = ""  # variable that holds the token (v2) or the password (v1)
@@ -74,6 +76,11 @@ class Influx(Section, frozen=True):
     def __post_init__(self) -> None:
         """Refuse an address that cannot be connected to."""
         _check_url(self.url, ("http", "https"), "http://HOST:PORT or https://HOST:PORT")
+        if self.tiers != "none" and "/" in self.bucket:
+            raise ValueError(
+                f"bucket = {self.bucket!r}: retentions stand behind a / of their own, so leave it out; or set "
+                'tiers = "none" to write everything into that one'
+            )
 
 
 class Webhook(Section, frozen=True):

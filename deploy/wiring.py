@@ -10,11 +10,13 @@ import msgspec
 from dataflows.couriers.secret import read_secret
 from deploy.problem import UserError
 from deploy.sections import Partition
-from deploy.settings import Settings
+from deploy.settings import Influx, Settings
 from ingest.options import IngestOptions
 
 if TYPE_CHECKING:
     from dataflows.couriers.courier import CourierOptions
+    from dataflows.couriers.influx_options import InfluxOptions
+    from dataflows.couriers.process_points import ProcessOptions
     from dataflows.flow import FlowOptions
 
 GB = 10**9
@@ -155,25 +157,62 @@ def courier_options(settings: Settings, partition: str | None = None) -> "Courie
     """
     # Brings the client of InfluxDB, which only the couriers need.
     from dataflows.couriers.courier import CourierOptions  # noqa: PLC0415
-    from dataflows.couriers.influx import InfluxOptions  # noqa: PLC0415
     from dataflows.couriers.webhook import WebhookOptions  # noqa: PLC0415
 
     if not settings.influx and not settings.webhook:
         raise UserError(
             "the settings name no courier: add a section [influx] or [[webhook]], or run the other parts only"
         )
-    folder = settings.folder(named(settings, partition).name)
+    whose = named(settings, partition)
+    folder = settings.folder(whose.name)
     try:
         return CourierOptions(
             store=str(folder / "store.sqlite"),
             cursors=str(folder / "couriers.sqlite"),
             door=str(folder / "door"),
-            influx=InfluxOptions(**msgspec.structs.asdict(settings.influx)) if settings.influx else None,
+            influx=influx_options(settings.influx) if settings.influx else None,
+            # The parts of a host are asked by one: by the couriers of its first partition.
+            process=process_options(settings, whose) if settings.influx and whose == settings.local[0] else None,
             drain_s=COURIERS_DRAIN_S,
             webhooks=tuple(WebhookOptions(**msgspec.structs.asdict(webhook)) for webhook in settings.webhook),
         )
     except ValueError as error:
         raise UserError(f"settings for the couriers: {error}") from error
+
+
+def influx_options(influx: Influx) -> "InfluxOptions":
+    """Options of everything that writes to an InfluxDB, or asks it.
+
+    Raises
+    ------
+    ValueError
+        They are refused.
+    """
+    from dataflows.couriers.influx_options import InfluxOptions  # noqa: PLC0415
+
+    return InfluxOptions(**msgspec.structs.asdict(influx))
+
+
+def process_options(settings: Settings, own: Partition) -> "ProcessOptions":
+    """Whom the couriers of a partition ask how they are: themselves, and all here that have a fixed health port."""
+    from dataflows.couriers.process_points import ProcessOptions, Target  # noqa: PLC0415
+    from deploy.parts import everyone  # noqa: PLC0415 - which needs this module
+
+    health, targets = settings.health, []
+    for one in everyone(settings):
+        instance = one.partition or str(one.number)
+        if one.part == "couriers" and one.partition == own.name:
+            targets.append(Target(part=one.part, instance=instance, name=one.name))
+        elif one.health_port > 0:
+            url = _metrics_url(health.host, one.health_port)
+            targets.append(Target(part=one.part, instance=instance, name=one.name, url=url))
+    run = _metrics_url(health.host, health.run) if health.run > 0 else ""
+    return ProcessOptions(targets=tuple(targets), run_url=run)
+
+
+def _metrics_url(host: str, port: int) -> str:
+    asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where they listen on every address
+    return f"http://{f'[{asked}]' if ':' in asked else asked}:{port}/metrics"
 
 
 def door(settings: Settings, partition: str | None = None) -> Path:

@@ -30,6 +30,7 @@ class Recorder:
         self.kinds: tuple[str, ...] = ("alarm",)
         self.revised: tuple[str, ...] = ()
         self.batch = batch
+        self.linger_s = self.hold_s = 0.0
         self._give_up_s = give_up_s
         self.act = act
         self.delivered: list[str] = []

@@ -226,7 +226,7 @@ def test_a_store_that_was_replaced_is_reported_and_not_skipped_over(place: Place
 def test_lanes_keep_the_order_of_each_lane_and_lose_nothing(
     script: list[tuple[int, bool, int]], order: random.Random
 ) -> None:
-    lanes = Lanes(lambda row: row.row.key.split("/")[0], 3, BackOff(1.0, 8.0), order.random)
+    lanes = Lanes(lambda row: row.row.key.split("/")[0], 3, BackOff(1.0, 8.0), random_0_1=order.random)
     rows = [Stored(id_, alarm(f"a{lane}", id_)) for id_, (lane, _, _) in enumerate(script, start=1)]
     done: list[Stored] = []
     now_s = 0.0
@@ -265,7 +265,7 @@ def test_back_off_doubles_up_to_its_limit_and_honours_what_the_receiver_asks() -
 
 
 def test_a_lane_that_fails_alone_is_woken_by_the_success_of_others_only_once() -> None:
-    lanes = Lanes(lambda row: row.row.key.split("/")[0], 1, BackOff(10.0, 10.0), lambda: 1.0)
+    lanes = Lanes(lambda row: row.row.key.split("/")[0], 1, BackOff(10.0, 10.0), random_0_1=lambda: 1.0)
     poison = [Stored(1, alarm("a1"))]
     lanes.add(poison)
     lanes.failed(lanes.next(0.0), 0.0)
@@ -316,9 +316,9 @@ def test_a_wait_does_not_grow_in_memory_however_long_the_backlog(place: Place) -
     most = 0
     add = Lanes.add
 
-    def watched(lanes: Lanes, rows: Iterable[Stored]) -> None:
+    def watched(lanes: Lanes, rows: Iterable[Stored], now_s: float) -> None:
         nonlocal most
-        add(lanes, rows)
+        add(lanes, rows, now_s)
         most = max(most, len(lanes))
 
     with pytest.MonkeyPatch.context() as patch:

@@ -20,7 +20,7 @@ from servers import eventually
 from dataflows.couriers.carrier import Carrier, Health
 from dataflows.couriers.courier import STUCK_S, CourierOptions, _report_at, _tell, run_couriers
 from dataflows.couriers.cursors import seen
-from dataflows.couriers.influx import InfluxOptions
+from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.webhook import WebhookOptions
 from ingest.beacon import Beacon
 from ingest.door import Door
@@ -249,7 +249,7 @@ def test_an_outage_of_influxdb_loses_nothing_and_is_reported(place: Place, tmp_p
     folder = tmp_path / "influx"
     folder.mkdir()
     with InfluxServer(folder) as server, Receiver() as receiver:
-        options = InfluxOptions(url=server.url, api="v1", batch=50)
+        options = InfluxOptions(url=server.url, api="v1", tiers="none", batch=50)
         with running(place, reports, influx=options, webhooks=(webhook(receiver),)):
             place.put(*[vitals(f"p{n}", SECOND) for n in range(100)])
             place.put(alarm("a0"))
@@ -273,7 +273,7 @@ def test_a_revised_row_overwrites_its_own_point(place: Place, tmp_path: Path) ->
     with InfluxServer(folder) as server:
         for revision in (1, 2, 3):
             place.put(ledger(revision, stored=revision * 10))
-            with running(place, influx=InfluxOptions(url=server.url, api="v1")):
+            with running(place, influx=InfluxOptions(url=server.url, api="v1", tiers="none")):
                 pass  # draining delivers what is there
         [series] = server.query("SELECT stored FROM ledger")
         assert [row[1] for row in series["values"]] == [30]

@@ -1,12 +1,15 @@
 """The InfluxDB courier: the request of the v2 path, what it does with refusals, and a real influxd from end to end."""
 
 import itertools
+import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -19,10 +22,19 @@ from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, any_vitals, device, ledger, one_of_each, texts, vitals, wave
 
 from dataflows.couriers.carrier import DeliveryFailed
-from dataflows.couriers.influx import InfluxCourier, InfluxOptions
-from dataflows.couriers.line_protocol import lines
+from dataflows.couriers.influx import InfluxCourier
+from dataflows.couriers.influx_options import InfluxOptions
+from dataflows.couriers.line_protocol import SCHEMA, lines
+from dataflows.couriers.policies import RETENTION
 from dataflows.events import Row, Vitals
 from dataflows.store import Stored
+
+RETENTION_OF = {one.name: RETENTION[one.row.kind] for one in SCHEMA}
+
+
+def qualified(name: str) -> str:
+    return f'"{RETENTION_OF[name]}"."{name}"'
+
 
 TOKEN = "a-token-that-must-not-be-seen"  # noqa: S105 - of no server
 
@@ -40,17 +52,18 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
 
 
 def v1(server: InfluxServer, bucket: str) -> InfluxCourier:
-    return InfluxCourier(InfluxOptions(url=server.url, api="v1", bucket=bucket))
+    return InfluxCourier(InfluxOptions(url=server.url, api="v1", bucket=bucket, tiers="none"))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 def test_the_v2_path_is_written_as_the_api_has_it(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     if encoding == "gzip":  # as to any other machine
-        monkeypatch.setattr("dataflows.couriers.influx.HERE", frozenset())
+        monkeypatch.setattr("dataflows.couriers.outlet.HERE", frozenset())
     variable = "WARD_TOKEN"
     monkeypatch.setenv(variable, TOKEN)
     with HttpStub() as server:
-        courier = InfluxCourier(InfluxOptions(url=server.url, bucket="ward one", org="clinic", secret_env=variable))
+        options = InfluxOptions(url=server.url, bucket="ward one", org="clinic", secret_env=variable, tiers="none")
+        courier = InfluxCourier(options)
         assert courier.deliver(stored(one_of_each())) == []
         courier.close()
         [request] = server.requests
@@ -61,6 +74,58 @@ def test_the_v2_path_is_written_as_the_api_has_it(monkeypatch: pytest.MonkeyPatc
     assert request.headers["content-encoding"] == encoding
     assert request.headers["content-type"].startswith("text/plain")
     assert request.body == "\n".join(line for row in one_of_each() for line in lines(row))
+
+
+def test_each_row_goes_to_its_retention_in_as_few_requests_as_there_are() -> None:
+    asked: dict[Api, list[dict[str, str]]] = {"v1": [], "v2": []}
+    for api, queries in asked.items():
+        with HttpStub() as server:
+            courier = InfluxCourier(InfluxOptions(url=server.url, api=api, bucket="ward"))
+            assert courier.deliver(stored(one_of_each())) == []
+            courier.close()
+            for request in server.requests:
+                queries.append(dict(parse_qsl(request.path.partition("?")[2])))
+                policy = queries[-1].get("rp", queries[-1].get("bucket", "").removeprefix("ward/"))
+                for line in request.body.split("\n"):
+                    assert RETENTION_OF[parse(line).measurement] == policy
+    assert sorted(query["rp"] for query in asked["v1"]) == ["forever", "minute", "second", "wave"]
+    assert sorted(query["bucket"] for query in asked["v2"]) == [
+        "ward/forever",
+        "ward/minute",
+        "ward/second",
+        "ward/wave",
+    ]
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_secret_that_the_server_repeats_is_in_no_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    variable = "WARD_TOKEN"
+    monkeypatch.setenv(variable, TOKEN)
+    for reply in (Reply(403, f'{{"message":"who is {TOKEN}?"}}'), Reply(500, f"who is {TOKEN}?")):
+        with HttpStub(lambda _, reply=reply: reply) as server:  # type: ignore[misc]
+            courier = InfluxCourier(InfluxOptions(url=server.url, api=api, user="me", secret_env=variable))
+            with pytest.raises(DeliveryFailed, match=r"who is \*\*\*\?") as failure:
+                courier.deliver(stored([vitals()]))
+            courier.close()
+        assert TOKEN not in repr(failure.value)
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n{TOKEN}", f"{TOKEN}\x00", f"{TOKEN}ü"])
+def test_a_token_that_no_header_can_carry_is_refused_at_the_start_and_not_shown(token: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(token, encoding="utf-8")
+    with pytest.raises(ValueError, match="characters that no token has") as refusal:
+        InfluxCourier(InfluxOptions(url="http://host", secret_file=str(file)))
+    assert TOKEN not in str(refusal.value)
+
+
+def test_a_bucket_that_is_missing_is_for_provisioning_to_make() -> None:
+    said = '{"code":"not found","message":"bucket \\"femtoward/second\\" not found"}'
+    with HttpStub(lambda _: Reply(404, said)) as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url))
+        with pytest.raises(DeliveryFailed, match=r"run `femtoward provision`.*femtoward/second\" not found"):
+            courier.deliver(stored([vitals()]))
+        courier.close()
 
 
 def test_the_token_is_in_no_log_and_in_no_error(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
@@ -82,6 +147,8 @@ def test_the_token_is_in_no_log_and_in_no_error(caplog: pytest.LogCaptureFixture
         (Reply(503, "", (("Retry-After", "7"),)), "503", 7.0),
         (Reply(429, '{"code":"too many requests"}', (("Retry-After", "30"),)), "429", 30.0),
         (Reply(404, '{"code":"not found","message":"bucket not found"}'), "404.*check bucket.*bucket not found", None),
+        (Reply(429, "", (("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT"),)), "429", 0.0),
+        (Reply(429, ""), "429", None),
         (Reply(500, "<html>oops</html>"), "500: <html>oops", None),
         (Reply(200, "a portal that answers everything"), "200", None),
         (Reply(302, "", (("Location", "http://127.0.0.1:1/"),)), "302", None),
@@ -174,6 +241,100 @@ def test_a_poisoned_line_takes_only_its_own_row_along(poisoned: set[int]) -> Non
     assert written == {f"p{i}" for i in range(40) if i not in poisoned}
 
 
+def _three(request: Request) -> Reply:
+    """InfluxDB 3: takes the good lines, and names the others by their number from 1."""
+    body = request.body.split("\n")
+    bad = [
+        {"original_line": line[:20], "line_number": number, "error_message": "invalid column type"}
+        for number, line in enumerate(body, start=1)
+        if "poison" in line
+    ]
+    if bad:
+        return Reply(400, json.dumps({"error": "partial write of line protocol occurred", "data": bad}))
+    return Reply(204)
+
+
+def _three_at_once(request: Request) -> Reply:
+    """InfluxDB 3 that takes nothing of a batch with a bad line, and names the first."""
+    reply = _three(request)
+    if reply.status == 204:
+        return reply
+    first = json.loads(reply.body)["data"][0]
+    return Reply(400, json.dumps({"error": "parsing failed for write_lp endpoint", "data": first}))
+
+
+def _two(request: Request) -> Reply:
+    """InfluxDB 2.7: takes the good lines, and counts the others."""
+    dropped = request.body.count("poison")
+    if dropped:
+        said = "failure writing points to database: partial write: field type conflict: input field"
+        return Reply(422, json.dumps({"code": "unprocessable entity", "message": f"{said} dropped={dropped}"}))
+    return Reply(204)
+
+
+def _one(request: Request) -> Reply:
+    """InfluxDB 1.x: takes the good lines, and repeats those that it cannot read, without counting them."""
+    bad = [line for line in request.body.split("\n") if "poison" in line]
+    if bad:
+        said = "\n".join(f"unable to parse '{line}': invalid number" for line in bad)
+        return Reply(400, json.dumps({"error": f"partial write: {said} dropped=0"}))
+    return Reply(204)
+
+
+@pytest.mark.parametrize(
+    ("server", "takes_good", "most"),
+    [
+        (_three, True, 2),
+        (_three_at_once, False, 4),
+        (_two, True, 30),
+        (_one, True, 30),
+        (_refuse_poison, False, 30),
+    ],
+)
+def test_every_version_names_or_counts_bad_lines_and_only_their_rows_are_quarantined(
+    server: Callable[[Request], Reply],
+    takes_good: bool,  # noqa: FBT001 - a parameter of the test
+    most: int,
+) -> None:
+    rows: list[Row] = [vitals(f"p{i}", reason="poison" if i in {3, 4, 30} else "") for i in range(40)]
+    with HttpStub(server) as stub:
+        courier = InfluxCourier(InfluxOptions(url=stub.url))
+        refused = courier.deliver(stored(rows))
+        courier.close()
+        bodies = [one.body for one in stub.requests if takes_good or "poison" not in one.body]
+        good = [line for body in bodies for line in body.split("\n") if "poison" not in line]
+        assert len(stub.requests) <= most
+    assert [one.row.id - 1 for one in refused] == [3, 4, 30]
+    assert all(one.reason.startswith(("400: ", "422: ")) for one in refused)
+    assert {parse(line).tags["patient"] for line in good} == {f"p{i}" for i in range(40)} - {"p3", "p4", "p30"}
+
+
+def test_a_bad_line_costs_its_row_in_the_retention_where_it_stands_and_nothing_elsewhere() -> None:
+    rows: list[Row] = [vitals("p1", reason="poison"), vitals("p2"), wave(), ledger()]
+    with HttpStub(_three) as stub:
+        courier = InfluxCourier(InfluxOptions(url=stub.url))
+        [refused] = courier.deliver(stored(rows))
+        courier.close()
+        written = {request.path.split("bucket=femtoward%2F")[1].split("&")[0] for request in stub.requests}
+    assert refused.row.row == rows[0]
+    assert written == {"second", "wave", "minute"}
+
+
+@pytest.mark.parametrize("number", [0, -3, 99])
+def test_a_line_number_that_is_none_of_ours_is_not_believed(number: int) -> None:
+    def reply(request: Request) -> Reply:
+        if "poison" not in request.body:
+            return Reply(204)
+        data = [{"line_number": number, "error_message": "?", "original_line": "?"}]
+        return Reply(400, json.dumps({"error": "partial write of line protocol occurred", "data": data}))
+
+    rows: list[Row] = [vitals(f"p{i}", reason="poison" if i == 2 else "") for i in range(5)]
+    with HttpStub(reply) as stub:
+        courier = InfluxCourier(InfluxOptions(url=stub.url))
+        assert [one.row.id for one in courier.deliver(stored(rows))] == [3]
+        courier.close()
+
+
 def test_a_server_that_refuses_every_row_is_taken_to_be_at_fault() -> None:
     with HttpStub(lambda _: Reply(400, '{"error":"what do you want?"}')) as server:
         courier = InfluxCourier(InfluxOptions(url=server.url))
@@ -199,6 +360,7 @@ def test_a_large_batch_goes_in_requests_of_bounded_size() -> None:
         ({"url": "http://me:secret@host:8086"}, "url holds a user or a password"),
         ({"url": "http://host", "bucket": ""}, "bucket is empty"),
         ({"url": "http://host", "batch": 0}, "need batch >= 1"),
+        ({"url": "http://host", "bucket": "db/rp"}, "need a name without /"),
         ({"url": "http://host", "api": "v3"}, "Invalid enum value"),
         ({"url": "http://host", "tokn": "x"}, "unknown field"),
     ],
@@ -220,6 +382,36 @@ def test_a_malformed_option_is_refused_by_name(changes: dict[str, object], messa
 def test_a_missing_token_is_refused_at_the_start(env: str, file: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InfluxCourier(InfluxOptions(url="http://host", secret_env=env, secret_file=file))
+
+
+@pytest.mark.servers
+def test_influxd_makes_what_is_missing_and_keeps_each_row_as_long_as_it_should(influxd: InfluxServer) -> None:
+    now_s = int(time.time())
+    hour = now_s // 3600
+    rows: list[Row] = [
+        vitals(second=now_s),
+        replace(alarm(), event_ns=now_s * NS),
+        wave(second=now_s),
+        device(last_seen_ns=now_s * NS),
+        ledger(hour=hour),
+    ]
+    courier = InfluxCourier(InfluxOptions(url=influxd.url, api="v1", bucket="kept"))
+    assert courier.deliver(stored(rows)) == []  # the database is not there
+    influxd.query("DROP RETENTION POLICY wave ON kept")
+    assert courier.deliver(stored(rows)) == []  # a policy is not there
+    courier.close()
+    kept = {row[0]: row[1] for row in influxd.query("SHOW RETENTION POLICIES ON kept")[0]["values"]}
+    assert {name: kept[name] for name in ("second", "wave", "minute", "hour", "forever")} == {
+        "second": "720h0m0s",
+        "wave": "48h0m0s",
+        "minute": "8760h0m0s",
+        "hour": "87600h0m0s",
+        "forever": "0s",
+    }
+    for name in ("vitals", "alarm", "wave", "device", "ledger"):
+        [series] = influxd.query(f"SELECT * FROM {qualified(name)}", "kept")  # noqa: S608
+        assert len(series["values"]) == (25 if name == "wave" else 1)
+    assert influxd.query("SELECT hr FROM vitals", "kept")  # the policy of the seconds is the database's own
 
 
 @pytest.mark.servers

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from dataflows import metrics
 from dataflows.couriers.cursors import Cursors, Refused
 from dataflows.couriers.doubt import Doubt
+from dataflows.couriers.hold import Hold
 from dataflows.couriers.lanes import BackOff, Lanes
 from dataflows.store import Store, Stored, StoreError, StoreMissing
 
@@ -60,6 +61,16 @@ class Courier(Protocol):
     @property
     def batch(self) -> int:
         """How many rows it carries at once."""
+        ...
+
+    @property
+    def linger_s(self) -> float:
+        """How long a row may wait for others, so that they fill a batch."""
+        ...
+
+    @property
+    def hold_s(self) -> float:
+        """How long a row stays in the store after its commit before it is carried."""
         ...
 
     @property
@@ -195,17 +206,19 @@ class Carrier:
         if self._said_ok is None:
             self._said_ok = cursors.told(name)
         self._attempts = 0
-        lanes = Lanes(self.courier.lane, self.courier.batch, self._pace.back_off)
+        lanes = Lanes(self.courier.lane, self.courier.batch, self._pace.back_off, self.courier.linger_s)
+        hold = Hold(self.courier.hold_s)
         doubt = Doubt(name, self.courier.revised, cursors, self._pace.sure_s, self._now_s())
         deadline_s = float("inf")
         while self._now_s() < deadline_s:
             if stopping.is_set():
                 deadline_s = min(deadline_s, self._now_s() + self._pace.drain_s)
-            room = max(MOST_WAITING, self.courier.batch) - len(lanes)
-            found = store.read(head, min(room, max(READ_ROWS, self.courier.batch)), kinds) if room > 0 else []
-            lanes.add(stored for stored in found if stored.id not in ahead)
+            room = len(lanes) < max(MOST_WAITING, self.courier.batch)
+            up_to = hold.up_to(store, self._now_s(), self._now_ns())
+            found = store.read(head, max(READ_ROWS, self.courier.batch), kinds, up_to) if room else []
+            lanes.add((stored for stored in found if stored.id not in ahead), self._now_s())
             head = found[-1].id if found else head
-            batch = lanes.next(self._now_s())
+            batch = lanes.next(self._now_s(), at_once=stopping.is_set())
             if batch and not self._try(batch, lanes, cursors, head):
                 self._wait_for_the_end(stopping)
                 return
@@ -213,7 +226,7 @@ class Carrier:
                 doubt.arise(self._now_s())
             elif not batch:
                 self._once_more(doubt, store, head)
-            self._look_after(lanes, cursors, store, head)
+            self._look_after(lanes, cursors, store, head, up_to)
             if not batch and not found and stopping.wait(self._pace.poll_s) and deadline_s < float("inf"):
                 return  # nothing is left that could be delivered at once
 
@@ -286,13 +299,13 @@ class Carrier:
         while not stopping.wait(LOOK_S):
             self.health = Health(self._now_s(), why_not)
 
-    def _look_after(self, lanes: Lanes, cursors: Cursors, store: Store, head: int) -> None:
+    def _look_after(self, lanes: Lanes, cursors: Cursors, store: Store, head: int, up_to: int) -> None:
         now_s, name = self._now_s(), self.courier.name
         since_s = lanes.failing_since_s()
         self.health = Health(now_s, "" if since_s is None else f"{name}: {self._reason}")
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
-            metrics.BACKLOG.labels(name).set(len(lanes) + store.waiting(head, self.courier.kinds))
+            metrics.BACKLOG.labels(name).set(len(lanes) + store.waiting(head, self.courier.kinds, up_to))
             metrics.FAILING.labels(name).set(since_s is not None)
             cursors.flush()
         if now_s - self._seen_s >= SEEN_S:

@@ -8,8 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from dataflows.couriers.carrier import Carrier, Courier, Health, Pace, Report
-from dataflows.couriers.influx import InfluxCourier, InfluxOptions
+from dataflows.couriers.influx import InfluxCourier
+from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.lanes import BackOff
+from dataflows.couriers.process_points import ProcessOptions, ProcessPoints
+from dataflows.couriers.tier_courier import TierCourier
+from dataflows.couriers.tiers import TIERS
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from ingest import door
 from ingest.beacon import Beacon
@@ -27,6 +31,7 @@ class CourierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     cursors: str  # path of couriers.sqlite
     door: str | None = None  # folder of ingest's local door, where reports go; None: they are only logged
     influx: InfluxOptions | None = None
+    process: ProcessOptions | None = None  # written to that InfluxDB, too
     webhooks: tuple[WebhookOptions, ...] = ()
     poll_s: float = 0.05
     first_retry_s: float = 0.5
@@ -77,9 +82,12 @@ def run_couriers(
         threading.Thread(target=carrier.run, args=(stopping,), name=f"courier {carrier.courier.name}", daemon=True)
         for carrier in carriers
     ]
+    beacon = beacon or Beacon()
+    if options.influx is not None and options.process is not None:
+        points = ProcessPoints(options.process, options.influx, beacon)
+        threading.Thread(target=points.run, args=(stopping,), name="process points", daemon=True).start()
     for thread in threads:
         thread.start()
-    beacon = beacon or Beacon()
     while not stopping.wait(LOOK_AFTER_S):
         for thread in threads:
             if not thread.is_alive():
@@ -110,6 +118,8 @@ def couriers_of(options: CourierOptions) -> list[Courier]:
     couriers: list[Courier] = [WebhookCourier(webhook) for webhook in options.webhooks]
     if options.influx is not None:
         couriers.append(InfluxCourier(options.influx))
+        if options.influx.tiers == "courier":
+            couriers += [TierCourier(tier, options.influx, options.store) for tier in TIERS]
     names = [courier.name for courier in couriers]
     for name in names:
         if names.count(name) > 1:

@@ -36,6 +36,7 @@ class _Lane:
     attempts: int = 0
     failing_since_s: float | None = None
     woken: bool = False
+    since_s: float = 0.0  # when the row that has waited longest came
 
 
 class Lanes:
@@ -49,6 +50,8 @@ class Lanes:
         How many rows of a lane go at once.
     back_off
         Waiting times of a lane that fails.
+    linger_s
+        For how long the rows of a lane wait for others, so that they fill a batch.
     random_0_1
         For the jitter.
     """
@@ -58,11 +61,13 @@ class Lanes:
         lane_of: Callable[[Stored], str],
         batch: int,
         back_off: BackOff,
+        linger_s: float = 0.0,
         random_0_1: Callable[[], float] = random.random,
     ) -> None:
         self._lane_of = lane_of
         self._batch = batch
         self._back_off = back_off
+        self._linger_s = linger_s
         self._random_0_1 = random_0_1
         self._lanes: dict[str, _Lane] = {}
         self._size = 0
@@ -71,15 +76,26 @@ class Lanes:
         """How many rows are on their way."""
         return self._size
 
-    def add(self, rows: Iterable[Stored]) -> None:
+    def add(self, rows: Iterable[Stored], now_s: float = 0.0) -> None:
         """Take rows in the order of their ids."""
         for row in rows:
-            self._lanes.setdefault(self._lane_of(row), _Lane()).rows.append(row)
+            name = self._lane_of(row)
+            if name not in self._lanes:
+                self._lanes[name] = _Lane(since_s=now_s)
+            self._lanes[name].rows.append(row)
             self._size += 1
 
-    def next(self, now_s: float) -> list[Stored]:
-        """Rows to try now, all of one lane: of the lane that is due and has waited longest; empty when none is due."""
-        due = [lane for lane in self._lanes.values() if lane.due_s <= now_s]
+    def next(self, now_s: float, *, at_once: bool = False) -> list[Stored]:
+        """Rows to try now, all of one lane: of the lane that is due and has waited longest; empty when none is due.
+
+        A lane that lingers is due when it fills a batch, or has waited; or `at_once`.
+        """
+        due = [
+            lane
+            for lane in self._lanes.values()
+            if lane.due_s <= now_s
+            and (at_once or len(lane.rows) >= self._batch or now_s - lane.since_s >= self._linger_s)
+        ]
         if not due:
             return []
         lane = min(due, key=lambda lane: lane.rows[0].id)

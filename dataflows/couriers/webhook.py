@@ -104,6 +104,7 @@ class WebhookCourier:
     kinds = (AlarmEvent.kind,)
     revised = ()
     batch = 1
+    linger_s = hold_s = 0.0
 
     def __init__(self, options: WebhookOptions, now_s: Callable[[], float] = time.time) -> None:
         self.name = f"webhook-{options.name}"
