@@ -213,9 +213,10 @@ class Carrier:
         while self._now_s() < deadline_s:
             if stopping.is_set():
                 deadline_s = min(deadline_s, self._now_s() + self._pace.drain_s)
-            room = len(lanes) < max(MOST_WAITING, self.courier.batch)
+            room = max(MOST_WAITING, self.courier.batch) - len(lanes)
             up_to = hold.up_to(store, self._now_s(), self._now_ns())
-            found = store.read(head, max(READ_ROWS, self.courier.batch), kinds, up_to) if room else []
+            most = min(room, max(READ_ROWS, self.courier.batch))
+            found = store.read(head, most, kinds, up_to) if room > 0 else []
             lanes.add((stored for stored in found if stored.id not in ahead), self._now_s())
             head = found[-1].id if found else head
             batch = lanes.next(self._now_s(), at_once=stopping.is_set())

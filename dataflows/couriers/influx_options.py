@@ -19,7 +19,7 @@ class InfluxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     user: str = ""  # v1 only
     secret_env: str = ""  # variable that holds the token (v2) or the password (v1)
     secret_file: str = ""  # or the file that does
-    batch: int = 4_000  # a batch goes when it has so many rows,
+    batch: int = 1_000  # a batch goes when it has so many rows,
     linger_s: float = 0.2  # or when its oldest row has waited so long
     timeout_s: float = 10.0
 
