@@ -24,17 +24,10 @@ from outgoing import NS, SECOND, alarm, any_vitals, device, ledger, one_of_each,
 from dataflows.couriers.carrier import DeliveryFailed
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
-from dataflows.couriers.line_protocol import SCHEMA, lines
-from dataflows.couriers.policies import RETENTION
+from dataflows.couriers.line_protocol import lines
+from dataflows.couriers.schema import RETENTION_OF, qualified
 from dataflows.events import Row, Vitals
 from dataflows.store import Stored
-
-RETENTION_OF = {one.name: RETENTION[one.row.kind] for one in SCHEMA}
-
-
-def qualified(name: str) -> str:
-    return f'"{RETENTION_OF[name]}"."{name}"'
-
 
 TOKEN = "a-token-that-must-not-be-seen"  # noqa: S105 - of no server
 
@@ -87,7 +80,7 @@ def test_each_row_goes_to_its_retention_in_as_few_requests_as_there_are() -> Non
                 queries.append(dict(parse_qsl(request.path.partition("?")[2])))
                 policy = queries[-1].get("rp", queries[-1].get("bucket", "").removeprefix("ward/"))
                 for line in request.body.split("\n"):
-                    assert RETENTION_OF[parse(line).measurement] == policy
+                    assert RETENTION_OF[parse(line).measurement].name == policy
     assert sorted(query["rp"] for query in asked["v1"]) == ["forever", "minute", "second", "wave"]
     assert sorted(query["bucket"] for query in asked["v2"]) == [
         "ward/forever",

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dataflows.couriers.cursors import Refused
 from dataflows.couriers.influx_options import InfluxOptions
-from dataflows.couriers.line_protocol import SCHEMA, lines
+from dataflows.couriers.line_protocol import SCHEMA, lines, routed
 from dataflows.couriers.outlet import Chunk, Lines, Outlet, blame
-from dataflows.couriers.policies import RETENTION
-from dataflows.events import Ledger
+from dataflows.events import Ledger, Row
 from dataflows.store import Stored
 
 MOST_LINES = 5_000  # in one request: InfluxData recommends 5,000 to 10,000; more costs memory and gains nothing
@@ -66,16 +65,21 @@ class InfluxCourier:
         waiting: dict[str, list[Lines]] = {}
         n_lines: dict[str, int] = {}
         for stored in rows:
-            said = lines(stored.row)
-            if not said:
-                continue
-            policy = RETENTION[stored.row.kind] if self._routes else ""
-            if (held := n_lines.get(policy, 0)) and held + len(said) > MOST_LINES:
-                yield Chunk(policy, waiting.pop(policy))
-                n_lines[policy] = 0
-            waiting.setdefault(policy, []).append((stored, said))
-            n_lines[policy] = n_lines.get(policy, 0) + len(said)
+            for policy, said in self._routed(stored.row):
+                held = n_lines.get(policy, 0)
+                if held and held + len(said) > MOST_LINES:
+                    yield Chunk(policy, waiting.pop(policy))
+                    held = 0
+                waiting.setdefault(policy, []).append((stored, said))
+                n_lines[policy] = held + len(said)
         yield from (Chunk(policy, members) for policy, members in waiting.items())
+
+    def _routed(self, row: Row) -> Iterator[tuple[str, list[str]]]:
+        """Lines of a row by retention, as far as there is a choice."""
+        if self._routes:
+            yield from ((retention.name, said) for retention, said in routed(row))
+        elif said := lines(row):
+            yield "", said
 
 
 class _UnderWay:

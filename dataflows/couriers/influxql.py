@@ -8,7 +8,7 @@ import msgspec
 import urllib3
 
 from dataflows.couriers.influx_options import InfluxOptions
-from dataflows.couriers.policies import DEFAULT, POLICIES, Policy
+from dataflows.couriers.policies import POLICIES, Policy
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -155,7 +155,7 @@ def hours(duration: str) -> int:
 
 def _policy(verb: str, database: str, policy: Policy) -> str:
     lasts = f"{policy.hours}h" if policy.hours else "INF"
-    default = " DEFAULT" if policy == DEFAULT else ""
+    default = " DEFAULT" if policy.is_default else ""
     replication = " REPLICATION 1" if verb == "CREATE" else ""
     return (
         f"{verb} RETENTION POLICY {quoted(policy.name)} ON {quoted(database)} DURATION {lasts}{replication} "

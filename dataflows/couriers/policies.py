@@ -1,4 +1,4 @@
-"""How long InfluxDB keeps what: names of retentions, which rows go where, and how a server of each version says it.
+"""How a server is told for how long to keep what: retention policies of 1.x, buckets of 2.x.
 
 InfluxDB 1.x: retention policies of one database. 2.x: buckets ``DATABASE/NAME``, which InfluxQL finds as database and
 policy by themselves. 3.x: databases of that same name.
@@ -7,32 +7,46 @@ policy by themselves. 3.x: databases of that same name.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from dataflows.couriers.line_protocol import SCHEMA
+from dataflows.couriers.measurement import DEFAULT, RETENTIONS
 
-FOR_EVER: Final = 0
+# What InfluxDB drops at once when it has become too old (hours): not much longer than needed, nor too many files.
+_SHARD_HOURS: Final[Mapping[str, int]] = {
+    "second": 24,
+    "wave": 6,
+    "minute": 7 * 24,
+    "hour": 90 * 24,
+    "forever": 28 * 24,
+}
 
 
 class Policy(NamedTuple):
-    """One retention."""
+    """One retention, as a server is told of it."""
 
     name: str
     hours: int  # 0: for ever
-    shard_hours: int  # what InfluxDB drops at once when it has become too old
-    words: str
+    shard_hours: int
+    is_default: bool  # where InfluxQL looks when a query names no policy
+
+    @property
+    def words(self) -> str:
+        """For how long."""
+        return lasting(self.hours)
 
 
-POLICIES: Final = (
-    Policy("second", 30 * 24, 24, "30 days: vitals by the second and what belongs to them"),
-    Policy("wave", 48, 6, "48 hours: waveforms"),
-    Policy("minute", 365 * 24, 7 * 24, "1 year: vitals by the minute, the ledger"),
-    Policy("hour", 3650 * 24, 90 * 24, "10 years: vitals by the hour"),
-    Policy("forever", FOR_EVER, 28 * 24, "for ever: alarms and their strips"),
+def lasting(hours: int) -> str:
+    """Words for a time, 0 being for ever.
+
+    Examples
+    --------
+    >>> lasting(720), lasting(7), lasting(0)
+    ('for 30 days', 'for 7 h', 'for ever')
+    """
+    if not hours:
+        return "for ever"
+    return f"for {hours} h" if hours % 24 else f"for {hours // 24} days"
+
+
+POLICIES: Final = tuple(
+    Policy(one.name, round(24 * one.days) if one.days else 0, _SHARD_HOURS[one.name], one == DEFAULT)
+    for one in RETENTIONS
 )
-DEFAULT: Final = POLICIES[0]  # where InfluxQL looks when a query names no policy
-
-
-# Of each kind of row; all that one row becomes shares a retention.
-RETENTION: Final[Mapping[str, str]] = {
-    measurement.row.kind: {"alarm": "forever", "ledger": "minute", "wave": "wave"}.get(measurement.name, DEFAULT.name)
-    for measurement in SCHEMA
-}

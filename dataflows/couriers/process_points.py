@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from dataflows.couriers.carrier import DeliveryFailed
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.outlet import Outlet
-from dataflows.couriers.part_metrics import Part, Reading, fields, line, reading, restarts
-from dataflows.couriers.policies import DEFAULT
+from dataflows.couriers.part_metrics import MEASUREMENT, Part, Reading, fields, line, reading, restarts
+from dataflows.couriers.schema import RETENTION_OF
 from ingest.beacon import Beacon
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class ProcessPoints:
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._options, self._beacon, self._now_ns = options, beacon, now_ns
-        self._policy = "" if influx.tiers == "none" else DEFAULT.name
+        self._policy = "" if influx.tiers == "none" else RETENTION_OF[MEASUREMENT].name
         self._outlet = Outlet(influx)
         self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=SCRAPE_S))
         self._before: dict[Target, Reading] = {}

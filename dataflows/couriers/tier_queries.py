@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from dataflows.couriers.influxql import quoted
-from dataflows.couriers.policies import DEFAULT
+from dataflows.couriers.schema import RETENTION_OF
 from dataflows.couriers.tiers import FIELDS, HOUR, MINUTE, Tier
 
 SOURCE: Final = "vitals"
+_SECONDS: Final = RETENTION_OF[SOURCE]
 _LENGTH: Final[Mapping[int, str]] = {60: "1m", 3600: "1h"}
 
 
@@ -50,7 +51,7 @@ def select_into(tier: Tier, database: str, where: str = "") -> str:
     wanted = ", ".join(
         f'mean("{name}") AS "{name}", min("{name}") AS "{name}_min", max("{name}") AS "{name}_max"' for name in FIELDS
     )
-    whence = f"{quoted(database)}.{quoted(DEFAULT.name)}.{quoted(SOURCE)}"
+    whence = f"{quoted(database)}.{quoted(_SECONDS.name)}.{quoted(SOURCE)}"
     into = f"{quoted(database)}.{quoted(tier.policy)}.{quoted(tier.measurement)}"
     condition = f" WHERE {where}" if where else ""
     return f"SELECT {wanted} INTO {into} FROM {whence}{condition} GROUP BY time({_LENGTH[tier.step_s]}), *"  # noqa: S608 - names of ours, quoted
@@ -88,7 +89,7 @@ option task = {{name: {_text(task_name(thinning, bucket))}, every: {thinning.eve
 
 end = date.truncate(t: now(), unit: {length})
 seconds =
-    from(bucket: {_text(f"{bucket}/{DEFAULT.name}")})
+    from(bucket: {_text(f"{bucket}/{_SECONDS.name}")})
         |> range(start: date.sub(d: {thinning.back}, from: end), stop: end)
         |> filter(fn: (r) => r._measurement == "{SOURCE}")
         |> filter(fn: (r) => {fields})

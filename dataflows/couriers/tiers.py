@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from dataflows.couriers.line_protocol import NS, escape_tag
+from dataflows.couriers.line_protocol import escape_tag
+from dataflows.couriers.schema import NS, RETENTION_OF
 from dataflows.events import Vitals
 
 
@@ -13,12 +14,16 @@ class Tier(NamedTuple):
     """One measurement of thinned vitals: a point a period, at its beginning."""
 
     measurement: str
-    policy: str  # see `policies`
     step_s: int
 
+    @property
+    def policy(self) -> str:
+        """Where it is kept."""
+        return RETENTION_OF[self.measurement].name
 
-MINUTE: Final = Tier("vitals_1m", "minute", 60)
-HOUR: Final = Tier("vitals_1h", "hour", 3600)
+
+MINUTE: Final = Tier("vitals_1m", 60)
+HOUR: Final = Tier("vitals_1h", 3600)
 TIERS: Final = (MINUTE, HOUR)
 
 # Of each of these fields of `vitals`: NAME is the mean over the period, NAME_min and NAME_max its bounds.
@@ -52,7 +57,7 @@ def lines(tier: Tier, start_s: int, rows: Iterable[Vitals]) -> list[str]:
     """
     wards: dict[str, list[Vitals]] = {}
     for row in rows:
-        wards.setdefault(getattr(row, "ward", ""), []).append(row)
+        wards.setdefault(row.ward, []).append(row)
     return [line for ward, members in sorted(wards.items()) if (line := _line(tier, start_s, ward, members))]
 
 

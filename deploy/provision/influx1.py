@@ -11,7 +11,7 @@ from dataflows.couriers.influxql import (
     identity,
     policies,
 )
-from dataflows.couriers.policies import DEFAULT, POLICIES, Policy
+from dataflows.couriers.policies import POLICIES, Policy, lasting
 from dataflows.couriers.secret import read_secret
 from dataflows.couriers.tier_queries import THINNINGS, Thinning, continuous_query, drop_query
 from deploy.problem import UserError
@@ -95,17 +95,13 @@ def _of_policy(policy: Policy, found: Kept | None) -> Step:
     if found is None:
         return Step(_POLICY, policy.name, "create", policy.words)
     longer = found.hours == 0 or 0 < policy.hours <= found.hours
-    wrong = [] if longer else [f"{_hours(found.hours)} is too short"]
-    if policy == DEFAULT and not found.is_default:
+    wrong = [] if longer else [f"{lasting(found.hours)} is too short"]
+    if policy.is_default and not found.is_default:
         wrong.append("queries without a policy do not ask it")
     action: Action = "change" if wrong else "same"
     if not wrong and found.hours != policy.hours:
-        return Step(_POLICY, policy.name, action, f"{_hours(found.hours)}: longer than needed, and left so")
+        return Step(_POLICY, policy.name, action, f"{lasting(found.hours)}, longer than needed: left so")
     return Step(_POLICY, policy.name, action, "; ".join([policy.words, *wrong]))
-
-
-def _hours(hours: int) -> str:
-    return f"{hours} h" if hours else "for ever"
 
 
 def _bare(statement: str) -> str:

@@ -16,7 +16,7 @@ from influxdb_client.rest import ApiException
 
 from dataflows.couriers.influx_api import answer_of
 from dataflows.couriers.influx_options import InfluxOptions
-from dataflows.couriers.policies import POLICIES, Policy
+from dataflows.couriers.policies import POLICIES, Policy, lasting
 from dataflows.couriers.secret import read_secret
 from dataflows.couriers.tier_queries import THINNINGS, Thinning, task, task_name
 from deploy.problem import UserError
@@ -88,10 +88,9 @@ class Influx2:
             return Step(_BUCKET, name, "create", policy.words)
         kept_s, wanted_s = _kept_s(found), policy.hours * HOUR_S
         if kept_s and (not wanted_s or kept_s < wanted_s):
-            return Step(_BUCKET, name, "change", f"{policy.words}; {kept_s // HOUR_S} h is too short")
+            return Step(_BUCKET, name, "change", f"{policy.words}; {lasting(kept_s // HOUR_S)} is too short")
         if kept_s != wanted_s:
-            kept = f"{kept_s // HOUR_S} h" if kept_s else "for ever"
-            return Step(_BUCKET, name, "same", f"{kept}: longer than needed, and left so")
+            return Step(_BUCKET, name, "same", f"{lasting(kept_s // HOUR_S)}, longer than needed: left so")
         return Step(_BUCKET, name, "same", policy.words)
 
     def _of_task(self, thinning: Thinning, found: Task | None) -> Step:
