@@ -7,12 +7,12 @@ import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
+from device_sim.breath import Breath, random_breath
 from device_sim.environment import Surroundings, random_surroundings
 from device_sim.field import half_space_lead
-from device_sim.heartvector import R_DIRECTION
+from device_sim.heartvector import BREATH_SWAY_RAD, R_DIRECTION
 from device_sim.imu import Posture, random_posture
-from device_sim.physiology import Breath, random_breath
-from device_sim.scenario import Script
+from device_sim.script import Script
 from device_sim.thermometer import SKIN_CEL, SLOW_BAND_HZ, SLOW_CEL
 from device_sim.tones import Tones, random_tones
 from device_sim.wearable import GAIN_ERROR, N_FIELD, N_MCG, field_orientations, field_positions_m
@@ -37,6 +37,7 @@ class Chances(NamedTuple):
     noise: Generator
     photons: Generator
     fault: Generator
+    motion: Generator
 
 
 class Body(NamedTuple):
@@ -52,6 +53,7 @@ class Body(NamedTuple):
     f_wave_hz: Array  # (n,)
     f_wave_start: Array  # (n,)
     light: Array  # (n,): how much light this skin gives back
+    sway_rad: Array  # (n, 3): rotation vector by which the heart turns when the lungs are full
 
 
 def chances_of(seed: int, index: int) -> Chances:
@@ -85,6 +87,7 @@ def random_body(rng: Generator, script: Script, peak_pt: float | None) -> Body:
         f_wave_hz=np.array(rng.uniform(5.0, 7.5)),
         f_wave_start=np.array(rng.uniform()),
         light=np.array(rng.uniform(0.6, 1.2)),
+        sway_rad=BREATH_SWAY_RAD * rng.standard_normal(3) / np.sqrt(3.0),
     )
 
 

@@ -10,15 +10,22 @@ import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
 
 from device_sim.bodies import Body, chances_of, random_body, stack_bodies
+from device_sim.breath import Lungs
+from device_sim.course import levels
 from device_sim.environment import random_grid
 from device_sim.expected import muted_slots
 from device_sim.faults import MUTE
+from device_sim.flutter import QUIVERING
+from device_sim.heart import Heart
+from device_sim.moment import Moment, moment_at
 from device_sim.packing import Packed
-from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S, Moment, Physics
-from device_sim.physiology import Beat, BeatSource, Breath, Heart
-from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_recording
-from device_sim.scenario import Script, load_scenario, script_of
-from device_sim.truth import Scribe, TruthLine, Who
+from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S, Physics
+from device_sim.physiology import Beat, BeatSource
+from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_pulse, load_recording
+from device_sim.scenario import load_scenario, script_of
+from device_sim.scribe import Scribe
+from device_sim.script import Script
+from device_sim.truth import TruthLine, Who
 from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK, reference_birth
 from ingest.codec import encode_packet
 from ingest.packet import Packet
@@ -73,8 +80,12 @@ class _Patient:
     phase_ns: int
     phase_s: float
     script: Script
+    eventful: bool  # something is scripted
+    lungs: Lungs
     heart: BeatSource
     scribe: Scribe
+    recording: Recording | None
+    pulse: Recording | None
     recent: deque[Beat] = field(default_factory=deque)  # whose waves are not over
     untold: deque[Beat] = field(default_factory=deque)  # not yet in the truth
     held: list[bytes] = field(default_factory=list)  # packets that could not leave
@@ -103,21 +114,19 @@ class Fleet:
 
     def __init__(self, options: FleetOptions, t_start_ns: int) -> None:
         scenario = load_scenario(options.scenario)
-        recording = load_recording(options.wfdb) if options.wfdb is not None else None
         self._t_start_ns = t_start_ns
-        self._recording = recording
         chances = [chances_of(options.seed, index) for index in range(options.patients)]
         bodies: list[Body] = []
         self._patients: list[_Patient] = []
         for index, one in enumerate(chances):
-            mine = recording if index == 0 else None
             script = script_of(scenario, index)
-            if mine:
+            if options.wfdb and index == 0:
                 # A recorded heart follows no scripted rhythm; the faults of the device stay.
-                script = script._replace(patient=msgspec.structs.replace(script.patient, rhythms=()))
-            body = random_body(one.body, script, TYPICAL_R_PT if mine else None)
+                alone = msgspec.structs.replace(script.patient, rhythms=(), record=options.wfdb)
+                script = script._replace(patient=alone)
+            body = random_body(one.body, script, TYPICAL_R_PT if script.patient.record else None)
             bodies.append(body)
-            self._patients.append(_patient(index, options, t_start_ns, script, body.breath, one.heart, mine))
+            self._patients.append(_patient(index, options, t_start_ns, script, body, one.heart))
         self.names = [patient.who for patient in self._patients]
         self.births = [patient.birth for patient in self._patients]
         self.phase_ns = [patient.phase_ns for patient in self._patients]
@@ -163,7 +172,7 @@ class Fleet:
     def _moment(self) -> Moment:
         """Beats and faults of the second that begins now."""
         starts_s = self._phase_s + self._slot / SLOTS_PER_CHUNK
-        now = Moment(starts_s, [], [], [], [])
+        now = moment_at(starts_s)
         for row, patient in enumerate(self._patients):
             start_s = float(starts_s[row])
             end_s = start_s + CHUNK_S
@@ -173,17 +182,12 @@ class Fleet:
             while patient.recent and patient.recent[0].time_s < start_s - LOOK_BACK_S:
                 patient.recent.popleft()
             now.beats.extend([(row, beat) for beat in patient.recent])
-            script = patient.script
-            if script.patient.faults:
-                faults = script.faults(start_s - _WARM_AGAIN_S, end_s)
-                now.faults.extend(
-                    (row, fault) for fault in faults if fault.to_s > start_s - CHUNK_S or fault.name == "off-body"
-                )
-            if script.patient.rhythms:
-                episodes = script.episodes(start_s - CHUNK_S, end_s)
-                now.fibrillating.extend((row, one) for one in episodes if one.rhythm == "atrial-fibrillation")
-        if self._recording:
-            now.recorded.append((0, self._recording, float(self._phase_s[0])))
+            if patient.recording:
+                now.recorded.append((row, patient.recording, patient.phase_s))
+            if patient.pulse:
+                now.pulsed.append((row, patient.pulse, patient.phase_s))
+            if patient.eventful:
+                _happening(now, row, patient, start_s, end_s)
         return now
 
     def _leaving(self, patient: _Patient, row: int, slot: int, packed: Packed) -> list[bytes]:
@@ -210,7 +214,7 @@ class Fleet:
 
     def _mute(self, patient: _Patient) -> str:
         """Name of the fault that keeps this slot's packet of a device from leaving; empty: none."""
-        if not patient.script.patient.faults:
+        if not patient.eventful:
             return ""
         start_s = patient.phase_s + self._slot / SLOTS_PER_CHUNK
         for fault in patient.script.faults(start_s - CHUNK_S, start_s + CHUNK_S):
@@ -234,19 +238,30 @@ class Fleet:
             self._notes.append((index, msgspec.json.encode(note)))
 
 
-def _patient(  # what makes a patient comes from six places and is put together once
-    index: int,
-    options: FleetOptions,
-    t_start_ns: int,
-    script: Script,
-    breath: Breath,
-    rng: Generator,
-    recording: Recording | None,
+def _happening(now: Moment, row: int, patient: _Patient, start_s: float, end_s: float) -> None:
+    """Add what is scripted for a patient's second to a moment."""
+    script = patient.script
+    faults = script.faults(start_s - _WARM_AGAIN_S, end_s)
+    now.faults.extend((row, fault) for fault in faults if fault.to_s > start_s - CHUNK_S or fault.name == "off-body")
+    episodes = script.episodes(start_s - CHUNK_S, end_s)
+    now.quivering.extend((row, one) for one in episodes if one.rhythm in QUIVERING)
+    spans = script.spans(script.patient.activities, start_s - CHUNK_S, end_s)
+    now.activities.extend((row, span) for span in spans)
+    now.brains.extend((row, span) for span in script.spans(script.patient.brain, start_s - CHUNK_S, end_s))
+    if not script.patient.steady:
+        now.breathing.append((row, patient.lungs))
+        now.levels.append((row, levels(script, np.array([0.5 * (start_s + end_s)]))))
+
+
+def _patient(
+    index: int, options: FleetOptions, t_start_ns: int, script: Script, body: Body, rng: Generator
 ) -> _Patient:
     """Put together what one patient carries."""
     one = who(index, options.site)
     phase_ns = int(index * _GOLDEN % 1.0 * PACKET_NS)
     phase_s = phase_ns / 1e9
+    lungs = Lungs(script, body.breath)
+    recording = load_recording(script.patient.record) if script.patient.record else None
     return _Patient(
         who=one,
         birth=reference_birth(one.device, one.patient, t_start_ns),
@@ -254,14 +269,18 @@ def _patient(  # what makes a patient comes from six places and is put together 
         phase_ns=phase_ns,
         phase_s=phase_s,
         script=script,
-        heart=RecordedHeart(recording, phase_s) if recording else Heart(script, breath, rng),
+        eventful=bool(script.patient.events) or not script.patient.steady,
+        lungs=lungs,
+        heart=RecordedHeart(recording, phase_s) if recording else Heart(script, lungs, rng),
         scribe=Scribe(
             one,
-            script,
-            breath,
+            body,
+            lungs,
             t_start_ns=t_start_ns,
             phase_s=phase_s,
             end_s=options.seconds or math.inf,
             rhythm="recorded" if recording else "sinus",
         ),
+        recording=recording,
+        pulse=load_pulse(script.patient.pulse_record) if script.patient.pulse_record else None,
     )

@@ -5,12 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.physiology import Beat
+from device_sim.physiology import Beat, Shape
 
 Array = NDArray[np.float64]
 
 BEFORE_S = 0.45  # a P wave begins this long before its R peak at the most
 AFTER_S = 0.75  # a T wave is over by then
+BREATH_STROKE = 0.05  # the heart's field swells and shrinks by this with the breath; from memory
+BREATH_SWAY_RAD = 0.08  # and its axis turns by some 5 degrees (ECG-derived respiration: 3-10, from memory)
 _TAIL = 5.0  # a wave is cut at 5 standard deviations, where it is 4e-6 of its height
 
 
@@ -36,25 +38,40 @@ NORMAL = (
     Wave(0.245, 0.050, True, 0.10, -0.09, 0.02),
     Wave(0.285, 0.034, True, 0.14, -0.13, 0.06),
 )
-WITHOUT_ATRIUM = NORMAL[1:]
 # Wide QRS (about 140 ms), another axis, T against QRS.
 VENTRICULAR = (
     Wave(0.0, 0.026, False, -0.45, -0.95, 0.35),
     Wave(0.070, 0.028, False, 0.30, 0.45, -0.30),
     Wave(0.320, 0.055, True, 0.15, 0.34, -0.10),
 )
+# A dying heart: small, and wider still; from memory.
+AGONAL = (
+    Wave(0.0, 0.050, False, 0.28, -0.35, 0.15),
+    Wave(0.140, 0.055, False, -0.12, 0.15, -0.08),
+)
+# Middle of the P wave by itself.
+ATRIUM = (NORMAL[0]._replace(offset_s=0.0),)
+# What an ST segment of one R peak adds, between J point and T wave. The current of injury points to the injured wall,
+# here the front; from memory.
+ST = (Wave(0.085, 0.022, True, 0.35, -0.25, 0.55), Wave(0.140, 0.035, True, 0.50, -0.35, 0.80))
+_SHAPES: dict[Shape, tuple[Wave, ...]] = {
+    "normal": NORMAL,
+    "narrow": NORMAL[1:],
+    "ventricular": VENTRICULAR,
+    "agonal": AGONAL,
+    "atrium": ATRIUM,
+}
+_NUMBER = {shape: float(number) for number, shape in enumerate(_SHAPES)}
+# QT as these waves have it, from the onset of Q to the end of T: a fixed part, and one that stretches with sqrt(RR).
+QT_FIXED_S, QT_STRETCHED_S = 0.047, 0.353
+QT_LONGEST_RR_S = 1.2
 R_DIRECTION = np.array([NORMAL[2].x, NORMAL[2].y, NORMAL[2].z])
-# f-waves: 4-9 Hz (DOMAIN 1.3), about 5 % of R; from memory.
-F_WAVE_SIZE = np.array([0.035, 0.030, 0.02])
 
 _SHORT_S, _LONG_S = 0.060, 0.290  # half windows of the two groups below: QRS and the others
 
 
-_KINDS = (NORMAL, WITHOUT_ATRIUM, VENTRICULAR)
-
-
 def heart_vectors(
-    beats: list[tuple[int, Beat]], strengths: Array, starts_s: Array, n_samples: int, rate_hz: float
+    beats: list[tuple[int, Beat]], sways: Array, starts_s: Array, n_samples: int, rate_hz: float
 ) -> Array:
     """Sum of all waves of all beats, one row per patient.
 
@@ -62,8 +79,8 @@ def heart_vectors(
     ----------
     beats
         Row and beat.
-    strengths : ndarray, shape (n,)
-        What the beats of each row are multiplied by.
+    sways : ndarray, shape (n, 3)
+        Rotation vector, rad, by which the heart of each row turns when the lungs are full.
     starts_s : ndarray, shape (n,)
         Time of each row's first sample.
     n_samples, rate_hz
@@ -75,11 +92,22 @@ def heart_vectors(
         In units of the R peak.
     """
     listed = np.array(
-        [(row, beat.time_s, beat.rr_s, 2.0 if beat.kind == "V" else float(not beat.atrial)) for row, beat in beats]
-    ).reshape(-1, 4)
-    tables = [_table(listed[listed[:, 3] == kind], waves) for kind, waves in enumerate(_KINDS)]
+        [
+            (row, beat.time_s, beat.settled_rr_s or beat.rr_s, _NUMBER[_shape(beat)], beat.st, beat.t_wave, beat.lungs)
+            for row, beat in beats
+        ]
+    ).reshape(-1, 7)
+    tables = [_table(listed[listed[:, 3] == number], waves) for number, waves in enumerate(_SHAPES.values())]
+    injured = listed[listed[:, 4] != 0.0]
+    if len(injured):
+        current = _table(injured, ST)
+        current[:, 3:6] *= np.repeat(injured[:, 4], len(ST))[:, None]
+        tables.append(current)
     table = np.concatenate(tables)
-    table[:, 3:] *= strengths[table[:, 0].astype(np.int64), None]
+    full = table[:, 6:]
+    table[:, 3:6] += full * (
+        BREATH_STROKE * table[:, 3:6] + np.cross(sways[table[:, 0].astype(np.int64)], table[:, 3:6])
+    )
     vectors = np.zeros((3, len(starts_s) * n_samples))
     short = _TAIL * table[:, 2] <= _SHORT_S
     for group, half_s in ((table[short], _SHORT_S), (table[~short], _LONG_S)):
@@ -87,20 +115,30 @@ def heart_vectors(
     return np.ascontiguousarray(vectors.reshape(3, len(starts_s), n_samples).transpose(1, 0, 2))
 
 
+def _shape(beat: Beat) -> Shape:
+    """Shape of a beat; a recorded or hand-made one has that of its class."""
+    if beat.shape != "normal":
+        return beat.shape
+    return "ventricular" if beat.kind == "V" else "normal" if beat.atrial else "narrow"
+
+
 def _table(beats: Array, waves: tuple[Wave, ...]) -> Array:
-    """Waves of beats (row, time, RR, kind) of one kind as (row, centre, width, x, y, z)."""
+    """Waves of beats (row, time, RR, shape, ST, T, lungs) of one shape as (row, centre, width, x, y, z, lungs)."""
     wave = np.array(waves, np.float64)
-    stretch = np.where(wave[:, 2] > 0.0, np.sqrt(np.minimum(1.2, beats[:, 2, None])), 1.0)
-    table = np.empty((*stretch.shape, 6))
+    stretch = np.where(wave[:, 2] > 0.0, np.sqrt(np.minimum(QT_LONGEST_RR_S, beats[:, 2, None])), 1.0)
+    table = np.empty((*stretch.shape, 7))
     table[..., 0] = beats[:, 0, None]
     table[..., 1] = beats[:, 1, None] + wave[:, 0] * stretch
     table[..., 2] = wave[:, 1] * stretch
-    table[..., 3:] = wave[:, 3:]
-    return table.reshape(-1, 6)
+    table[..., 3:6] = wave[:, 3:]
+    # T is what comes late and stretches.
+    table[..., 3:6] *= np.where((wave[:, 2] > 0.0) & (wave[:, 0] > 0.2), beats[:, 5, None], 1.0)[..., None]
+    table[..., 6] = beats[:, 6, None]
+    return table.reshape(-1, 7)
 
 
 def _add_waves(vectors: Array, table: Array, half_s: float, starts_s: Array, rate_hz: float) -> None:
-    """Add the waves of `table` (row, centre, width, x, y, z) to `vectors` of shape ``(3, n * n_samples)``."""
+    """Add the waves of `table` (row, centre, width, x, y, z, ...) to `vectors` of shape ``(3, n * n_samples)``."""
     n_samples = vectors.shape[1] // len(starts_s)
     row = table[:, 0].astype(np.int64)
     centre = (table[:, 1] - starts_s[row]) * rate_hz
@@ -111,18 +149,3 @@ def _add_waves(vectors: Array, table: Array, half_s: float, starts_s: Array, rat
     for axis in range(3):
         # bincount adds in the order of the table, so that a row does not depend on the others.
         vectors[axis] += np.bincount(at, (height * table[:, 3 + axis, None])[inside], minlength=vectors.shape[1])
-
-
-def fibrillation(t_s: Array, rate_hz: Array, start: Array) -> Array:
-    """Atrial f-waves in units of the R peak, shape ``(n, 3, n_samples)``, at times of shape ``(n, n_samples)``.
-
-    A tone with its second harmonic whose frequency swings about `rate_hz` and whose size waxes and wanes.
-    """
-    turn = 2.0 * np.pi * t_s
-    phase = (
-        2.0 * np.pi * (rate_hz[:, None] * t_s + start[:, None]) + 1.5 * np.sin(0.31 * turn) + 0.8 * np.sin(0.83 * turn)
-    )
-    size = 1.0 + 0.35 * np.sin(0.23 * turn + 1.0)
-    wave = size * (np.sin(phase) + 0.35 * np.sin(2.0 * phase))
-    turned = size * (np.cos(phase) + 0.35 * np.sin(2.0 * phase + 0.7))
-    return np.stack([F_WAVE_SIZE[0] * wave, F_WAVE_SIZE[1] * turned, F_WAVE_SIZE[2] * wave], axis=1)

@@ -5,15 +5,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from device_sim.activity import moved_acceleration, turned
 from device_sim.bodies import Body, Chances
 from device_sim.environment import Grid, interference
 from device_sim.faults import NOISE_PT, SATURATION_PT, UNLOCKED_NOISE_PT, ZEROING_S, Fault
-from device_sim.heartvector import AFTER_S, BEFORE_S, R_DIRECTION, fibrillation, heart_vectors
+from device_sim.heartvector import AFTER_S, BEFORE_S
 from device_sim.imu import accelerations
+from device_sim.life import (
+    hand_pulse,
+    heart_dipoles,
+    lungs_filling,
+    modulations,
+    movements,
+    pulses,
+    skin_changes,
+)
+from device_sim.moment import Moment
 from device_sim.opm import Opm, OpmState
-from device_sim.physiology import Beat
-from device_sim.recording import Recording
-from device_sim.scenario import Episode
 from device_sim.spad import (
     AMBIENT_CPS,
     AMBIENT_OFF_BODY_CPS,
@@ -23,11 +31,8 @@ from device_sim.spad import (
     RATE_CPS,
     TRANSIT_S,
     Spad,
-    pulse_strength,
-    pulse_waves,
 )
 from device_sim.thermometer import off_body, temperatures
-from device_sim.tones import upsample
 from device_sim.wearable import (
     ACCELERATION_RATE_HZ,
     FIELD_RATE_HZ,
@@ -45,20 +50,7 @@ CHUNK_S = 1
 DELAY_S = 0.004  # of the magnetometer's electronics; commercial systems 1-10 ms (DOMAIN 1.1)
 LOOK_AHEAD_S = BEFORE_S  # beats must be known this long beyond a chunk
 LOOK_BACK_S = max(AFTER_S, TRANSIT_S + PULSE_AFTER_S) + 0.4  # and this long before it
-BREATH_STROKE = 0.05  # the heart's field swells and shrinks by this with the breath; from memory
-
-_BREATH_KNOTS = 50
 _SADDLE_S = 0.3  # an intruding field takes this long to come and go
-
-
-class Moment(NamedTuple):
-    """What happens in a chunk."""
-
-    starts_s: Array  # (n,), time of each row's first sample
-    beats: list[tuple[int, Beat]]  # row and beat, those whose waves reach into the chunk
-    fibrillating: list[tuple[int, Episode]]
-    recorded: list[tuple[int, Recording, float]]  # row, recording, when it began
-    faults: list[tuple[int, Fault]]
 
 
 class Signals(NamedTuple):
@@ -103,9 +95,8 @@ class Physics:
         white = np.empty((n, n_field + n_acceleration + 1))
         for row, chances in enumerate(self._chances):
             chances.noise.standard_normal(out=white[row])
-        breath = self._breath(now.starts_s)
-        strengths = 1.0 + BREATH_STROKE * breath[:, 0]
-        field = self._field(now, breath, strengths)
+        breath = lungs_filling(self._body.breath, now, FIELD_RATE_HZ * CHUNK_S, FIELD_RATE_HZ)
+        field = self._field(now, breath)
         if self._opm_state is None:
             self._opm_state = self._opm.init(field[..., 0])
         noise = white[:, :n_field].reshape(n, N_FIELD, FIELD_RATE_HZ)
@@ -114,12 +105,14 @@ class Physics:
         t = now.starts_s[:, None] + steps
         acceleration = accelerations(
             self._body.posture,
-            np.sin(2.0 * np.pi * self._body.breath.turns(t)),
+            np.sin(2.0 * np.pi * self._body.breath.turns(t)) if not now.breathing else self._breath(now, t),
             t,
             white[:, n_field : n_field + n_acceleration].reshape(n, 3, ACCELERATION_RATE_HZ),
         )
         t = now.starts_s[:, None]
-        temperature = temperatures(self._body.skin_cel, self._body.skin_slow, t, white[:, -1:])
+        temperature = temperatures(self._body.skin_cel + skin_changes(now), self._body.skin_slow, t, white[:, -1:])
+        for row, move in movements(now, 0.0, ACCELERATION_RATE_HZ, ACCELERATION_RATE_HZ):
+            acceleration[row] = moved_acceleration(acceleration[row], self._body.posture.gravity_ms2[row], move)
         counts = self._light(now, breath)
         quiet = np.ones((n, SLOTS_PER_CHUNK))
         signals = Signals(
@@ -129,27 +122,24 @@ class Physics:
             self._put(row, fault, now.starts_s[row], signals)
         return signals
 
-    def _breath(self, starts_s: Array) -> Array:
-        """Filling of the lungs, -1 to 1, shape (n, 500)."""
-        knots = starts_s[:, None] + np.arange(_BREATH_KNOTS * CHUNK_S + 1) / _BREATH_KNOTS
-        return upsample(np.sin(2.0 * np.pi * self._body.breath.turns(knots)), FIELD_RATE_HZ // _BREATH_KNOTS)
+    def _breath(self, now: Moment, t_s: Array) -> Array:
+        """Filling of the lungs at the times `t_s` of shape ``(n, n_samples)``."""
+        breath = np.sin(2.0 * np.pi * self._body.breath.turns(t_s))
+        for row, lungs in now.breathing:
+            breath[row] = lungs.filling(t_s[row])
+        return breath
 
-    def _field(self, now: Moment, breath: Array, strengths: Array) -> Array:
+    def _field(self, now: Moment, breath: Array) -> Array:
         """Field along each magnetometer's true axis, pT, shape (n, N_FIELD, 500)."""
         body = self._body
         n_samples = FIELD_RATE_HZ * CHUNK_S
         # What a sample holds was in front of the sensor DELAY_S earlier.
         starts_s = now.starts_s - DELAY_S
-        beats = [(row, beat) for row, beat in now.beats if beat.time_s > starts_s[row] - AFTER_S]
-        heart = heart_vectors(beats, strengths, starts_s, n_samples, FIELD_RATE_HZ)
+        heart = heart_dipoles(body, now, starts_s, n_samples, FIELD_RATE_HZ)
         t = starts_s[:, None] + np.arange(n_samples) / FIELD_RATE_HZ
-        for row, episode in now.fibrillating:
-            during = (t[row] >= episode.from_s) & (t[row] < episode.to_s)
-            one = slice(row, row + 1)
-            heart[row] += during * fibrillation(t[one], body.f_wave_hz[one], body.f_wave_start[one])[0]
-        for row, recording, origin_s in now.recorded:
-            heart[row] = R_DIRECTION[:, None] * recording.at(t[row] - origin_s)
         around = interference(body.around, self._grid, starts_s, n_samples, FIELD_RATE_HZ)
+        for row, move in movements(now, DELAY_S, n_samples, FIELD_RATE_HZ):
+            around[row] = turned(around[row], move.turn_rad)
         for row, fault in now.faults:
             if fault.name == "off-body":
                 heart[row] *= ~_during(fault, t[row])
@@ -162,16 +152,23 @@ class Physics:
 
     def _light(self, now: Moment, breath: Array) -> Array:
         """Counts of the photon counters, shape (n, 3, 100)."""
-        beats = [(row, beat, pulse_strength(beat)) for row, beat in now.beats]
-        pulse = pulse_waves(beats, now.starts_s, PPG_RATE_HZ * CHUNK_S, PPG_RATE_HZ)
+        n_samples = PPG_RATE_HZ * CHUNK_S
+        pulse = pulses(now, n_samples, PPG_RATE_HZ)
         slow = 1.0 + BREATH_MODULATION * breath[:, :: FIELD_RATE_HZ // PPG_RATE_HZ]
+        for row, move in movements(now, 0.0, n_samples, PPG_RATE_HZ):
+            slow[row] *= move.light
         back = np.array(RATE_CPS)[:, None] * (self._body.light[:, None] * slow)[:, None]
-        rates = back * (1.0 - np.array(MODULATION)[:, None] * pulse[:, None]) + AMBIENT_CPS
+        rates = back * (1.0 - modulations(now)[..., None] * pulse[:, None]) + AMBIENT_CPS
         for row, fault in now.faults:
             if fault.name == "off-body":
                 t = now.starts_s[row] + np.arange(PPG_RATE_HZ * CHUNK_S) / PPG_RATE_HZ
                 # Off the skin a small part of the light comes back, without a pulse, and the room's light comes in.
                 rates[row] = np.where(_during(fault, t), 0.02 * back[row] + AMBIENT_OFF_BODY_CPS, rates[row])
+        for row, span in now.activities:
+            if span.event.activity == "device-in-hand":
+                t = now.starts_s[row] + np.arange(n_samples) / PPG_RATE_HZ
+                held = back[row] * (1.0 - np.array(MODULATION)[:, None] * hand_pulse(t, PPG_RATE_HZ)) + AMBIENT_CPS
+                rates[row] = np.where((t >= span.from_s) & (t < span.to_s), held, rates[row])
         return self._spad.count(rates, [chances.photons for chances in self._chances])
 
     def _put(self, row: int, fault: Fault, start_s: float, signals: Signals) -> None:

@@ -1,19 +1,15 @@
-"""What the simulator knows and the flow must find, as JSON lines: beats, rhythms, vitals, faults, expected alarms."""
+"""What the simulator knows and the flow must find, as JSON lines: beats, rhythms, vitals, faults, alarms due."""
 
-import math
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
-import numpy as np
 
-from device_sim.expected import Expected, FaultExpectations, HeartExpectations
-from device_sim.physiology import Beat, BeatClass, Breath, rate_over
-from device_sim.scenario import Script
+from device_sim.physiology import BeatClass
 
 MAX_NS = 1 << 62
+EventKind = Literal["activity", "breath", "blood", "temperature", "st", "course", "brain"]
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -49,12 +45,27 @@ class RhythmLine(_Line, frozen=True, kw_only=True, tag="rhythm"):
 
 
 class VitalLine(_Line, frozen=True, kw_only=True, tag="vital"):
-    """Rates as of the end of ``[second, second + 1)``; null where there is none (see `physiology.rate_over`)."""
+    """How the patient is at the end of ``[second, second + 1)``; null where there is none (`physiology.rate_over`)."""
 
     patient: str
     second: int
     heart_rate_bpm: float | None
-    breath_rate_bpm: float
+    breath_rate_bpm: float  # 0: no breath
+    pulse_rate_bpm: float | None = None
+    spo2: float | None = None  # %
+    skin_cel: float | None = None  # where the device sits, or would sit
+    core_cel: float | None = None
+    qt_ms: float | None = None  # of the last normal beat
+
+
+class EventLine(_Line, frozen=True, kw_only=True, tag="event"):
+    """Something else that was scripted: an activity, a breath, a course, something of blood or brain."""
+
+    patient: str
+    what: EventKind
+    name: str
+    from_ns: int
+    to_ns: int
 
 
 class FaultLine(_Line, frozen=True, kw_only=True, tag="fault"):
@@ -67,10 +78,20 @@ class FaultLine(_Line, frozen=True, kw_only=True, tag="fault"):
     to_ns: int
 
 
+class WitnessLine(_Line, frozen=True, kw_only=True, tag="witness"):
+    """Hash of a whole run, births and packets and the truth before this line: the same for the same three."""
+
+    scenario: str
+    seed: int
+    version: str
+    sha256: str
+
+
 class AlarmLine(_Line, frozen=True, kw_only=True, tag="alarm"):
     """An alarm of that condition has its onset in this window.
 
-    `required`: it must come. Otherwise it may: definitions differ at the edge, or a fault explains it.
+    `required`: it must come. Otherwise it may: definitions differ at the edge, a fault explains it, or it should have
+    been noticed but the flow does not know the condition yet.
     """
 
     patient: str
@@ -80,7 +101,7 @@ class AlarmLine(_Line, frozen=True, kw_only=True, tag="alarm"):
     required: bool = True
 
 
-TruthLine = PatientLine | BeatLine | RhythmLine | VitalLine | FaultLine | AlarmLine
+TruthLine = PatientLine | BeatLine | RhythmLine | VitalLine | EventLine | FaultLine | AlarmLine | WitnessLine
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(TruthLine)
@@ -106,131 +127,3 @@ class Who(NamedTuple):
     bed: str
     site: str
     ward: str = "ward-1"
-
-
-class Scribe:
-    """Writes down one patient's truth as time passes.
-
-    Parameters
-    ----------
-    who
-        The patient.
-    script, breath
-        What happens to the patient, and the patient's breathing.
-    t_start_ns
-        Unix time of the start of the run; all other times here count from it, in s.
-    phase_s
-        When the device takes its first sample.
-    end_s
-        When the run ends (infinity: never); what could only be noticed later is not required.
-    rhythm
-        Name of the rhythm where the script says nothing.
-    """
-
-    def __init__(
-        self,
-        who: Who,
-        script: Script,
-        breath: Breath,
-        *,
-        t_start_ns: int,
-        phase_s: float,
-        end_s: float = math.inf,
-        rhythm: str = "sinus",
-    ) -> None:
-        self._who = who
-        self._script = script
-        self._breath = breath
-        self._t_start_ns = t_start_ns
-        self._end_s = end_s
-        self._base_rhythm = rhythm
-        self._rhythm = (rhythm, 0.0)
-        self._now_s = 0.0
-        self._second = -(-t_start_ns // 1_000_000_000)
-        self._beats: deque[float] = deque(maxlen=64)
-        self._heart = HeartExpectations()
-        self._faults = FaultExpectations(phase_s)
-
-    def opening(self) -> list[TruthLine]:
-        """Lines that come before all others."""
-        return [PatientLine(**self._who._asdict(), from_ns=self._t_start_ns)]
-
-    def until(self, to_s: float, beats: Iterable[Beat]) -> list[TruthLine]:
-        """Lines of the time up to `to_s`; `beats` are those of that time."""
-        lines: list[TruthLine] = []
-        who = self._who
-        for beat in beats:
-            lines += self._alarms(self._heart.beat(beat.time_s))
-            lines += self._vitals(beat.time_s)
-            self._beats.append(beat.time_s)
-            lines.append(BeatLine(patient=who.patient, time_ns=self._ns(beat.time_s), kind=beat.kind))
-        lines += self._alarms(self._heart.silence(to_s))
-        lines += self._vitals(to_s)
-        if self._script.patient.rhythms or self._script.patient.faults:
-            lines += self._events(to_s)
-        self._now_s = to_s
-        return lines
-
-    def closing(self) -> list[TruthLine]:
-        """Lines that come after all others."""
-        name, from_s = self._rhythm
-        end = self._ns(self._now_s)
-        last = RhythmLine(patient=self._who.patient, rhythm=name, from_ns=self._ns(from_s), to_ns=end)
-        return [*self._alarms(self._heart.close(self._now_s)), last]
-
-    def _events(self, to_s: float) -> list[TruthLine]:
-        lines: list[TruthLine] = []
-        who = self._who
-        edges: set[float] = set()
-        for episode in self._script.episodes(self._now_s, to_s):
-            edges.update(edge for edge in (episode.from_s, episode.to_s) if self._now_s <= edge < to_s)
-        for edge in sorted(edges):
-            name, from_s = self._rhythm
-            begun = self._script.episodes(edge, edge + 1e-9)
-            self._rhythm = (begun[0].rhythm if begun else self._base_rhythm, edge)
-            if edge > from_s:
-                lines.append(
-                    RhythmLine(patient=who.patient, rhythm=name, from_ns=self._ns(from_s), to_ns=self._ns(edge))
-                )
-        for fault in self._script.faults(self._now_s, to_s):
-            if self._now_s <= fault.from_s < to_s:
-                span = {"from_ns": self._ns(fault.from_s), "to_ns": self._ns(min(fault.to_s, self._end_s))}
-                lines.append(FaultLine(patient=who.patient, device=who.device, fault=fault.name, **span))
-                lines += self._alarms(self._faults.begun(fault))
-        return lines
-
-    def _vitals(self, to_s: float) -> list[TruthLine]:
-        """Every second that ends by `to_s`; called before a later beat is noted."""
-        lines: list[TruthLine] = []
-        while (end_ns := (self._second + 1) * 1_000_000_000) <= self._ns(to_s):
-            end_s = (end_ns - self._t_start_ns) / 1e9
-            turns = self._breath.turns(np.array([end_s - 1.0, end_s]))
-            lines.append(
-                VitalLine(
-                    patient=self._who.patient,
-                    second=self._second,
-                    heart_rate_bpm=rate_over(self._beats, end_s),
-                    breath_rate_bpm=60.0 * float(turns[1] - turns[0]),
-                )
-            )
-            self._second += 1
-        return lines
-
-    def _alarms(self, expected: Iterable[Expected]) -> list[TruthLine]:
-        return [
-            AlarmLine(
-                patient=self._who.patient,
-                condition=one.condition,
-                from_ns=self._ns(one.from_s),
-                to_ns=self._ns(one.to_s),
-                required=one.required and one.to_s <= self._end_s and not self._hidden(one),
-            )
-            for one in expected
-        ]
-
-    def _hidden(self, one: Expected) -> bool:
-        """Whether a fault hides the heart while a physiological alarm would be due."""
-        return one.physiological and bool(self._script.faults(one.since_s, one.to_s))
-
-    def _ns(self, at_s: float) -> int:
-        return min(MAX_NS, self._t_start_ns + round(at_s * 1e9)) if at_s < 1e9 else MAX_NS

@@ -7,15 +7,18 @@ from numpy.typing import NDArray
 from scipy import signal
 from scipy.interpolate import CubicSpline
 
-from device_sim.physiology import Beat, Heart, random_breath, rate_over
-from device_sim.scenario import PatientScript, RhythmEvent, Script
+from device_sim.breath import Lungs, random_breath
+from device_sim.events import RhythmEvent
+from device_sim.heart import Heart
+from device_sim.physiology import Beat, rate_over
+from device_sim.script import PatientScript, Script
 
 Array = NDArray[np.float64]
 
 
 def heart_of(*events: RhythmEvent, rate_bpm: float = 75.0, breath_bpm: float = 15.0, seed: int = 1) -> Heart:
     script = Script(PatientScript(rate_bpm=rate_bpm, breath_bpm=breath_bpm, rhythms=events), 0.0)
-    return Heart(script, random_breath(default_rng(seed), breath_bpm), default_rng(seed + 1000))
+    return Heart(script, Lungs(script, random_breath(default_rng(seed), breath_bpm)), default_rng(seed + 1000))
 
 
 def times_of(beats: list[Beat]) -> Array:

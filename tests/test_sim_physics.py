@@ -11,7 +11,8 @@ from device_sim.bodies import chances_of, random_body
 from device_sim.environment import interference, random_grid, random_surroundings
 from device_sim.faults import Fault
 from device_sim.field import half_space_lead, normal_lead
-from device_sim.heartvector import R_DIRECTION, fibrillation, heart_vectors
+from device_sim.flutter import atrial_fibrillation
+from device_sim.heartvector import R_DIRECTION, heart_vectors
 from device_sim.opm import Opm
 from device_sim.physiology import Beat
 from device_sim.scenario import load_scenario, script_of
@@ -150,20 +151,20 @@ def test_a_pulse_rises_one_transit_time_after_the_r_peak() -> None:
 
 def test_waves_do_not_depend_on_where_a_chunk_is_cut() -> None:
     beats = [(0, Beat(t, kind, 0.8, atrial=True)) for t, kind in ((0.3, "N"), (1.05, "V"), (1.9, "N"))]  # type: ignore[arg-type]  # the literals widen to str
-    whole = heart_vectors(beats, np.ones(1), np.zeros(1), 1000, 500.0)
-    halves = [heart_vectors(beats, np.ones(1), np.array([start]), 500, 500.0) for start in (0.0, 1.0)]
+    whole = heart_vectors(beats, np.zeros((1, 3)), np.zeros(1), 1000, 500.0)
+    halves = [heart_vectors(beats, np.zeros((1, 3)), np.array([start]), 500, 500.0) for start in (0.0, 1.0)]
     np.testing.assert_allclose(whole, np.concatenate(halves, axis=-1), atol=1e-9)
 
 
 def test_the_r_peak_of_a_beat_lies_where_the_truth_says() -> None:
-    vector = heart_vectors([(0, Beat(0.5, "N", 0.9, atrial=True))], np.ones(1), np.zeros(1), 500, 500.0)[0]
+    vector = heart_vectors([(0, Beat(0.5, "N", 0.9, atrial=True))], np.zeros((1, 3)), np.zeros(1), 500, 500.0)[0]
     along = R_DIRECTION @ vector
     assert abs(int(np.argmax(along)) - 250) <= 1
 
 
 def test_f_waves_lie_between_4_and_9_hz() -> None:
-    t = np.arange(30_000)[None] / 500.0
-    f, power = signal.welch(fibrillation(t, np.array([6.0]), np.zeros(1))[0, 0], fs=500.0, nperseg=5000)
+    t = np.arange(30_000) / 500.0
+    f, power = signal.welch(atrial_fibrillation(t, 6.0, 0.0)[0], fs=500.0, nperseg=5000)
     assert power[(f >= 4.0) & (f <= 9.0)].sum() > 0.75 * power.sum()
 
 

@@ -1,0 +1,223 @@
+"""Writes down one patient's truth as time passes."""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from device_sim.bodies import Body
+from device_sim.breath import Lungs
+from device_sim.course import APNOEA_DEPTH, CORE_CEL, SKIN_OF_CORE, levels
+from device_sim.events import Event
+from device_sim.expected import Expected, FaultExpectations, HeartExpectations
+from device_sim.foreseen import event_expectations, hides, rhythm_expectations
+from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
+from device_sim.physiology import Beat, rate_over
+from device_sim.spad import PULSE, TRANSIT_S, pulse_strength
+from device_sim.tones import evaluate
+from device_sim.truth import (
+    MAX_NS,
+    AlarmLine,
+    BeatLine,
+    EventKind,
+    EventLine,
+    FaultLine,
+    PatientLine,
+    RhythmLine,
+    TruthLine,
+    VitalLine,
+    Who,
+)
+
+_PULSE_AFTER_S = TRANSIT_S + PULSE[0][0]  # from the R peak to the top of the pulse
+LEAST_STROKE = 0.2  # a pulse smaller than this against a full one is none; from memory
+
+
+class _Listed(NamedTuple):
+    """Scripted events of one kind, and the attribute that names each."""
+
+    what: EventKind
+    events: Sequence[Event]
+    key: str
+
+
+class Scribe:
+    """Writes down one patient's truth as time passes.
+
+    Parameters
+    ----------
+    who
+        The patient.
+    body, lungs
+        The patient's constants (without leading axes), and breathing with the script of all that happens.
+    t_start_ns
+        Unix time of the start of the run; all other times here count from it, in s.
+    phase_s
+        When the device takes its first sample.
+    end_s
+        When the run ends (infinity: never); what could only be noticed later is not required.
+    rhythm
+        Name of the rhythm where the script says nothing.
+    """
+
+    def __init__(
+        self,
+        who: Who,
+        body: Body,
+        lungs: Lungs,
+        *,
+        t_start_ns: int,
+        phase_s: float,
+        end_s: float = math.inf,
+        rhythm: str = "sinus",
+    ) -> None:
+        self._who = who
+        self._script = lungs.script
+        self._body = body
+        self._lungs = lungs
+        self._t_start_ns = t_start_ns
+        self._end_s = end_s
+        self._base_rhythm = rhythm
+        self._rhythm = (rhythm, 0.0)
+        self._now_s = 0.0
+        self._second = -(-t_start_ns // 1_000_000_000)
+        self._beats: deque[float] = deque(maxlen=64)
+        self._pulses: deque[float] = deque(maxlen=64)
+        self._qt_ms: float | None = None
+        self._heart = HeartExpectations()
+        self._faults = FaultExpectations(phase_s)
+        patient = lungs.script.patient
+        self._eventful = bool(patient.events)
+        self._lists = (
+            _Listed("activity", patient.activities, "activity"),
+            _Listed("breath", patient.breaths, "breath"),
+            _Listed("blood", patient.blood, "blood"),
+            _Listed("temperature", patient.temperatures, ""),
+            _Listed("st", patient.st, ""),
+            _Listed("course", patient.courses, "course"),
+            _Listed("brain", patient.brain, "brain"),
+        )
+
+    def opening(self) -> list[TruthLine]:
+        """Lines that come before all others."""
+        return [PatientLine(**self._who._asdict(), from_ns=self._t_start_ns)]
+
+    def until(self, to_s: float, beats: Iterable[Beat]) -> list[TruthLine]:
+        """Lines of the time up to `to_s`; `beats` are those of that time."""
+        lines: list[TruthLine] = []
+        who = self._who
+        for beat in beats:
+            if not beat.ventricles:
+                continue
+            lines += self._alarms(self._heart.beat(beat.time_s))
+            lines += self._vitals(beat.time_s)
+            self._note(beat)
+            lines.append(BeatLine(patient=who.patient, time_ns=self._ns(beat.time_s), kind=beat.kind))
+        lines += self._alarms(self._heart.silence(to_s))
+        lines += self._vitals(to_s)
+        if self._eventful:
+            lines += self._rhythms(to_s)
+            lines += self._events(to_s)
+        self._now_s = to_s
+        return lines
+
+    def closing(self) -> list[TruthLine]:
+        """Lines that come after all others."""
+        name, from_s = self._rhythm
+        end = self._ns(self._now_s)
+        last = RhythmLine(patient=self._who.patient, rhythm=name, from_ns=self._ns(from_s), to_ns=end)
+        return [*self._alarms(self._heart.close(self._now_s)), last]
+
+    def _note(self, beat: Beat) -> None:
+        self._beats.append(beat.time_s)
+        if pulse_strength(beat) >= LEAST_STROKE:
+            self._pulses.append(beat.time_s + _PULSE_AFTER_S)
+        if beat.shape in ("normal", "narrow") and beat.kind != "V":
+            settled = min(beat.settled_rr_s or beat.rr_s, QT_LONGEST_RR_S)
+            self._qt_ms = 1e3 * (QT_FIXED_S + QT_STRETCHED_S * math.sqrt(settled))
+
+    def _rhythms(self, to_s: float) -> list[TruthLine]:
+        lines: list[TruthLine] = []
+        edges: set[float] = set()
+        for episode in self._script.episodes(self._now_s, to_s):
+            edges.update(edge for edge in (episode.from_s, episode.to_s) if self._now_s <= edge < to_s)
+            if self._now_s <= episode.from_s < to_s:
+                lines += self._alarms(rhythm_expectations(episode))
+        for edge in sorted(edges):
+            name, from_s = self._rhythm
+            begun = self._script.episodes(edge, edge + 1e-9)
+            self._rhythm = (begun[0].rhythm if begun else self._base_rhythm, edge)
+            if edge > from_s:
+                span = {"from_ns": self._ns(from_s), "to_ns": self._ns(edge)}
+                lines.append(RhythmLine(patient=self._who.patient, rhythm=name, **span))
+        return lines
+
+    def _events(self, to_s: float) -> list[TruthLine]:
+        lines: list[TruthLine] = []
+        who = self._who
+        for fault in self._script.faults(self._now_s, to_s):
+            if self._now_s <= fault.from_s < to_s:
+                span = self._span(fault.from_s, fault.to_s)
+                lines.append(FaultLine(patient=who.patient, device=who.device, fault=fault.name, **span))
+                lines += self._alarms(self._faults.begun(fault))
+        for listed in self._lists:
+            for one in self._script.spans(listed.events, self._now_s, to_s):
+                if self._now_s <= one.from_s < to_s:
+                    name = str(getattr(one.event, listed.key)) if listed.key else listed.what
+                    span = self._span(one.from_s, one.to_s)
+                    lines.append(EventLine(patient=who.patient, what=listed.what, name=name, **span))
+                    lines += self._alarms(event_expectations(one.event, one.from_s, one.to_s))
+        return lines
+
+    def _vitals(self, to_s: float) -> list[TruthLine]:
+        """Every second that ends by `to_s`; called before a later beat is noted."""
+        lines: list[TruthLine] = []
+        while (end_ns := (self._second + 1) * 1_000_000_000) <= self._ns(to_s):
+            end_s = (end_ns - self._t_start_ns) / 1e9
+            at = np.array([end_s - 1.0, end_s])
+            turns = self._lungs.turns(at)
+            breath_bpm, spo2, core_cel = 60.0 * float(turns[1] - turns[0]), self._script.patient.spo2, CORE_CEL
+            if not self._lungs.steady:
+                now = levels(self._script, at)
+                spo2, core_cel = float(now.spo2[1]), float(now.core_cel[1])
+                breath_bpm *= float(now.depth[1] > APNOEA_DEPTH)
+            skin = float(self._body.skin_cel + evaluate(self._body.skin_slow, at[1:])[0])
+            lines.append(
+                VitalLine(
+                    patient=self._who.patient,
+                    second=self._second,
+                    heart_rate_bpm=rate_over(self._beats, end_s),
+                    breath_rate_bpm=breath_bpm,
+                    pulse_rate_bpm=rate_over(self._pulses, end_s),
+                    spo2=round(spo2, 2),
+                    skin_cel=round(skin + SKIN_OF_CORE * (core_cel - CORE_CEL), 3),
+                    core_cel=round(core_cel, 3),
+                    qt_ms=round(self._qt_ms, 1) if self._qt_ms else None,
+                )
+            )
+            self._second += 1
+        return lines
+
+    def _alarms(self, expected: Iterable[Expected]) -> list[TruthLine]:
+        return [
+            AlarmLine(
+                patient=self._who.patient,
+                condition=one.condition,
+                from_ns=self._ns(one.from_s),
+                to_ns=self._ns(one.to_s),
+                required=one.required and one.to_s <= self._end_s and not self._hidden(one),
+            )
+            for one in expected
+        ]
+
+    def _hidden(self, one: Expected) -> bool:
+        """Whether a fault, a movement or a hard rhythm hides the heart while a physiological alarm would be due."""
+        return one.physiological and self._eventful and hides(self._script, one.since_s, one.to_s)
+
+    def _span(self, from_s: float, to_s: float) -> dict[str, int]:
+        return {"from_ns": self._ns(from_s), "to_ns": self._ns(min(to_s, self._end_s))}
+
+    def _ns(self, at_s: float) -> int:
+        return min(MAX_NS, self._t_start_ns + round(at_s * 1e9)) if at_s < 1e9 else MAX_NS
