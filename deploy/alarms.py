@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dataflows.events import WARD, AlarmEvent, AlarmState, Answer, PatientInfo
 from dataflows.store import Store
@@ -82,15 +83,27 @@ def acknowledge(settings: Settings, alarm_id: str, actor: str, note: str) -> Ans
     """
     with reading(settings) as store:
         event = find(store, alarm_id)
-        command = Acknowledge(id=uuid.uuid4().hex, note=note, patient=event.patient, alarm=event.id)
         before = store.last_id()
-        try:
-            # Alarms of the whole ward are of no site; a command has to come from one.
-            site = event.site if re.fullmatch(NAME_PATTERN, event.site) else WARD
-            send(door(settings), command_topic(site, actor), encode_command(command))
-        except (DoorFullError, ValueError) as error:
-            raise UserError(str(error)) from error
-        return _answer(store, command.id, before)
+        command = uuid.uuid4().hex
+        leave(door(settings), command, event, actor, note)
+        return _answer(store, command, before)
+
+
+def leave(folder: Path, command_id: str, event: AlarmEvent, actor: str, note: str) -> None:
+    """Leave the command that acknowledges an alarm at a local door; it is on disk when this returns.
+
+    Raises
+    ------
+    UserError
+        The door does not take it.
+    """
+    command = Acknowledge(id=command_id, note=note, patient=event.patient, alarm=event.id)
+    # Alarms of the whole ward are of no site; a command has to come from one.
+    site = event.site if re.fullmatch(NAME_PATTERN, event.site) else WARD
+    try:
+        send(folder, command_topic(site, actor), encode_command(command))
+    except (DoorFullError, ValueError) as error:
+        raise UserError(str(error)) from error
 
 
 def whoami() -> str:

@@ -45,6 +45,15 @@ def free_port() -> int:
         return port
 
 
+def free_port_at(port: int) -> int:
+    """Return this port if it is free, else another one."""
+    try:
+        need_free(port)
+    except UserError:
+        return free_port()
+    return port
+
+
 def need_free(port: int) -> None:
     """Raise if something uses `port` already.
 

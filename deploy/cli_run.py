@@ -24,7 +24,7 @@ def run(
     *,
     config: Config = None,
     only: Annotated[
-        str | None, typer.Option(metavar="PART", help="One process alone: ingest, flow or couriers.")
+        str | None, typer.Option(metavar="PART", help="One process alone: ingest, flow, couriers or page.")
     ] = None,
     partition: WhosePartition = None,
     process: WhichProcess = None,
@@ -52,7 +52,7 @@ def run(
 
 
 def word(
-    name: Annotated[str, typer.Argument(metavar="PART", help="ingest, flow or couriers.")],
+    name: Annotated[str, typer.Argument(metavar="PART", help="ingest, flow, couriers or page.")],
     *,
     config: Config = None,
     partition: WhosePartition = None,

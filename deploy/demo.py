@@ -15,12 +15,13 @@ import msgspec
 from deploy import broker
 from deploy.problem import Stopped, UserError
 from deploy.run import programs
-from deploy.screen import Screen, Watcher
-from deploy.sections import Health
+from deploy.screen import Screen
+from deploy.sections import Health, Page
 from deploy.settings import PARTITION, Broker, Settings, Ward
 from deploy.simulate import SimulationFiles, arguments, sim_options
 from deploy.supervise import Program, Supervisor, femtoward
 from deploy.verdict import DemoResult, judge
+from deploy.watcher import Watcher
 from deploy.wiring import door
 from device_sim.fleet import who
 from device_sim.simulate import SimOptions
@@ -35,7 +36,8 @@ NOTICE = "simulated sensors; not a medical device"
 LOOK_EVERY_S = 0.25
 READY_WITHIN_S = 30.0
 SITE = "demo"
-ORDER = ("simulator", "ingest", "flow", "couriers", "broker")
+ORDER = ("simulator", "ingest", "flow", "couriers", "page", "broker")
+PAGE_PORT = 8080
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +85,9 @@ class _Demo:
         self._watcher = Watcher(folder / PARTITION / "store.sqlite")
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         (folder / "broker").mkdir(exist_ok=True)
-        self._settings, config = _settings(folder, self._port)
+        # Without anybody to look, the page would but take its share of the machine.
+        self._page = None if options.headless else Page(port=broker.free_port_at(PAGE_PORT))
+        self._settings, config = _settings(folder, self._port, self._page)
         given = arguments(_sim_options(options, self._port, self._files.truth))
         simulator = Program("simulator", femtoward("simulate", *given, "--json", "--supervised"), once=True)
         children = [*programs(config, self._settings), broker.program(folder / "broker", self._port), simulator]
@@ -109,6 +113,8 @@ class _Demo:
     def _start(self) -> None:
         self._screen.say(time.time_ns(), f"starting {broker.kind()} on port {self._port}, ingest and flow")
         _go_on_unless(self._stopping)
+        if self._page is not None:
+            self._say_page(self._page)
         self._supervisor.start("broker")
         broker.wait_until_open(self._port)
         for program in self._supervisor.programs:
@@ -120,6 +126,12 @@ class _Demo:
             self._subscribed, f"ingest did not reach the broker within {ready:g} s: look into {self._log('ingest')}"
         )
         self._watch(self._flowing, f"the flow did not start within {ready:g} s: look into {self._log('flow')}")
+
+    def _say_page(self, page: Page) -> None:
+        where = f"http://{page.host}:{page.port}/"
+        taken = "" if page.port == PAGE_PORT else f" ({PAGE_PORT} is taken)"
+        self._screen.page = where
+        self._screen.say(time.time_ns(), f"the ward page is at {where}{taken}")
 
     def _admit(self) -> None:
         """Give the patients their beds, as a ward clerk would."""
@@ -201,7 +213,7 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
     yield wanted.absolute()
 
 
-def _settings(folder: Path, port: int) -> tuple[Settings, Path]:
+def _settings(folder: Path, port: int, page: Page | None) -> tuple[Settings, Path]:
     """Settings of the demo's ward, also as a file: `femtoward alarms --config` and the children read them there."""
     protocol: Literal["5", "3.1.1"] = (
         "5" if broker.kind() == "mosquitto" else "3.1.1"
@@ -209,13 +221,15 @@ def _settings(folder: Path, port: int) -> tuple[Settings, Path]:
     settings = Settings(
         ward=Ward(data_dir=str(folder)),
         broker=Broker(url=f"mqtt://{broker.HOST}:{port}", protocol=protocol),
-        health=Health(ingest=-1, flow=-1, couriers=-1, run=-1),  # a demo beside a ward must not take its ports
+        health=Health(ingest=-1, flow=-1, couriers=-1, page=-1, run=-1),  # a demo beside a ward must not take its ports
+        page=page,
     )
     path = folder / "femtoward.toml"
     path.write_text(
         f"# Written by `femtoward demo`.\n[ward]\ndata_dir = {json.dumps(str(folder))}\n\n"
         f"[broker]\nurl = {json.dumps(settings.broker.url)}\nprotocol = {json.dumps(protocol)}\n\n"
-        "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n",
+        "[health]\ningest = -1\nflow = -1\ncouriers = -1\npage = -1\nrun = -1\n"
+        + (f"\n[page]\nport = {page.port}\n" if page else ""),
         encoding="utf-8",
     )
     return settings, path

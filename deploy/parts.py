@@ -7,7 +7,7 @@ from deploy.problem import UserError
 from deploy.settings import Settings
 from deploy.wiring import door, named
 
-Part = Literal["ingest", "flow", "couriers"]
+Part = Literal["ingest", "flow", "couriers", "page"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -17,12 +17,14 @@ class One(NamedTuple):
     part: Part
     name: str
     number: int  # of the partition, or in the cluster of the flow
-    partition: str  # whose ingest or couriers; "" for the flow, which works for all
+    partition: str  # whose ingest or couriers; "" for the flow and the page, which work for all
     health_port: int
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """Options of `femtoward run` that name it."""
+        if self.part == "page":
+            return ("--only", self.part)
         which = ("--partition", self.partition) if self.partition else ("--process", str(self.number))
         return ("--only", self.part, *which)
 
@@ -38,10 +40,13 @@ def part_of(given_by: str, name: str, partition: str | None, process: int | None
     part = next((part for part in PARTS if part == name), None)
     if part is None:
         raise UserError(f"{given_by} {name!r}: need one of {', '.join(PARTS)}")
+    if part == "page" and partition is not None:
+        raise UserError(f"--partition {partition!r}: the page shows all partitions on this host, leave it out")
     if part == "flow" and partition is not None:
         raise UserError(f"--partition {partition!r}: the flow works for all partitions; which process says --process I")
     if part != "flow" and process is not None:
-        raise UserError(f"--process {process}: only the flow has several; whose {part} says --partition NAME")
+        said = "leave it out" if part == "page" else f"whose {part} says --partition NAME"
+        raise UserError(f"--process {process}: only the flow has several; {said}")
     return part
 
 
@@ -51,8 +56,12 @@ def one_of(settings: Settings, part: Part, partition: str | None, process: int |
     Raises
     ------
     UserError
-        There is no such partition or process here, or it must be said which.
+        There is no such partition or process here, or it must be said which; or the settings have no page.
     """
+    if part == "page":
+        if settings.page is None:
+            raise UserError("the settings name no page: add a section [page], or run the other parts only")
+        return _page(settings)
     if part == "flow":
         index = settings.flow.process if process is None else process
         if index not in settings.flow.here:
@@ -63,13 +72,14 @@ def one_of(settings: Settings, part: Part, partition: str | None, process: int |
 
 
 def everyone(settings: Settings) -> list[One]:
-    """Processes on this host in the order of the data's way; couriers only where there is someone to carry to."""
+    """Processes on this host in the order of the data's way; couriers and the page only where they are wanted."""
     ingests, couriers = (
         [_of_partition(settings, part, partition.name) for partition in settings.local]
         for part in ("ingest", "couriers")
     )
     flows = [_flow(settings, index) for index in settings.flow.here]
-    return [*ingests, *flows, *(couriers if settings.influx or settings.webhook else ())]
+    pages = [_page(settings)] if settings.page else []
+    return [*ingests, *flows, *(couriers if settings.influx or settings.webhook else ()), *pages]
 
 
 def doors(settings: Settings, one: One | None = None) -> list[Path]:
@@ -87,3 +97,7 @@ def _of_partition(settings: Settings, part: Literal["ingest", "couriers"], parti
 def _flow(settings: Settings, index: int) -> One:
     name = "flow" if settings.flow.total == 1 else f"flow-{index}"
     return One("flow", name, index, "", settings.health.port("flow", index))
+
+
+def _page(settings: Settings) -> One:
+    return One("page", "page", 0, "", settings.health.port("page", 0))

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -10,44 +9,10 @@ from rich.console import Console
 from rich.live import Live
 
 from dataflows.events import Row
-from dataflows.store import Store, StoreMissing
-from deploy.live import Remark, Ward, clock, render, summary_line
+from deploy.live import Remark, Ward
+from deploy.table import clock, render, summary_line
 
-READ_AT_ONCE = 5000
 SUMMARY_EVERY_NS = 10_000_000_000
-
-
-class Watcher:
-    """Reads what is new in a store that another process writes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._store: Store | None = None
-        self._after = 0
-
-    def open(self) -> bool:
-        """Whether the store is there."""
-        if self._store is None:
-            try:
-                self._store = Store(self._path, readonly=True)
-            except StoreMissing:
-                return False
-        return True
-
-    def rows(self) -> list[Row]:
-        """Rows since the last call."""
-        if not self.open() or self._store is None:
-            return []
-        found: list[Row] = []
-        while stored := self._store.read(self._after, READ_AT_ONCE):
-            self._after = stored[-1].id
-            found += [one.row for one in stored]
-        return found
-
-    def close(self) -> None:
-        """Let go of the store."""
-        if self._store is not None:
-            self._store.close()
 
 
 class Screen:
@@ -65,6 +30,7 @@ class Screen:
 
     def __init__(self, console: Console | None, write: Callable[[str], None], notice: str) -> None:
         self.troubles: list[str] = []
+        self.page = ""  # where a browser finds the same
         self._ward = Ward()
         self._notice = notice
         self._write = write
@@ -99,7 +65,9 @@ class Screen:
         size = self._console.size
         title = f"femtoward  {clock(now_ns)}  {len(self._ward.beds)} beds  ({self._notice}; Ctrl-C ends and sums up)"
         plain = not (self._console.encoding or "").lower().startswith("utf")
-        view = render(self._ward, now_ns=now_ns, size=(size.width, size.height), title=title, plain_ascii=plain)
+        view = render(
+            self._ward, now_ns=now_ns, size=(size.width, size.height), title=title, page=self.page, plain_ascii=plain
+        )
         self._live.update(view, refresh=True)
 
     def say(self, now_ns: int, text: str) -> None:

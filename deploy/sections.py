@@ -1,5 +1,6 @@
 """Sections of the settings that say how this host keeps, cuts and watches a ward."""
 
+import ipaddress
 from collections import Counter
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ Amount = Annotated[float, Meta(gt=0.0, le=1e6)]
 Allowance = Annotated[float, Meta(ge=0.0, le=1e6)]
 Seconds = Annotated[float, Meta(gt=0.0, le=3600.0)]
 HealthPort = Annotated[int, Meta(ge=-1, le=65_535)]
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}$")]
 
 NEXT_PORT = 10  # from the health port of one partition, or process of the flow, to the next
 CLUSTER_PORT = 9380  # of the first flow process on the loopback, where the settings name no addresses
@@ -65,12 +67,31 @@ class Health(Section, frozen=True):
     ingest: HealthPort = 9464  # of the first; each further partition or flow process has a port that is 10 higher
     flow: HealthPort = 9465
     couriers: HealthPort = 9466
+    page: HealthPort = 9467
     run: HealthPort = 9463  # of `femtoward run`, which is ready when all of its parts are
 
-    def port(self, part: Literal["ingest", "flow", "couriers"], index: int) -> int:
+    def port(self, part: Literal["ingest", "flow", "couriers", "page"], index: int) -> int:
         """Port of the process of a partition, or of one process of the flow; 0: any, -1: none."""
         first: int = getattr(self, part)
         return first + NEXT_PORT * index if first > 0 else first
+
+
+class Page(Section, frozen=True):
+    """The ward page, in a browser: served to this machine alone, or with an access token to a network."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8080
+    names: tuple[HostName, ...] = ()  # by which browsers may call it, beside addresses and localhost
+    secret_env: str = ""  # variable that holds the access token
+    secret_file: str = ""  # or the file that does
+
+    def __post_init__(self) -> None:
+        """Refuse to be open to a network."""
+        if not is_loopback(self.host) and not self.secret_env and not self.secret_file:
+            raise ValueError(
+                f"host = {self.host!r} lets others on the network in: name a file or a variable that holds an access "
+                "token, with secret_file or secret_env"
+            )
 
 
 class Flow(Section, frozen=True):
@@ -148,7 +169,17 @@ def check_partitions(partitions: tuple[Partition, ...], flow: Flow) -> None:
             )
 
 
-def check_ports(health: Health, partitions: tuple[Partition, ...], flow: Flow) -> None:
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_ports(health: Health, partitions: tuple[Partition, ...], flow: Flow, page: Page | None) -> None:
     """Refuse one port for two things of a host, of which one is health; only what lies on this host counts.
 
     Raises
@@ -159,6 +190,10 @@ def check_ports(health: Health, partitions: tuple[Partition, ...], flow: Flow) -
     local = [index for index, partition in enumerate(partitions) if partition.host in flow.here]
     ports = [health.port("flow", index) for index in flow.here] + [health.run]
     ports += [health.port(part, index) for part in ("ingest", "couriers") for index in local]
+    if page is not None:
+        ports.append(health.page)
+        if page.port in ports:
+            raise ValueError(f"page.port = {page.port} is a health port, too: move one of them")
     spoken = {int(address.rpartition(":")[2]) for address in flow.cluster[flow.process : flow.here.stop]}
     for port, times in Counter(ports).items():
         if port in spoken:

@@ -18,6 +18,7 @@ from deploy.sections import (
     Journal,
     Keeping,
     Name,
+    Page,
     Partition,
     Seconds,
     Section,
@@ -119,6 +120,7 @@ class Settings(Section, frozen=True):
     partition: tuple[Partition, ...] = ()
     influx: Influx | None = None
     webhook: tuple[Webhook, ...] = ()
+    page: Page | None = None
     log: Log = msgspec.field(default_factory=Log)
 
     def __post_init__(self) -> None:
@@ -129,7 +131,7 @@ class Settings(Section, frozen=True):
         if self.partition and self.ward.sites != (ALL_SITES,):
             raise ValueError("ward.sites and [[partition]] are both given: with partitions, each names its own sites")
         check_partitions(self.partitions, self.flow)
-        check_ports(self.health, self.partitions, self.flow)
+        check_ports(self.health, self.partitions, self.flow, self.page)
 
     @property
     def data_dir(self) -> Path:
@@ -223,4 +225,5 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         broker=section(settings.broker),
         influx=settings.influx and section(settings.influx),
         webhook=tuple(map(section, settings.webhook)),
+        page=settings.page and section(settings.page),
     )

@@ -8,12 +8,12 @@ import msgspec
 from dataflows.cardiac import AS_OF_LAG_NS
 from dataflows.events import AlarmEvent, Vitals
 from dataflows.store import Commit, Store, StoreMissing
-from deploy.live import clock
 from deploy.packets import count_packets
 from deploy.problem import UserError
 from deploy.score import lag_ms, score_alarms, score_latency, score_rates
 from deploy.settings import PARTITION
 from deploy.simulate import SimulationFiles
+from deploy.table import clock
 from deploy.truth import truth_at
 
 READ_AT_ONCE = 5000

@@ -9,7 +9,7 @@ import msgspec
 
 from dataflows.couriers.secret import read_secret
 from deploy.problem import UserError
-from deploy.sections import Partition
+from deploy.sections import Page, Partition
 from deploy.settings import Influx, Settings
 from ingest.options import IngestOptions
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dataflows.couriers.influx_options import InfluxOptions
     from dataflows.couriers.process_points import ProcessOptions
     from dataflows.flow import FlowOptions
+    from deploy.page.options import PageOptions
 
 GB = 10**9
 MB = 10**6
@@ -213,6 +214,32 @@ def process_options(settings: Settings, own: Partition) -> "ProcessOptions":
 def _metrics_url(host: str, port: int) -> str:
     asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where they listen on every address
     return f"http://{f'[{asked}]' if ':' in asked else asked}:{port}/metrics"
+
+
+def page_options(settings: Settings) -> "PageOptions":
+    """Options of the ward page, its access token among them.
+
+    Raises
+    ------
+    UserError
+        A token that is not there or too short.
+    """
+    # Brings the web server, which only the page needs.
+    from deploy.page.feed import Room  # noqa: PLC0415
+    from deploy.page.options import PageOptions  # noqa: PLC0415
+
+    page = settings.page or Page()
+    folders = [(partition.name, settings.folder(partition.name)) for partition in settings.local]
+    try:
+        return PageOptions(
+            rooms=tuple(Room(name, folder / "store.sqlite", folder / "door") for name, folder in folders),
+            host=page.host,
+            port=page.port,
+            names=page.names,
+            token=read_secret("page", page.secret_env, page.secret_file),
+        )
+    except ValueError as error:
+        raise UserError(f"settings for the page: {error}") from error
 
 
 def door(settings: Settings, partition: str | None = None) -> Path:

@@ -16,6 +16,7 @@ MEANS = {
     "ingest": "messages wait at the broker until it is back",
     "flow": "there are no vitals and no new alarms until it is back",
     "couriers": "alarms and vitals are not carried on until they are back",
+    "page": "the ward page shows nothing until it is back",
 }
 
 

@@ -26,8 +26,9 @@ from dataflows.events import (
     Vitals,
     Wave,
 )
-from deploy.live import BLOCKS, Ward, render, summary_line, swings, trace
+from deploy.live import Ward, swings
 from deploy.screen import Screen
+from deploy.table import BLOCKS, render, summary_line, trace
 
 T0 = 1_700_000_000
 NOW_NS = (T0 + 6) * 10**9

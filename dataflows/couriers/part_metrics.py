@@ -17,7 +17,7 @@ TAGS: Final = ("instance", "part")
 LATENCY: Final = "femtoward_vitals_latency_seconds"
 RESTARTS: Final = "femtoward_restarts_total"
 
-Part = Literal["ingest", "flow", "couriers"]
+Part = Literal["ingest", "flow", "couriers", "page"]
 Value = int | float
 
 
@@ -31,7 +31,7 @@ class Source(NamedTuple):
     words: str
 
 
-_ALL: Final[tuple[Part, ...]] = ("ingest", "flow", "couriers")
+_ALL: Final[tuple[Part, ...]] = ("ingest", "flow", "couriers", "page")
 SOURCES: Final = (
     Source("alive", "femtoward_alive", _ALL, "integer", "1 while its main loop goes round; 0 too where nobody answers"),
     Source("ready", "femtoward_ready", _ALL, "integer", "1 while data flows through it"),

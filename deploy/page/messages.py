@@ -1,0 +1,150 @@
+"""What the ward page and its server say to each other: JSON over one WebSocket; anything else is refused.
+
+The page's side of it stands in ``static/messages.js``. Times are unix milliseconds: a browser's numbers hold no
+nanoseconds.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from dataflows.events import AlarmKind, AlarmState, Priority
+from ingest.command import Note
+from ingest.profile import Name
+
+Key = Annotated[str, Meta(max_length=200)]  # partition/site/patient
+Request = Annotated[str, Meta(min_length=1, max_length=64)]
+OutcomeState = Literal["refused", "sent", "done", "failed", "waiting"]
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A measured value with its standard uncertainty; null where it could not be measured."""
+
+    value: float | None = None
+    u: float | None = None
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One alarm that stands."""
+
+    id: str
+    condition: str
+    category: AlarmKind
+    priority: Priority
+    state: AlarmState  # active or acknowledged
+    onset_ms: int
+    event_ms: int
+    reason: str
+    actor: str
+    note: str
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """All that is shown of one patient, or of what concerns the whole ward."""
+
+    key: str
+    name: str  # bed, or the patient where no bed is known
+    patient: str
+    ward: str  # empty: not known
+    of_ward: bool  # no patient: alarms of the whole ward
+    need: int  # 0 nothing stands; 1, 2, 3: low, medium, high acknowledged; 4, 5, 6: the same, and nobody has seen it
+    second: int | None  # of the values, unix time; null: none came yet
+    hr: Value
+    pulse: Value
+    temp: Value
+    rmssd: Value
+    quality: str  # good, fair, poor, none or settling
+    share: float  # the same, 0..1
+    reason: str  # why the quality is not 1
+    source: str  # what hr was made from
+    late: bool  # the evidence was old on arrival
+    alarms: tuple[Alarm, ...]  # what needs someone most comes first
+
+
+class Second(msgspec.Struct, frozen=True):
+    """One second of the chosen patient's waveform."""
+
+    key: str
+    second: int  # unix time
+    stream: str
+    unit: str
+    scale: float  # unit per count
+    rate_hz: int
+    counts: list[int]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a request, or of a message that could not be read (its request is empty)."""
+
+    request: str
+    state: OutcomeState  # sent: on disk at the door; done or failed: the flow says so; waiting: it has not answered yet
+    detail: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
+    """The whole ward, first of all on every connection."""
+
+    n: int  # of this message; the page answers with it
+    now_ms: int
+    stale_s: float  # values older than this are old
+    trouble: str  # why the store cannot be read; empty: it can
+    tiles: tuple[Tile, ...]
+
+
+class Changes(msgspec.Struct, frozen=True, tag="changes"):
+    """What is new since the message before; also the sign of life, twice a second at least."""
+
+    n: int
+    now_ms: int
+    trouble: str
+    tiles: tuple[Tile, ...] = ()
+    gone: tuple[str, ...] = ()  # keys
+    seconds: tuple[Second, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+class _FromPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A page says nothing that is not agreed."""
+
+
+class Seen(_FromPage, frozen=True, tag="seen"):
+    """The page has taken in message `n`: it may be sent more."""
+
+    n: int
+
+
+class Choose(_FromPage, frozen=True, tag="choose"):
+    """Show the waveform of a patient; an empty key: of none."""
+
+    key: Key
+
+
+class Acknowledge(_FromPage, frozen=True, tag="acknowledge"):
+    """Someone takes care of an alarm."""
+
+    request: Request  # given back in the outcome
+    key: Key
+    alarm: Name
+    actor: Name
+    note: Note = ""
+
+
+FromPage = Seen | Choose | Acknowledge
+_decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
+
+
+def decode(text: str) -> FromPage:
+    """Read what a page said.
+
+    Raises
+    ------
+    ValueError
+        It is none of the agreed messages; the message says what is wrong with it.
+    """
+    return _decoder.decode(text)
+
+
+def encode(message: Snapshot | Changes) -> str:
+    """Message as JSON."""
+    return msgspec.json.encode(message).decode()

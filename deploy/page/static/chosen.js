@@ -1,0 +1,55 @@
+// The chosen bed: its numbers in words and figures, and what its waveform lacks.
+
+import { find, make, mark, plusMinus, put, short, tenths, trust, whole } from "./words.js";
+
+const FIGURES = [
+  ["heart rate", "bpm", "hr", whole],
+  ["pulse", "bpm", "pulse", whole],
+  ["skin", "°C", "temp", tenths],
+  ["RMSSD", "ms", "rmssd", whole],
+];
+const SILENT_S = 3.5; // without a new second of the waveform: one takes about one and a half to be here
+
+export class Chosen {
+  constructor() {
+    this.cells = FIGURES.map(([name, unit, field, shown]) => {
+      const group = find("figures").appendChild(make("div"));
+      group.append(make("dt", "", `${name}, ${unit}`));
+      const cell = group.appendChild(make("dd"));
+      const value = cell.appendChild(make("span"));
+      const rest = cell.appendChild(make("small"));
+      return { value, rest, field, shown };
+    });
+    find("figures").hidden = true;
+  }
+
+  /**
+   * @param {import("./messages.js").Tile|undefined} bed
+   * @param {import("./ward.js").Ward} ward
+   * @param {number} edge end of the waveform that has come, unix s
+   */
+  show(bed, ward, edge) {
+    find("figures").hidden = !bed;
+    if (!bed) {
+      put(find("chosen-name"), "No bed chosen");
+      put(find("chosen-state"), "Choose a bed to see its waveform.");
+      put(find("no-wave"), "");
+      mark(find("trace"), "aria-label", "No waveform");
+      mark(find("chosen"), "class", "");
+      return;
+    }
+    const stale = ward.stale(bed);
+    put(find("chosen-name"), bed.name === bed.patient ? bed.name : `${bed.name} · ${bed.patient}`);
+    const why = !stale && bed.reason ? ` (${bed.reason})` : "";
+    put(find("chosen-state"), `quality ${trust(bed, ward)}${why}, from ${bed.source}`);
+    for (const { value, rest, field, shown } of this.cells) {
+      put(value, shown(bed[field]));
+      put(rest, ` ${plusMinus(bed[field])}`);
+    }
+    mark(find("chosen"), "class", stale ? "stale" : "");
+    const silentS = ward.now() / 1000 - edge;
+    const missing = edge === -Infinity ? "no waveform yet" : silentS > SILENT_S ? `no waveform for ${short(silentS)}` : "";
+    put(find("no-wave"), missing);
+    mark(find("trace"), "aria-label", missing || `Waveform of ${bed.name}, running`);
+  }
+}

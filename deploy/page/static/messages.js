@@ -1,0 +1,32 @@
+// What the page and its server say to each other; the server's side stands in messages.py.
+
+/**
+ * @typedef {{value: number|null, u: number|null}} Value
+ * @typedef {{id: string, condition: string, category: "physiological"|"technical", priority: "high"|"medium"|"low",
+ *   state: "active"|"acknowledged", onset_ms: number, event_ms: number, reason: string, actor: string, note: string}} Alarm
+ * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, second: number|null,
+ *   hr: Value, pulse: Value, temp: Value, rmssd: Value, quality: string, share: number, reason: string, source: string,
+ *   late: boolean, alarms: Alarm[]}} Tile
+ * @typedef {{key: string, second: number, stream: string, unit: string, scale: number, rate_hz: number,
+ *   counts: number[]}} Second
+ * @typedef {{request: string, state: "refused"|"sent"|"done"|"failed"|"waiting", detail: string}} Outcome
+ * @typedef {{type: "snapshot", n: number, now_ms: number, stale_s: number, trouble: string, tiles: Tile[]}} Snapshot
+ * @typedef {{type: "changes", n: number, now_ms: number, trouble: string, tiles: Tile[], gone: string[],
+ *   seconds: Second[], outcomes: Outcome[]}} Changes
+ */
+
+/** @param {number} n */
+export const seen = (n) => ({ type: "seen", n });
+
+/** @param {string} key of a tile; empty: none */
+export const choose = (key) => ({ type: "choose", key });
+
+/** @param {{request: string, key: string, alarm: string, actor: string, note: string}} said */
+export const acknowledge = ({ request, key, alarm, actor, note }) => ({
+  type: "acknowledge",
+  request,
+  key,
+  alarm,
+  actor,
+  note,
+});

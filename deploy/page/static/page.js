@@ -1,0 +1,195 @@
+// The ward page: messages come in, the parts show them; everything is drawn at most once in a frame.
+
+import { AcknowledgeDialog } from "./acknowledge.js";
+import { Alarms } from "./alarms.js";
+import { Announcer } from "./announce.js";
+import { Chosen } from "./chosen.js";
+import { Connection } from "./connection.js";
+import { listenToKeys } from "./keys.js";
+import { acknowledge, choose } from "./messages.js";
+import { Sound } from "./sound.js";
+import { Sweep } from "./sweep.js";
+import { Tiles } from "./tiles.js";
+import { Ward } from "./ward.js";
+import { clock, find, put } from "./words.js";
+
+const AGES_EVERY_MS = 1000;
+const OF_PAGE = { id: "page-lost-contact", priority: "medium" }; // no longer to hear of alarms is an alarm
+
+const ward = new Ward();
+const sweep = new Sweep();
+const tiles = new Tiles(find("tiles"), chooseBed);
+const chosenBed = new Chosen();
+const announcer = new Announcer();
+const sound = new Sound((on) => {
+  put(find("sound"), on ? "Sound is on" : "Sound is off: turn on");
+  find("sound").setAttribute("aria-pressed", String(on));
+});
+const alarms = new Alarms({ choose: chooseBed, acknowledge: askToAcknowledge });
+const dialog = new AcknowledgeDialog(sendAcknowledgement);
+/** Alarm by request. @type {Map<string, string>} */
+const requests = new Map();
+/** Keys of tiles to be shown anew; null: all of them. @type {Set<string>|null} */
+let changed = new Set();
+let due = false;
+let chosen = "";
+let ticked = 0;
+
+const connection = new Connection(new URL("live", location.href).href.replace(/^http/, "ws"), {
+  message: takeIn,
+  lost: showLost,
+  back: showBack,
+});
+
+function takeIn(message) {
+  for (const key of ward.take(message)) changed?.add(key);
+  if (message.type === "snapshot") {
+    changed = null;
+    sweep.reset();
+    connection.say(choose(chosen));
+  } else {
+    const mine = message.seconds.filter((second) => second.key === chosen);
+    if (mine.length) sweep.addAll(mine);
+    if (message.gone.length) due = true;
+    message.outcomes.forEach(takeOutcome);
+  }
+  if (!ward.tiles.has(chosen)) chooseFirst();
+  announcer.update(ward.alarms());
+  soundAlarms();
+  if (ward.now() - ticked > AGES_EVERY_MS) tick();
+}
+
+function takeOutcome(outcome) {
+  const alarm = requests.get(outcome.request);
+  if (!alarm) {
+    console.warn(`femtoward: ${outcome.detail}`);
+    return;
+  }
+  alarms.outcome(alarm, outcome);
+  if (outcome.state === "failed" || outcome.state === "refused") announcer.say("say-now", [`not acknowledged: ${outcome.detail}`]);
+  if (outcome.state !== "sent") requests.delete(outcome.request);
+  due = true;
+}
+
+/** Ages grow by themselves. */
+function tick() {
+  ticked = ward.now();
+  changed = null;
+}
+
+function soundAlarms() {
+  const open = ward.alarms().filter(({ alarm }) => alarm.state === "active");
+  const heard = open.map(({ alarm }) => alarm);
+  sound.update(connection?.lost ? [...heard, OF_PAGE] : heard);
+}
+
+function chooseBed(key) {
+  if (ward.tiles.get(key)?.of_ward) return;
+  if (key !== chosen) {
+    chosen = key;
+    sweep.reset();
+    connection.say(choose(key));
+  }
+  changed = null;
+}
+
+/** Something should run on a screen that nobody touches: the bed that needs somebody most. */
+function chooseFirst() {
+  chooseBed(ward.beds()[0]?.key ?? "");
+}
+
+function askToAcknowledge(key, id) {
+  const tile = ward.tiles.get(key);
+  const alarm = tile?.alarms.find((one) => one.id === id && one.state === "active");
+  if (alarm && !dialog.open) dialog.ask(tile, alarm);
+}
+
+/** Acknowledge what the focus is on, else the chosen bed's worst alarm, else the ward's. */
+function acknowledgeHere() {
+  const row = alarms.focused();
+  if (row) {
+    askToAcknowledge(...row);
+    return;
+  }
+  const open = ward.alarms().filter(({ alarm }) => alarm.state === "active");
+  const focused = tiles.focused();
+  const pick = focused
+    ? open.find(({ tile }) => tile.key === focused)
+    : (open.find(({ tile }) => tile.key === chosen) ?? open[0]);
+  if (pick) askToAcknowledge(pick.tile.key, pick.alarm.id);
+}
+
+function sendAcknowledgement(said) {
+  const request = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
+  if (!connection.up || !connection.say(acknowledge({ request, ...said }))) return false;
+  requests.set(request, said.alarm);
+  alarms.outcome(said.alarm, { state: "asked", detail: "" });
+  due = true;
+  return true;
+}
+
+function showLost(sinceMs) {
+  document.body.classList.add("lost");
+  find("lost").textContent = `Lost contact with femtoward since ${clock(sinceMs)}: what you see is old. Trying again …`;
+  find("lost").hidden = false;
+  soundAlarms();
+}
+
+function showBack() {
+  document.body.classList.remove("lost");
+  find("lost").hidden = true;
+  soundAlarms();
+}
+
+function show() {
+  due = false;
+  tiles.show(ward, chosen, changed);
+  changed = new Set();
+  alarms.show(ward);
+  dialog.watch(ward);
+  chosenBed.show(ward.tiles.get(chosen), ward, sweep.edge);
+  const beds = tiles.shown.size;
+  put(find("count"), beds === 1 ? "1 bed" : `${beds} beds`);
+  put(find("clock"), ward.heard ? clock(ward.now()) : "");
+  find("empty").hidden = beds > 0;
+  find("trouble").hidden = !ward.trouble;
+  put(find("trouble"), ward.trouble);
+  const open = ward.alarms().filter(({ alarm }) => alarm.state === "active").length;
+  document.title = open ? `(${open}!) femtoward` : "femtoward";
+}
+
+function frame(nowMs) {
+  if (changed === null || changed.size || due) show();
+  sweep.frame(nowMs);
+  requestAnimationFrame(frame);
+}
+requestAnimationFrame(frame);
+setInterval(tick, AGES_EVERY_MS);
+
+function toggleTheme() {
+  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("femtoward-theme", theme);
+  } catch {
+    // storage is forbidden: it holds for this page alone
+  }
+}
+
+function showTheme() {
+  put(find("theme"), document.documentElement.dataset.theme === "dark" ? "Light" : "Dark");
+  sweep.dress();
+}
+new MutationObserver(showTheme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+showTheme();
+
+find("sound").addEventListener("click", () => sound.toggle());
+find("theme").addEventListener("click", toggleTheme);
+find("help").addEventListener("click", () => find("keys").showModal());
+listenToKeys({
+  a: acknowledgeHere,
+  s: () => sound.toggle(),
+  t: toggleTheme,
+  "?": () => find("keys").showModal(),
+  arrow: (key) => tiles.go(key),
+});

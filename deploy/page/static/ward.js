@@ -1,0 +1,71 @@
+// What the page knows of the ward: the tiles as the server last told them, and the server's time.
+
+const CATCH_UP = 0.05; // of a difference that may be but a slow network
+const LEAP_MS = 1000; // a larger one is another clock
+
+export class Ward {
+  constructor() {
+    /** @type {Map<string, import("./messages.js").Tile>} */
+    this.tiles = new Map();
+    this.staleS = 3;
+    this.trouble = "";
+    this.offsetMs = 0;
+    this.heard = false;
+  }
+
+  /** Take in a message; return the keys of what changed. */
+  take(message) {
+    this.setClock(message.now_ms);
+    this.trouble = message.trouble;
+    if (message.type === "snapshot") {
+      this.tiles.clear();
+      this.staleS = message.stale_s;
+    }
+    for (const key of message.gone ?? []) this.tiles.delete(key);
+    for (const tile of message.tiles) this.tiles.set(tile.key, tile);
+    return message.tiles.map((tile) => tile.key);
+  }
+
+  /** The server's time, unix ms. */
+  now() {
+    return performance.now() + this.offsetMs;
+  }
+
+  /** Age of a tile's values in seconds. */
+  ageS(tile) {
+    return tile.second === null ? Infinity : this.now() / 1000 - (tile.second + 1);
+  }
+
+  stale(tile) {
+    return this.ageS(tile) > this.staleS;
+  }
+
+  /** Beds, those that need somebody most first, else by name. */
+  beds() {
+    return [...this.tiles.values()].filter((tile) => !tile.of_ward).sort(byNeed);
+  }
+
+  /** Every alarm that stands with its tile, what needs somebody most first. */
+  alarms() {
+    const all = [];
+    for (const tile of this.tiles.values()) for (const alarm of tile.alarms) all.push({ tile, alarm });
+    return all.sort((a, b) => rank(a.alarm) - rank(b.alarm) || b.alarm.onset_ms - a.alarm.onset_ms);
+  }
+
+  setClock(nowMs) {
+    const offset = nowMs - performance.now();
+    const ahead = offset - this.offsetMs;
+    // A message is late, never early: one that says a later time knows better.
+    if (!this.heard || ahead > 0 || ahead < -LEAP_MS) this.offsetMs = offset;
+    else this.offsetMs += CATCH_UP * ahead;
+    this.heard = true;
+  }
+}
+
+const names = new Intl.Collator("en", { numeric: true });
+const ORDER = { high: 0, medium: 1, low: 2 };
+
+const byNeed = (a, b) => b.need - a.need || names.compare(a.name, b.name) || names.compare(a.key, b.key);
+
+/** 0 for a high alarm that nobody has acknowledged, up to 5. */
+export const rank = (alarm) => ORDER[alarm.priority] + (alarm.state === "acknowledged" ? 3 : 0);

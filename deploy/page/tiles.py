@@ -1,0 +1,72 @@
+"""A bed of the folded ward as the page shows it."""
+
+import numpy as np
+
+from dataflows.events import WARD, AlarmEvent, Reading, Vitals, Wave
+from deploy.live import NOTHING_STANDS, WAVE_HZ, Bed, by_need, quality_word
+from deploy.page.messages import Alarm, Second, Tile, Value
+
+MS_NS = 1_000_000
+NONE = Value()
+
+
+def tile(key: str, bed: Bed) -> Tile:
+    """Show one bed; `key` names it to the page."""
+    v = bed.vitals
+    return Tile(
+        key=key,
+        name=bed.name,
+        patient=bed.patient,
+        ward=bed.ward,
+        of_ward=bed.patient == WARD,
+        need=NOTHING_STANDS - bed.urgency,
+        second=v.second if v else None,
+        hr=_value(v.hr) if v else NONE,
+        pulse=_value(v.pulse) if v else NONE,
+        temp=_value(v.temp) if v else NONE,
+        rmssd=_value(v.rmssd) if v else NONE,
+        quality=quality_word(v) if v else "none",
+        share=_share(v),
+        reason=v.reason if v else "",
+        source=v.source if v else "none",
+        late=v.late if v else False,
+        alarms=tuple(_alarm(event) for event in by_need(bed.alarms.values())),
+    )
+
+
+def second(key: str, wave: Wave) -> Second:
+    """One second of a waveform."""
+    return Second(
+        key=key,
+        second=wave.second,
+        stream=wave.stream,
+        unit=wave.unit,
+        scale=wave.scale,
+        rate_hz=WAVE_HZ,
+        counts=np.frombuffer(wave.samples, "<i2").tolist(),
+    )
+
+
+def _value(reading: Reading) -> Value:
+    # Not every reading that is there has an uncertainty; JSON has no NaN.
+    value, u = (None if np.isnan(x) else round(x, 3) for x in (reading.value, reading.u))
+    return Value(value, None if value is None else u)
+
+
+def _share(vitals: Vitals | None) -> float:
+    return 0.0 if vitals is None or np.isnan(vitals.quality) else round(vitals.quality, 3)
+
+
+def _alarm(event: AlarmEvent) -> Alarm:
+    return Alarm(
+        id=event.id,
+        condition=event.condition,
+        category=event.category,
+        priority=event.priority,
+        state=event.state,
+        onset_ms=event.onset_ns // MS_NS,
+        event_ms=event.event_ns // MS_NS,
+        reason=event.reason,
+        actor=event.actor,
+        note=event.note,
+    )

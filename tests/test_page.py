@@ -1,0 +1,194 @@
+"""The ward page in a real browser: it shows the store's numbers, sounds, acknowledges, and says when it is blind."""
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import chromium, looking_at
+from pages import Flow, Server, alarm, ended, flow, key, patient, server, vitals
+from playwright.sync_api import Browser, expect
+from servers import eventually
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Flow]:
+    with flow(tmp_path, 6) as one:
+        yield one
+
+
+@pytest.fixture
+def page_server(ward: Flow) -> Iterator[Server]:
+    with server(ward.folder) as one:
+        yield one
+
+
+def test_tiles_show_the_numbers_of_the_store(browser: Browser, ward: Flow, page_server: Server) -> None:
+    now_s = int(time.time())
+    ward.put(vitals(1, now_s, hr=math.nan, quality=0.1), vitals(2, now_s, quality=0.6))
+    with looking_at(browser, page_server.url) as seen:
+        for (_, name), row in ward.store.latest_vitals().items():
+            tile = seen.tile(f"main/north/{name}")
+            expect(tile.locator(".hr")).to_have_text("--" if math.isnan(row.hr.value) else f"{row.hr.value:.0f}")
+            expect(tile.locator(".u")).to_have_text("" if math.isnan(row.hr.value) else f"±{row.hr.u:.1f}")
+            expect(tile.locator(".more b").first).to_have_text(f"{row.pulse.value:.0f}")
+            expect(tile.locator(".more b").last).to_have_text(f"{row.temp.value:.1f}")
+        expect(seen.tile(key(0)).locator(".bed")).to_have_text("bed-00")
+        expect(seen.page.locator("#notice")).to_have_text("Simulated sensors; not a medical device")
+        ward.put(vitals(3, now_s + 1, hr=143.4))
+        expect(seen.tile(key(3)).locator(".hr")).to_have_text("143")
+        ward.put(patient(5, admitted=False, revision=2))
+        expect(seen.tile(key(5))).to_have_count(0)
+
+
+def test_old_values_are_greyed_and_say_their_age(browser: Browser, ward: Flow, page_server: Server) -> None:
+    ward.silent.add(2)
+    ward.live()
+    with looking_at(browser, page_server.url) as seen:
+        tile = seen.tile(key(2))
+        expect(tile.locator(".quality")).to_have_text("stale 5 s")
+        expect(tile).to_have_class("tile calm stale")
+        expect(seen.tile(key(1)).locator(".quality")).to_have_text("good")
+
+
+def test_an_asystole_turns_its_tile_and_sounds_within_a_second(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    ward.live()
+    with looking_at(browser, page_server.url) as seen:
+        seen.turn_sound_on()
+        event = ward.raise_(alarm(4))
+        eventually(seen.bursts, what="the alarm signal")
+        [burst, *_] = seen.bursts()
+        assert (burst["priority"], burst["pulses"], burst["alarms"]) == ("high", 10, [event.id])
+        assert burst["atMs"] - event.event_ns / 1e6 <= 1000.0
+        tile = seen.tile(key(4))
+        expect(tile).to_have_class("tile high active")
+        expect(tile.locator(".band")).to_have_text("!!! HIGH asystole")
+        expect(seen.page.locator("#tiles button").first).to_have_attribute("data-key", key(4))
+        expect(seen.page.locator("#say-now")).to_have_text("high alarm, bed-04: asystole, no heartbeat for 4 s")
+        ward.put(ended(event))
+        expect(tile).to_have_class("tile calm")
+        expect(seen.page.locator("html")).to_have_attribute("data-sounding", "none")
+
+
+def test_the_worst_alarm_is_heard_and_each_priority_has_its_pulses(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    with looking_at(browser, page_server.url) as seen:
+        expect(seen.page.locator("#sound")).to_have_text("Sound is off: turn on")
+        low = ward.raise_(alarm(0, "poor-signal", "low"))
+        expect(seen.row(low.id)).to_be_visible()
+        assert seen.bursts() == []
+        seen.turn_sound_on()
+        expect(seen.page.locator("#sound")).to_have_text("Sound is on")
+        for index, priority in ((1, "medium"), (2, "high")):
+            ward.raise_(alarm(index, "saturated", priority))  # type: ignore[arg-type]  # a priority
+            eventually(lambda: seen.bursts()[-1]["priority"] == priority, what="the alarm signal")  # noqa: B023 - now
+        heard = [(burst["priority"], burst["pulses"]) for burst in seen.bursts()]
+        assert heard == [("low", 2), ("medium", 3), ("high", 10)]
+        seen.page.keyboard.press("s")
+        expect(seen.page.locator("html")).to_have_attribute("data-sound", "off")
+
+
+def test_acknowledging_by_mouse_shows_only_what_the_flow_has_done(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    event = ward.raise_(alarm(1))
+    with looking_at(browser, page_server.url) as seen:
+        row = seen.row(event.id)
+        row.get_by_role("button", name="Acknowledge asystole of bed-01").click()
+        expect(seen.page.locator("#acknowledge-what")).to_have_text("!!! HIGH asystole · bed-01")
+        seen.page.get_by_label("Your name").fill("nina k")
+        seen.page.get_by_label("Note").fill("leads off, on my way")
+        seen.page.get_by_role("button", name="Acknowledge", exact=True).last.click()
+        expect(row.locator(".state")).to_have_text("sent; waiting for the flow …")
+        expect(seen.tile(key(1))).to_have_class("tile high active")  # nothing has been done yet
+        ward.answer()
+        expect(row.locator(".state")).to_have_text("seen by nina-k: leads off, on my way")
+        expect(seen.tile(key(1))).to_have_class("tile high acknowledged")
+        expect(seen.page.locator("html")).to_have_attribute("data-sounding", "none")
+
+
+def test_acknowledging_by_keyboard_needs_no_mouse(browser: Browser, ward: Flow, page_server: Server) -> None:
+    event = ward.raise_(alarm(2))
+    ward.raise_(alarm(4, "extreme-tachycardia"))
+    with looking_at(browser, page_server.url) as seen:
+        expect(seen.page.locator("#tiles button").nth(1)).to_have_attribute("data-key", key(4))
+        press = seen.page.keyboard.press
+        press("ArrowRight")
+        expect(seen.tile(key(2))).to_be_focused()
+        press("ArrowRight")
+        expect(seen.tile(key(4))).to_be_focused()
+        press("ArrowLeft")
+        press("Enter")
+        expect(seen.tile(key(2))).to_have_attribute("aria-current", "true")
+        expect(seen.page.locator("#chosen-name")).to_have_text("bed-02 · p02")
+        press("a")
+        expect(seen.page.get_by_label("Your name")).to_be_focused()
+        seen.page.keyboard.type("ana")
+        press("Enter")
+        expect(seen.row(event.id).locator(".state")).to_have_text("sent; waiting for the flow …")
+        [(actor, command)] = ward.commands()
+        assert (actor, command.patient, command.alarm, command.note) == ("ana", "p02", event.id, "")
+        press("?")
+        expect(seen.page.locator("#keys")).to_be_visible()
+        press("Escape")
+        expect(seen.page.locator("#keys")).to_be_hidden()
+
+
+def test_what_the_flow_does_not_do_is_said(browser: Browser, ward: Flow, page_server: Server) -> None:
+    event = ward.raise_(alarm(1))
+    with looking_at(browser, page_server.url) as seen:
+        expect(seen.row(event.id)).to_be_visible()
+        seen.page.keyboard.press("a")
+        seen.page.get_by_label("Your name").fill("ana")
+        seen.page.keyboard.press("Enter")
+        expect(seen.row(event.id).locator(".state")).to_have_text("sent; waiting for the flow …")
+        ward.answer(done=False, detail="it ended or never was")
+        expect(seen.row(event.id).locator(".state")).to_have_text("not acknowledged: it ended or never was")
+        expect(seen.row(event.id).locator(".ack")).to_be_visible()
+
+
+def test_a_killed_server_is_said_within_five_seconds_and_the_page_recovers_by_itself(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    ward.live()
+    with looking_at(browser, page_server.url) as seen:
+        seen.turn_sound_on()
+        expect(seen.page.locator("#lost")).to_be_hidden()
+        page_server.kill()
+        seen.page.wait_for_selector("#lost:not([hidden])", timeout=5000)
+        expect(seen.page.locator("#lost")).to_contain_text("Lost contact with femtoward since")
+        assert seen.bursts()[-1]["alarms"] == ["page-lost-contact"]
+        event = ward.raise_(alarm(3))  # nobody is told meanwhile
+        page_server.start()
+        expect(seen.page.locator("#lost")).to_be_hidden()
+        expect(seen.row(event.id)).to_be_visible()
+        expect(seen.page.locator("html")).to_have_attribute("data-sounding", "high")
+        # That nobody answered is the browser's own complaint.
+        seen.complaints[:] = [said for said in seen.complaints if "ERR_CONNECTION_REFUSED" not in said]
+
+
+def test_the_waveform_of_the_chosen_bed_runs_and_a_missing_one_is_said(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    ward.live()
+    with looking_at(browser, page_server.url) as seen:
+        seen.tile(key(0)).click()
+        expect(seen.page.locator("#scale")).to_have_text("mcg · 25 mm/s · 10 mm = 20 pT")
+        expect(seen.page.locator("#trace")).to_have_attribute("aria-label", "Waveform of bed-00, running")
+        drawn = "document.getElementById('trace').toDataURL()"
+        first = seen.page.evaluate(drawn)
+        eventually(lambda: seen.page.evaluate(drawn) != first, what="the trace to move")
+        ward.silent.add(0)
+        expect(seen.page.locator("#no-wave")).to_contain_text("no waveform for")
