@@ -253,7 +253,7 @@ class Arena:
         }
         if self.influx_gate is not None:
             url = f"http://{broker.HOST}:{self.influx_gate.port}"
-            sections["influx"] = {"url": url, "api": "v1", "bucket": DATABASE, "tiers": "none", "timeout_s": 5.0}
+            sections["influx"] = {"url": url, "api": "v1", "bucket": DATABASE, "timeout_s": 5.0}
         text = "# Written by `femtoward siege`.\n"
         for name, section in sections.items():
             text += f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import urllib3
 
 from dataflows.couriers.line_protocol import points
-from dataflows.couriers.schema import HISTORY, MEASUREMENTS
+from dataflows.couriers.schema import HISTORY, MEASUREMENTS, qualified
 from dataflows.events import Row
 
 MOST_SAID: Final = 5
@@ -60,7 +60,7 @@ class Influx:
     def points(self, measurement: str, tag: str, value: str) -> Iterator[tuple[Point, dict[str, Value]]]:
         """Points of a measurement that have a tag."""
         where = f"\"{tag}\" = '{value}'"
-        for series in self.query(f'SELECT * FROM "{measurement}" WHERE {where} GROUP BY *'):  # noqa: S608 - our own names
+        for series in self.query(f"SELECT * FROM {qualified(measurement)} WHERE {where} GROUP BY *"):  # noqa: S608 - our own names
             tags = tuple(sorted((name, text) for name, text in series["tags"].items() if text))
             columns = series["columns"][1:]
             for time_ns, *values in series["values"]:
