@@ -97,6 +97,45 @@ def test_a_device_silent_for_ten_minutes_is_parked_with_its_alarm_and_comes_back
     assert abs(vitals[-1].hr.value - 70.0) < 1.0
 
 
+def test_of_many_that_fall_silent_only_so_many_are_kept_warm_those_that_spoke_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dataflows.census.WARM_MOST", 2)
+    tape, ward = Tape(), Ward(1)
+    for number in range(5):
+        tape.birth(birth_of(f"w{number}", f"p{number}"))
+    played(tape, [packets(f"w{number}", beating(3.0 + number)) for number in range(5)])
+    tape.ticks(25.0)
+    ward.play(tape)
+    assert len(ward.shards[0].roster.devices) == 5  # it is not a crowd yet
+    minutes(tape, 0.5)
+    rows = ward.play(tape)
+    assert list(ward.shards[0].roster.devices) == ["s/w3", "s/w4"]
+    assert len(told(rows)) == 0  # type: ignore[arg-type]  # contact was lost before
+    minutes(tape, 9.0)
+    ward.play(tape)
+    assert list(ward.shards[0].roster.devices) == ["s/w3", "s/w4"]
+    minutes(tape, 1.0)
+    ward.play(tape)
+    assert not ward.shards[0].roster.devices
+
+
+def test_a_queue_of_two_minutes_goes_on_without_a_seam() -> None:
+    tape, ward = Tape(), Ward(1)
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", beating(150.0, 70.0))
+    played(tape, [sent[:120]])
+    tape.ticks(120.0)
+    for packet in sent[120:]:
+        tape.packet(packet)
+    tape.ticks(25.0)
+    vitals = of(Vitals, ward.play(tape))  # type: ignore[arg-type]
+    assert [row.second for row in vitals] == list(range(vitals[0].second, vitals[0].second + 150))
+    assert {row.late for row in vitals[31:90]} == {True}
+    assert not any(row.settling for row in vitals[10:])
+    assert all(abs(row.hr.value - 70.0) < 1.0 for row in vitals[20:])
+
+
 def test_time_without_a_broker_parks_nobody() -> None:
     tape, ward = Tape(), Ward(1)
     tape.birth(birth_of("w1", "p1"))
