@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import bytewax.operators as op
@@ -35,6 +36,7 @@ from dataflows.recovery import (
     progress,
     recovery_folder,
 )
+from dataflows.roll_call import RollCall
 from dataflows.sink import StoreSink
 from dataflows.store import Store
 from ingest.beacon import Beacon
@@ -111,11 +113,12 @@ def dataflow(options: FlowOptions, stopping: Callable[[], bool], observer: Progr
     source = JournalSource(journals, stop_at_end=options.stop_at_end, stopping=stopping, observer=observer)
     beacon = observer.beacon if observer else Beacon()
     records = op.input(SOURCE, graph, source)
-    folded = op.stateful_batch("fold", records, fold_builder(options.shards, beacon.beat))
+    folded = op.stateful_batch("fold", records, fold_builder(options.shards, beacon))
     sorted_ = op.branch("sort", folded, lambda keyed: keyed[1].shard is None)
     items: KeyedStream[Item] = op.map("address", sorted_.falses, _to_shard)
-    shard_rows = op.stateful_batch("bank", items, shard_builder(beacon.beat))
-    rows = op.merge("rows", op.map("fold-rows", sorted_.trues, _row), op.map("shard-rows", shard_rows, _home))
+    shard_rows = op.stateful_batch("bank", items, shard_builder(beacon))
+    homed = op.map("shard-rows", shard_rows, partial(_home, options.shards))
+    rows = op.merge("rows", op.map("fold-rows", sorted_.trues, _row), homed)
     stores = {name: options.store(name) for name in options.own}
     keep = None if options.stop_at_end else options.keep  # an old journal worked through again gives old rows
     sink = StoreSink(stores, time.time_ns, keep, partitions=options.partitions, stopping=stopping, beacon=beacon)
@@ -240,12 +243,14 @@ def _to_shard(keyed: tuple[str, Folded]) -> tuple[str, Item]:
     return f"{partition}/{folded.shard}", folded.content  # type: ignore[return-value]  # items have a shard, rows none
 
 
-def _row(keyed: tuple[str, Folded]) -> tuple[str, Row]:
+def _row(keyed: tuple[str, Folded]) -> tuple[str, Row | RollCall]:
     return keyed[0], keyed[1].content  # type: ignore[return-value]
 
 
-def _home(keyed: tuple[str, Row]) -> tuple[str, Row]:
-    return keyed[0].rpartition("/")[0], keyed[1]
+def _home(n_shards: int, keyed: tuple[str, Row | RollCall]) -> tuple[str, Row | RollCall]:
+    """Send a row to its partition; a shard does not know its own number, which a roll call has to tell."""
+    (partition, _, shard), row = keyed[0].rpartition("/"), keyed[1]
+    return partition, row._replace(shard=int(shard), n_shards=n_shards) if isinstance(row, RollCall) else row
 
 
 @contextmanager

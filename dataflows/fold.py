@@ -28,6 +28,7 @@ from ingest.topics import Topic, parse_topic
 __all__ = ["Fold", "Folded"]
 
 TELL_EVERY = 8  # ticks: how often what changed of devices and ledgers is told
+REMOVALS_KEPT = 256  # ids of removals that were told, should one be told again: that is a matter of seconds
 
 N = TypeVar("N")
 
@@ -47,6 +48,7 @@ class FoldImage(Lasting, frozen=True, array_like=True):
     pacing: PacingImage
     refusals: RefusalsImage
     flooding: dict[str, str]
+    removals: tuple[str, ...] = ()
 
 
 _lasting = msgspec.msgpack.Decoder(Lasting)
@@ -63,15 +65,17 @@ class Fold:
         self._outbox = self._here.outbox
         self._waking = Waking()
         self._ticks = 0
+        self._removals: tuple[str, ...] = ()
         self._renew = False  # shards may have lost their devices: tell them again
+        self._anew = False  # and nothing but who is who is known
 
     def feed(self, records: Iterable[Record]) -> list[Folded]:
         """Take records in the order of the journal."""
         for record in records:
             self._here.begin(self._waking.now(record.arrival_ns), record.offset)
             if self._renew:
-                self._here.tell_shards()
-                self._renew = False
+                self._here.tell_shards(anew=self._anew)
+                self._renew = self._anew = False
             self._record(record)
             self._here.finish()
         return self._outbox.collect()
@@ -87,6 +91,7 @@ class Fold:
                 pacing=self._outbox.pacing.image(),
                 refusals=self._outbox.refusals.image(),
                 flooding=self._here.flooding,
+                removals=self._removals,
             )
         )
 
@@ -108,10 +113,11 @@ class Fold:
             ) from error
         self._waking, self._renew = kept.waking, True
         if version != self.VERSION:
+            self._anew = True
             what = "sequences, clocks and ledgers of devices start anew; who wears what is kept"
             return [f"a fold of version {version} came, this is version {self.VERSION}: {what}"]
         whole = _image.decode(image)
-        self._ticks, self._here.flooding = whole.ticks, whole.flooding
+        self._ticks, self._here.flooding, self._removals = whole.ticks, whole.flooding, whole.removals
         self._here.census.restore(whole.census)
         self._outbox.pacing.restore(whole.pacing)
         self._outbox.refusals.restore(whole.refusals)
@@ -143,8 +149,13 @@ class Fold:
             return None
 
     def _report(self, record: Record, said: Report) -> None:
+        gone = said.removed
+        if gone is not None and gone.id:
+            if gone.id in self._removals:  # whoever told it was killed before he could take note of that
+                return
+            self._removals = (*self._removals[1 - REMOVALS_KEPT :], gone.id)
         self._outbox.to(WARD_KEY, Reported(said.reporter, said.ok, said.detail, record.arrival_ns))
-        if (gone := said.removed) is not None:
+        if gone is not None:
             place = (NOWHERE, record.offset, record.arrival_ns)
             self._outbox.row(Removal(*place, gone.what, gone.first, gone.end, gone.size, gone.why))
 

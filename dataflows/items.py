@@ -1,6 +1,7 @@
 """What passes from the fold of a partition to the banks of its shards."""
 
 from typing import NamedTuple
+from zlib import crc32
 
 from dataflows.events import WARD
 from ingest.profile import Birth
@@ -107,6 +108,11 @@ class Acknowledged(NamedTuple):
 
 
 Item = Data | Bind | Unbind | Park | Placed | Flooded | Tick | Reported | Acknowledged
+
+
+def shard_of(patient: str, n_shards: int) -> int:
+    """Which of a partition's shards has a patient, by ``site/patient``."""
+    return crc32(patient.encode()) % n_shards
 
 
 def site_of(key: str) -> str:

@@ -9,10 +9,10 @@ from dataflows.fold import Fold, Folded
 from dataflows.items import Item
 from dataflows.recovery import FlowError
 from dataflows.shard import Row, Shard
+from ingest.beacon import Beacon
 from ingest.journal import Record
 
 Snapshot = tuple[int, bytes]  # (version, bytes): Bytewax never pickles a class of ours
-Beat = Callable[[], None]  # tells that the flow lives: a batch may be long
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 class FoldLogic(StatefulBatchLogic[Record, Folded, Snapshot]):
     """The fold of one partition."""
 
-    def __init__(self, n_shards: int, resume: Snapshot | None, beat: Beat = lambda: None) -> None:
-        self.fold, self._beat = Fold(n_shards), beat
+    def __init__(self, n_shards: int, resume: Snapshot | None, beacon: Beacon | None = None) -> None:
+        self.fold, self._beacon = Fold(n_shards), beacon or Beacon()
         if resume is not None:
             try:
                 _warn("the fold", self.fold.restore(*resume))
@@ -30,42 +30,42 @@ class FoldLogic(StatefulBatchLogic[Record, Folded, Snapshot]):
 
     def on_batch(self, values: list[Record]) -> tuple[Iterable[Folded], bool]:
         """Fold records in the order of the journal."""
-        self._beat()
-        return self.fold.feed(values), StatefulBatchLogic.RETAIN
+        with self._beacon.step():
+            return self.fold.feed(values), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Snapshot:
         """Copy the registry, the sequences and the clocks."""
-        self._beat()
-        return Fold.VERSION, self.fold.image()
+        with self._beacon.step():
+            return Fold.VERSION, self.fold.image()
 
 
 class ShardLogic(StatefulBatchLogic[Item, Row, Snapshot]):
     """The banks of one shard."""
 
-    def __init__(self, resume: Snapshot | None, beat: Beat = lambda: None) -> None:
-        self.shard, self._beat = Shard(), beat
+    def __init__(self, resume: Snapshot | None, beacon: Beacon | None = None) -> None:
+        self.shard, self._beacon = Shard(), beacon or Beacon()
         if resume is not None:
             _warn("a shard", self.shard.restore(*resume))
 
     def on_batch(self, values: list[Item]) -> tuple[Iterable[Row], bool]:
         """Step the banks."""
-        self._beat()
-        return self.shard.feed(values), StatefulBatchLogic.RETAIN
+        with self._beacon.step():
+            return self.shard.feed(values), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Snapshot:
         """Copy the rows in use."""
-        self._beat()
-        return Shard.VERSION, self.shard.image()
+        with self._beacon.step():
+            return Shard.VERSION, self.shard.image()
 
 
-def fold_builder(n_shards: int, beat: Beat = lambda: None) -> Callable[[Snapshot | None], FoldLogic]:
+def fold_builder(n_shards: int, beacon: Beacon | None = None) -> Callable[[Snapshot | None], FoldLogic]:
     """Return what Bytewax calls for every new key of the fold."""
-    return lambda resume: FoldLogic(n_shards, resume, beat)
+    return lambda resume: FoldLogic(n_shards, resume, beacon)
 
 
-def shard_builder(beat: Beat) -> Callable[[Snapshot | None], ShardLogic]:
+def shard_builder(beacon: Beacon | None = None) -> Callable[[Snapshot | None], ShardLogic]:
     """Return what Bytewax calls for every new key of the banks."""
-    return lambda resume: ShardLogic(resume, beat)
+    return lambda resume: ShardLogic(resume, beacon)
 
 
 def _warn(whose: str, problems: Iterable[str]) -> None:

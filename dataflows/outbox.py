@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from typing import NamedTuple
-from zlib import crc32
 
 from dataflows.events import Bad, Row
-from dataflows.items import WARD_KEY, Item, Tick
+from dataflows.items import WARD_KEY, Item, Tick, shard_of
 from dataflows.pacing import OfDevice, Pacing
 from dataflows.refusals import Refusals
 from dataflows.waking import Now
@@ -49,11 +48,11 @@ class Outbox:
 
     def to(self, patient: str, item: Item) -> None:
         """Send an item to the shard of a patient, or of the ward."""
-        self._out.append(Folded(crc32(patient.encode()) % self._n_shards, item))
+        self._out.append(Folded(shard_of(patient, self._n_shards), item))
 
     def of_device(self, patient: str, item: OfDevice) -> None:
         """Send what concerns a device: it waits behind what the device has waiting."""
-        shard = crc32(patient.encode()) % self._n_shards
+        shard = shard_of(patient, self._n_shards)
         for where, what in self.pacing.take(item.device, shard, item, self._at_once(item.device)):
             self._out.append(Folded(where, what))
 
@@ -68,7 +67,7 @@ class Outbox:
         """Let on what waited, and give every shard the time."""
         for where, item in self.pacing.release(now.awake_ns, self._at_once):
             self._out.append(Folded(where, item))
-        ward = crc32(WARD_KEY.encode()) % self._n_shards
+        ward = shard_of(WARD_KEY, self._n_shards)
         for shard in range(self._n_shards):
             self._out.append(Folded(shard, Tick(now.arrival_ns, now.awake_ns, link_down_ns, shard == ward)))
         for bad in self.refusals.tick(now.arrival_ns):

@@ -102,8 +102,14 @@ class Presence:
         for who in change.patients:
             self.outbox.row(PatientInfo(site, who.patient, who.bed, who.devices, who.admitted, who.revision, who.ward))
 
-    def tell_shards(self) -> None:
-        """Tell every shard its beds and devices again, after a restart; those that know them change nothing."""
+    def tell_shards(self, *, anew: bool) -> None:
+        """Tell every shard its beds and devices again, after a restart; those that know them change nothing.
+
+        Parameters
+        ----------
+        anew
+            It is not known which of them flooded: what was told of floods is over.
+        """
         for site in self.registry.sites():
             for who in self.registry.patients(site):
                 self._place(site, who)
@@ -117,6 +123,10 @@ class Presence:
                     self._bind(key)
                 else:
                     self._park(key, self.census.look(key))
+                if anew:
+                    patient = self.registry.patient_of(site, name)
+                    for whose in (WARD_KEY, *([f"{site}/{patient}"] if patient else [])):
+                        self.outbox.to(whose, Flooded(whose, key, 0, self.now.arrival_ns))
         for key, patient in self.flooding.items():
             self._tell_flood(key, patient, self.census.look(key).flood)
 

@@ -1,15 +1,15 @@
 """A shard: the devices and patients of one Bytewax key, stepped as banks; the same items give the same rows."""
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from dataflows import fusion
-from dataflows.alarms import COLUMN, STALE_NS, nothing_known
-from dataflows.bank import BankImage
 from dataflows.beds import Beds
-from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Condition, Vitals, Wave
+from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Vitals, Wave
+from dataflows.hearsay import Hearsay
 from dataflows.items import (
     WARD_KEY,
     Acknowledged,
@@ -22,66 +22,51 @@ from dataflows.items import (
     Reported,
     Tick,
     Unbind,
-    name_of,
 )
-from dataflows.roster import LOST_NS, Device, Patient, Roster
+from dataflows.roll_call import ROLL_CALL_NS, RollCall
+from dataflows.roster import LOST_NS, Patient, Roster
 from dataflows.rows import Closing, as_counts, vitals_rows, wave_row
+from dataflows.shard_image import (
+    FORMAT,
+    Lasting,
+    Parked,
+    ShardImage,
+    decode_image,
+    decode_lasting,
+    decode_parked,
+    parked_alarms,
+)
 from dataflows.shelf import Shelf
-from dataflows.ward import Cells, Moment, Ward
+from dataflows.ward import Moment, Ward
 from dataflows.wearables import Wearables
 
-Row = Vitals | Wave | AlarmEvent | BedState | Answer
+Row = Vitals | Wave | AlarmEvent | BedState | Answer | RollCall
 Other = Bind | Unbind | Park | Placed | Flooded | Tick | Reported | Acknowledged
 
-
-class ShardImage(msgspec.Struct, frozen=True, array_like=True):
-    """A shard as it goes into a snapshot."""
-
-    devices: tuple[Device, ...]
-    patients: tuple[Patient, ...]
-    left: dict[str, int]
-    failing: dict[str, str]
-    late: tuple[str, ...]
-    flooding: dict[str, dict[str, int]]
-    parked: bytes
-    alarms: BankImage
-    lanes: tuple[tuple[str, BankImage], ...]
-    beds: tuple[int, bytes] | None = None
-
-
-class Parked(msgspec.Struct, frozen=True, array_like=True):
-    """A patient of whom every device is silent: nothing happens until one is bound again, or a command comes."""
-
-    patient: Patient
-    alarms: Cells
-    late: bool
-
-
-_decoder = msgspec.msgpack.Decoder(ShardImage)
-_parked = msgspec.msgpack.Decoder(Parked)
+_AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 
 
 class Shard:
     """Everything that is known of the patients of one key."""
 
-    VERSION = 4  # of the snapshot
-    READABLE = (3, 4)  # 3 had no beds: the fold tells them again
+    VERSION = 5  # of the snapshot
 
     def __init__(self) -> None:
         self.roster = Roster()
         self.wearables = Wearables()
         self.beds = Beds()
         self.ward = Ward(self._strip, self.beds.place)
-        self._failing: dict[str, str] = {}  # courier -> what it said
-        self._late: set[str] = set()  # patients whose newest second was stale when it closed
-        self._flooding: dict[str, dict[str, int]] = {}  # patient -> devices that flood -> packets too many
+        self._hearsay = Hearsay(self.ward)
         self._parked = Shelf()  # patients of whom nothing is heard
+        self._anew_ns = 0  # when it began anew, until the roll call; 0: it did not
 
     def feed(self, items: Iterable[Item]) -> list[Row]:
         """Take items in the order of the journal; how they are grouped into calls changes nothing."""
         rows: list[Row] = []
         queues: dict[str, list[Data]] = {}  # by patient
         for item in items:
+            if self._anew_ns == _AT_FIRST:
+                self._begin(item)
             if isinstance(item, Data):
                 if device := self.roster.devices.get(item.device):
                     queues.setdefault(device.patient, []).append(item)
@@ -101,41 +86,64 @@ class Shard:
 
     def image(self) -> bytes:
         """Copy everything for a snapshot."""
+        told = self._hearsay
         return msgspec.msgpack.encode(
             ShardImage(
-                tuple(self.roster.devices.values()),
-                tuple(self.roster.patients.values()),
-                self.roster.left,
-                self._failing,
-                tuple(sorted(self._late)),
-                self._flooding,
-                self._parked.image(),
-                self.ward.bank.image(),
-                self.wearables.images(),
-                self.beds.image(),
+                format=FORMAT,
+                alarms=self.ward.image(),
+                parked=self._parked.image(),
+                late=tuple(sorted(told.late)),
+                failing=told.failing,
+                flooding=told.flooding,
+                early=told.early,
+                anew_ns=self._anew_ns,
+                since_ns=self.ward.since_ns,
+                devices=tuple(self.roster.devices.values()),
+                patients=tuple(self.roster.patients.values()),
+                left=self.roster.left,
+                lanes=self.wearables.images(),
+                beds=self.beds.image(),
             )
         )
 
     def restore(self, version: int, image: bytes) -> list[str]:
         """Take up a snapshot; return why any part of it could not be taken up."""
-        if version not in self.READABLE:  # the fold tells the devices again; their first blocks start the rows anew
-            return [f"a shard of version {version} came, this is version {self.VERSION}: every row starts anew"]
-        kept = _decoder.decode(image)
+        if version != self.VERSION:  # the fold tells the devices again; their first blocks start the rows anew
+            self._anew_ns = _AT_FIRST
+            problem = f"a shard of version {version} came, this is version {self.VERSION}: every row starts anew"
+            try:
+                self._restore_lasting(decode_lasting(image))
+                parked = list(parked_alarms(self._parked))
+            except (ValueError, msgspec.DecodeError, zlib.error) as error:
+                parked, self.ward.since_ns = [], _AT_FIRST
+                problem += f", alarms too ({error}): those that stood end, and what still holds is raised anew"
+            for patient, one in parked:
+                self.ward.wake(patient, one.alarms)
+                self._hearsay.late |= {patient} if one.late else set()
+            self._parked = Shelf()  # the fold parks them again
+            return [problem]
+        kept = decode_image(image)
+        self._restore_lasting(kept)
+        self._anew_ns, self.ward.since_ns = kept.anew_ns, kept.since_ns
         self.roster.patients = {patient.key: patient for patient in kept.patients}
         self.roster.devices = {device.key: device for device in kept.devices}
-        self.roster.left = dict(kept.left)
-        self._failing, self._late, self._flooding = kept.failing, set(kept.late), kept.flooding
-        self._parked.restore(kept.parked)
-        if kept.beds is not None:
-            self.beds.restore(kept.beds)
+        self.roster.left, self._hearsay.early = dict(kept.left), kept.early
+        self.beds.restore(kept.beds)
         for device in kept.devices:
             self.wearables.plug(device)
-        problems = self.wearables.restore(kept.lanes)
-        if mismatch := self.ward.bank.restore(kept.alarms):
-            problems.append(f"alarms: {mismatch.detail}")
-        for patient in self.roster.patients:
-            self.ward.admit(patient)
-        return problems
+        return self.wearables.restore(kept.lanes)
+
+    def _restore_lasting(self, kept: Lasting) -> None:
+        self._parked.restore(kept.parked)
+        self.ward.restore(kept.alarms)
+        told = self._hearsay
+        told.late, told.failing, told.flooding = set(kept.late), kept.failing, kept.flooding
+
+    def _begin(self, item: Item) -> None:
+        """Take the time of the first item as that at which everything began anew."""
+        self._anew_ns = item.now_ns if isinstance(item, Park) else item.arrival_ns
+        if self.ward.since_ns == _AT_FIRST:
+            self.ward.since_ns = self._anew_ns - 1  # what is true at that very time is raised at it
 
     def _other(self, item: Other) -> list[Row]:
         rows = [*self._happened(item)]
@@ -150,10 +158,7 @@ class Shard:
         rows: Sequence[Row] = ()
         match item:
             case Bind():
-                self._wake(item.patient)
-                if device := self.roster.bind(item):
-                    self.wearables.plug(device)
-                    self.ward.admit(item.patient)
+                rows = self._bind(item)
             case Unbind():
                 rows = self._unbind(item)
             case Park():
@@ -165,7 +170,7 @@ class Shard:
             case Tick():
                 rows = self._tick(item)
             case Reported():
-                rows = self._report(item)
+                rows = self._hearsay.report(item)
             case Acknowledged():
                 self._wake(item.patient)
                 rows = self.ward.acknowledge(item)
@@ -178,13 +183,24 @@ class Shard:
         [standing] = self.ward.standing([item.patient])
         return self.beds.move(item, standing)
 
+    def _bind(self, item: Bind) -> Sequence[Row]:
+        self._wake(item.patient)
+        device = self.roster.bind(item)
+        if device is None:
+            return ()
+        self.wearables.plug(device)
+        self.ward.admit(item.patient)
+        if self._anew_ns:  # the alarm tells what the device's own record would
+            device.lost = device.lost or self.ward.stands(item.patient, "lost-contact")
+        early = self._hearsay.early.get(item.device)
+        return self._flooded(early) if early else ()
+
     def _unbind(self, item: Unbind) -> list[Row]:
         self._wake(item.patient)
         self.wearables.unplug(item.device)
         gone = self.roster.unbind(item.device, item.patient)
         if gone is not None:
-            self._late.discard(gone.key)
-            self._flooding.pop(gone.key, None)
+            self._hearsay.forget(gone.key)
             return list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
         rows: list[Row] = []
         if item.patient in self.roster.patients and not self._lost(item.patient):
@@ -205,18 +221,21 @@ class Shard:
         """Put a patient away if every device is parked."""
         patient = self.roster.patients.get(key)
         if patient is not None and not patient.devices:
-            record = Parked(self.roster.patients.pop(key), self.ward.park(key), key in self._late)
-            self._late.discard(key)
+            record = Parked(self.ward.park(key), key in self._hearsay.late, self.roster.patients.pop(key))
+            self._hearsay.late.discard(key)
             self._parked.put(key, msgspec.msgpack.encode(record))
+
+    def _flooded(self, item: Flooded) -> list[AlarmEvent]:
+        return self._hearsay.flooded(item, here=item.patient in self.roster.patients)
 
     def _wake(self, key: str) -> None:
         """Take a patient up again who was put away."""
         if key in self._parked:
-            record = _parked.decode(self._parked.take(key))
+            record = decode_parked(self._parked.take(key))
             self.roster.patients[key] = record.patient
             self.ward.wake(key, record.alarms)
             if record.late:
-                self._late.add(key)
+                self._hearsay.late.add(key)
 
     def _packets(self, round_: Mapping[str, Data]) -> list[Row]:
         spoke = [(self.roster.devices[data.device], data) for data in round_.values()]
@@ -273,25 +292,10 @@ class Shard:
             known.cardiac.quality.tolist(),
         )
         rows += self.ward.observe(moment, fusion.evidence(known, vitals, end_ns))
-        return rows + self._lateness(moment)
-
-    def _lateness(self, moment: Moment) -> list[Row]:
-        """Tell of data that steadily come too late to page, by the journal's clock: staleness must not mute it."""
-        age_ns = {p: at - end for p, end, at in zip(*moment[:3], strict=True)}
-        late = [patient for patient, ns in age_ns.items() if ns > STALE_NS]
-        over = [patient for patient in age_ns if patient in self._late and age_ns[patient] <= STALE_NS]
-        self._late = (self._late | set(late)) - set(over)
-        arrivals = dict(zip(moment.patients, moment.arrival_ns, strict=True))
-        rows: list[Row] = []
-        for patients, truth in ((late, True), (over, False)):
-            if patients:
-                at_ns = [arrivals[patient] for patient in patients]
-                age_s = [age_ns[patient] / SECOND_NS for patient in patients]
-                rows += self._told("late-data", patients, at_ns, at_ns, age_s, truth=truth)
-        return rows
+        return rows + self._hearsay.lateness(moment)
 
     def _tick(self, tick: Tick) -> list[Row]:
-        rows: list[Row] = list(self._link(tick)) if tick.ward else []
+        rows: list[Row] = list(self._hearsay.link(tick)) if tick.ward else []
         newly: dict[str, int] = {}
         fresh: set[str] = set()
         for device in self.roster.devices.values():
@@ -306,7 +310,20 @@ class Shard:
         rows += self._contact(deserted, lost=False)
         rows += self._contact(newly, lost=True)
         ripe = [patient for patient in self.roster.patients.values() if patient.ripe_ns]
-        return rows + self._close(ripe, {p.key: (tick.arrival_ns, tick.awake_ns) for p in ripe}, tick=True)
+        rows += self._close(ripe, {p.key: (tick.arrival_ns, tick.awake_ns) for p in ripe}, tick=True)
+        if self._anew_ns and tick.arrival_ns - self._anew_ns >= ROLL_CALL_NS:
+            rows += self._roll_call(tick.arrival_ns)
+        return rows
+
+    def _roll_call(self, arrival_ns: int) -> list[Row]:
+        """Say what stands, so that what does not ends in the store."""
+        self._anew_ns = self.ward.since_ns = 0
+        rows: list[Row] = []
+        for key in self.ward.bank.keys:
+            if key not in self.roster.patients and key != WARD_KEY:
+                rows += self.ward.discharge(key, arrival_ns, "nobody is told of this patient any more")
+        parked = [self.ward.ids_in(key, one.alarms) for key, one in parked_alarms(self._parked)]
+        return [*rows, RollCall(frozenset(self.ward.ids()).union(*parked), arrival_ns)]
 
     def _contact(self, patients: Mapping[str, int], *, lost: bool) -> list[AlarmEvent]:
         """Raise or end lost contact of patients, by the arrival time of what told."""
@@ -315,7 +332,9 @@ class Shard:
         since = [self._silent_since(key) if lost else at_ns for key, at_ns in patients.items()]
         silent_s = [(at_ns - ns) / SECOND_NS for at_ns, ns in zip(patients.values(), since, strict=True)]
         onset_ns = [ns + LOST_NS for ns in since]
-        return self._told("lost-contact", list(patients), list(patients.values()), onset_ns, silent_s, truth=lost)
+        return self._hearsay.told(
+            "lost-contact", list(patients), list(patients.values()), onset_ns, silent_s, truth=lost
+        )
 
     def _lost(self, key: str) -> bool:
         return self.roster.lost(self.roster.patients[key])
@@ -332,60 +351,6 @@ class Shard:
         patient = self.roster.patients[key]
         lost = [device.arrival_ns for device in self.roster.worn(patient) if device.lost]
         return max([*lost, *patient.parked.values()])
-
-    def _flooded(self, item: Flooded) -> list[AlarmEvent]:
-        devices = self._flooding.setdefault(item.patient, {})
-        devices[item.device] = item.packets
-        if not item.packets:
-            del devices[item.device]
-        if not devices:
-            del self._flooding[item.patient]
-        if item.patient == WARD_KEY:
-            self.ward.admit(WARD_KEY)
-        elif item.patient not in self.roster.patients:  # gone, while the flood was waiting to be told
-            self._flooding.pop(item.patient, None)
-            return []
-        at = item.arrival_ns
-        value = [float(sum(devices.values()))]
-        rows = self._told("flooding", [item.patient], [at], [at], value, truth=bool(devices))
-        who = ", ".join(sorted(map(name_of, devices)))
-        return [msgspec.structs.replace(row, reason=f"{who} {row.reason}" if who else row.reason) for row in rows]
-
-    def _link(self, tick: Tick) -> list[AlarmEvent]:
-        self.ward.admit(WARD_KEY)
-        at, down = tick.arrival_ns, tick.link_down_ns
-        return self._told("broker-lost", [WARD_KEY], [at], [down], [(at - down) / SECOND_NS], truth=down > 0)
-
-    def _report(self, report: Reported) -> list[AlarmEvent]:
-        if report.ok:
-            self._failing.pop(report.reporter, None)
-        else:
-            self._failing[report.reporter] = report.detail
-        self.ward.admit(WARD_KEY)
-        at = report.arrival_ns
-        rows = self._told(
-            "system-fault", [WARD_KEY], [at], [at], [float(len(self._failing))], truth=bool(self._failing)
-        )
-        said = "; ".join(f"{reporter}: {detail}" for reporter, detail in sorted(self._failing.items()))
-        return [msgspec.structs.replace(row, reason=said or row.reason) for row in rows]
-
-    def _told(
-        self,
-        condition: Condition,
-        patients: list[str],
-        at_ns: list[int],
-        onset_ns: list[int],
-        value: list[float],
-        *,
-        truth: bool,
-    ) -> list[AlarmEvent]:
-        """Observe one condition of which the journal's clock, not a sensor, tells."""
-        known, column = nothing_known(len(patients)), COLUMN[condition]
-        known.truth[:, column] = truth
-        known.onset_ns[:, column] = onset_ns
-        known.value[:, column] = value
-        moment = Moment(patients, at_ns, at_ns, [float("nan")] * len(patients))
-        return self.ward.observe(moment, known)
 
     def _strip(self, key: str, event_ns: int) -> tuple[bytes, float]:
         patient = self.roster.patients.get(key)  # the ward itself is none

@@ -1,6 +1,7 @@
 """A shelf keeps what has fallen silent as bytes; its snapshot is made once, and again only when something moved."""
 
 import zlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -37,6 +38,10 @@ class Shelf:
     def oldest(self) -> str | None:
         """Key that has been here for the longest time."""
         return next(iter(self._records), None)
+
+    def items(self) -> Iterable[tuple[str, bytes]]:
+        """All keys with their records."""
+        return self._records.items()
 
     def put(self, key: str, record: bytes) -> None:
         """Put a record behind all others."""

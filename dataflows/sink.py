@@ -21,6 +21,7 @@ from dataflows.disk_full import is_full, is_only_full
 from dataflows.events import SECOND_NS, Bad, Row, Vitals
 from dataflows.keep import Keep
 from dataflows.keeper import Keeper
+from dataflows.roll_call import RollCall, absent
 from dataflows.store import Store
 from ingest.beacon import Beacon
 
@@ -31,7 +32,7 @@ BROKEN_S: Final = 60.0  # a disk that fails for so long otherwise than by being 
 log = logging.getLogger(__name__)
 
 
-class StorePartition(StatefulSinkPartition[Row, None]):
+class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
     """The store of one partition.
 
     Parameters
@@ -64,8 +65,17 @@ class StorePartition(StatefulSinkPartition[Row, None]):
             weakref.finalize(self, keeper.stop)  # a flow that fails closes nothing
         self._refused = Counter[tuple[str, str]]()
 
-    def write_batch(self, values: list[Row]) -> None:
+    def write_batch(self, values: list[Row | RollCall]) -> None:
         """Commit rows; those that are here already change nothing."""
+        with self._beacon.step():
+            self._write([row for row in values if not isinstance(row, RollCall)])
+            for roll in values:
+                if isinstance(roll, RollCall):
+                    with self._lock:
+                        standing = self._store.alarms(("active", "acknowledged"))
+                    self._write(absent(roll, standing))
+
+    def _write(self, values: Sequence[Row]) -> None:
         start_s = time.perf_counter()
         conflicts = self._put(values)
         metrics.PUT_SECONDS.observe(time.perf_counter() - start_s)
@@ -79,7 +89,7 @@ class StorePartition(StatefulSinkPartition[Row, None]):
                 metrics.BAD.labels(row.reason).inc(row.count)
                 self._warn(row)
 
-    def _put(self, values: list[Row]) -> int:
+    def _put(self, values: Sequence[Row]) -> int:
         """Commit rows as soon as there is room, and return how many were in conflict."""
         since_s = 0.0
         while True:
@@ -122,7 +132,7 @@ class StorePartition(StatefulSinkPartition[Row, None]):
             self._store.close()
 
 
-class StoreSink(FixedPartitionedSink[Row, None]):
+class StoreSink(FixedPartitionedSink[Row | RollCall, None]):
     """Stores by partition name; an item's key is its partition.
 
     Parameters

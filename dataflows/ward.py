@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from dataflows import alarms
+from dataflows import alarms, tree
 from dataflows.alarms import COLUMN, RULES, STALE_NS, AlarmBank, Evidence, Phase, Transition, alarm_id
-from dataflows.bank import Bank
-from dataflows.events import AlarmEvent, AlarmState, Answer
+from dataflows.bank import Bank, BankImage
+from dataflows.events import AlarmEvent, AlarmState, Answer, Condition
 from dataflows.items import Acknowledged, name_of, site_of
 from dataflows.standing import CALM, Standing, standing
 
@@ -20,6 +21,14 @@ _STANDING = (Phase.ACTIVE, Phase.ACKNOWLEDGED)
 Strip = Callable[[str, int], tuple[bytes, float]]
 Place = Callable[[str], tuple[str, str]]
 Cells = dict[str, tuple[int, ...]]  # a patient's row of the bank, by condition: only what is not 0
+
+
+class WardImage(msgspec.Struct, frozen=True, array_like=True):
+    """Alarms as they go into a snapshot; what its arrays mean stands by name, so that another version may read it."""
+
+    fields: tuple[str, ...]  # of AlarmBank
+    conditions: tuple[str, ...]  # columns of each
+    bank: BankImage
 
 
 class Moment(NamedTuple):
@@ -45,11 +54,14 @@ class Ward:
     def __init__(self, strip: Strip, place: Place) -> None:
         self.bank: Bank[AlarmBank] = Bank(alarms.no_alarms(1))
         self._strip, self._place = strip, place
+        self.since_ns = 0  # of what stood before nothing is known: an alarm that begins anew has an onset after it
 
     def admit(self, patient: str) -> None:
         """Begin with nothing wrong; a known patient keeps what stands."""
         if patient not in self.bank:
-            self.bank.seat([patient], alarms.no_alarms(1))
+            bank = alarms.no_alarms(1)
+            bank.ended_ns[:] = self.since_ns
+            self.bank.seat([patient], bank)
 
     def park(self, patient: str) -> Cells:
         """Forget a patient for whom nothing changes; what is returned is what stands, and all else that is known."""
@@ -60,12 +72,48 @@ class Ward:
 
     def wake(self, patient: str, cells: Cells) -> None:
         """Take up a patient as `park` left him; what is no condition any more is forgotten."""
-        bank = alarms.no_alarms(1)
-        for condition, values in cells.items():
-            if condition in COLUMN and len(values) == len(bank):
-                for field, value in zip(bank, values, strict=True):
-                    field[0, COLUMN[condition]] = value
-        self.bank.seat([patient], bank)
+        self.bank.seat([patient], _filled(cells))
+
+    def stands(self, patient: str, condition: Condition) -> bool:
+        """Whether an alarm of a condition stands with a patient."""
+        return COLUMN[condition] in _standing(self.bank.take([patient]))
+
+    def ids(self) -> list[str]:
+        """Ids of all alarms that stand, but for those of patients who were parked."""
+        keys = self.bank.keys
+        bank = self.bank.take(keys)
+        rows, columns = (index.tolist() for index in np.nonzero(np.isin(bank.phase, _STANDING)))
+        return [_id(keys[row], bank, row, column) for row, column in zip(rows, columns, strict=True)]
+
+    def ids_in(self, patient: str, cells: Cells) -> list[str]:
+        """Ids of the alarms that stand with a patient who was parked."""
+        bank = _filled(cells)
+        return [_id(patient, bank, 0, column) for column in _standing(bank)]
+
+    def image(self) -> WardImage:
+        """Copy everything for a snapshot."""
+        return WardImage(AlarmBank._fields, tuple(COLUMN), self.bank.image())
+
+    def restore(self, image: WardImage) -> None:
+        """Take up a snapshot of any version; what is no condition any more is forgotten.
+
+        Raises
+        ------
+        ValueError
+            Its arrays are not what it says they are.
+        """
+        nothing = tuple(np.zeros((0, len(image.conditions)), np.int64) for _ in image.fields)
+        found = tree.decode(nothing, image.bank.data)
+        if isinstance(found, tree.Mismatch):
+            raise ValueError(found.detail)  # noqa: TRY004 - the type is right, what it holds is not
+        known = dict(zip(image.fields, found, strict=True))
+        there = {condition: i for i, condition in enumerate(image.conditions)}
+        columns = [(COLUMN[condition], i) for condition, i in there.items() if condition in COLUMN]
+        bank = alarms.no_alarms(len(image.bank.keys))
+        for name, field in zip(bank._fields, bank, strict=True):
+            for column, i in columns:
+                field[:, column] = known[name][:, i] if name in known else 0
+        self.bank.seat(image.bank.keys, bank)
 
     def standing(self, patients: Sequence[str]) -> list[Standing]:
         """What stands of the alarms of some patients; of those who are gone or parked, nothing."""
@@ -77,7 +125,6 @@ class Ward:
         """End what stands and forget the patient."""
         bank = self.bank.take([patient])
         self.bank.unseat(patient)
-        columns = np.flatnonzero(np.isin(bank.phase[0], _STANDING)).tolist()
         return [
             replace(
                 self._event(patient, column, bank, 0, "ended"),
@@ -85,7 +132,7 @@ class Ward:
                 arrival_ns=arrival_ns,
                 reason=reason,
             )
-            for column in columns
+            for column in _standing(bank)
         ]
 
     def observe(self, moment: Moment, evidence: Evidence) -> list[AlarmEvent]:
@@ -169,7 +216,7 @@ class Ward:
         ward, bed = self._place(patient)
         return AlarmEvent(
             site=site_of(patient),
-            id=alarm_id(patient, rule.condition, onset_ns),
+            id=_id(patient, bank, row, column),
             step=int(bank.next_step[row, column]),
             patient=name_of(patient),
             condition=rule.condition,
@@ -192,10 +239,26 @@ class Ward:
 
 
 def _column(bank: AlarmBank, command: Acknowledged) -> int | None:
-    for column in np.flatnonzero(np.isin(bank.phase[0], _STANDING)).tolist():
-        if alarm_id(command.patient, RULES[column].condition, int(bank.onset_ns[0, column])) == command.alarm:
-            return int(column)
-    return None
+    return next((column for column in _standing(bank) if _id(command.patient, bank, 0, column) == command.alarm), None)
+
+
+def _standing(bank: AlarmBank) -> list[int]:
+    """Columns of the alarms that stand in the first row of a bank."""
+    columns: list[int] = np.flatnonzero(np.isin(bank.phase[0], _STANDING)).tolist()
+    return columns
+
+
+def _id(patient: str, bank: AlarmBank, row: int, column: int) -> str:
+    return alarm_id(patient, RULES[column].condition, int(bank.onset_ns[row, column]))
+
+
+def _filled(cells: Cells) -> AlarmBank:
+    bank = alarms.no_alarms(1)
+    for condition, values in cells.items():
+        if condition in COLUMN and len(values) == len(bank):
+            for field, value in zip(bank, values, strict=True):
+                field[0, COLUMN[condition]] = value
+    return bank
 
 
 def _confidence(technical: bool, quality: float) -> float:  # noqa: FBT001 - one private caller

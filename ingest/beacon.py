@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 STARTING = "starting"
@@ -20,7 +21,8 @@ class Beacon:
     """One process's word on itself; every method may be called from any thread.
 
     Alive means that the main loop went round lately, not that a socket is open: a loop that waits for good is dead, as
-    far as a patient is concerned. Not ready ("starting") until told.
+    far as a patient is concerned. So is a step of one thread that does not end while others go round. Not ready
+    ("starting") until told.
 
     Parameters
     ----------
@@ -46,13 +48,29 @@ class Beacon:
         self._after_s = patience_s
         self._lock = threading.Lock()
         self._beat_s = now_s()
+        self._steps: dict[int, float] = {}  # of threads that are in a step: since when nothing was heard of it
         self._why_not = STARTING
 
     def beat(self) -> None:
-        """Say that the main loop went round."""
+        """Say that the main loop went round, or that this thread's step goes on."""
         with self._lock:
             self._beat_s = self._now_s()
             self._patience_s = self._after_s
+            if threading.get_ident() in self._steps:
+                self._steps[threading.get_ident()] = self._beat_s
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Do a step in this thread, which must end or beat in time: that other threads go round is no excuse."""
+        thread = threading.get_ident()
+        with self._lock:
+            self._steps[thread] = self._beat_s = self._now_s()
+            self._patience_s = self._after_s
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._steps[thread]
 
     def ready(self) -> None:
         """Say that data flows."""
@@ -67,8 +85,11 @@ class Beacon:
     def state(self) -> State:
         """How the process is now."""
         with self._lock:
-            silent_s, why_not = self._now_s() - self._beat_s, self._why_not
-            alive = silent_s <= self._patience_s
-        if not alive:
+            now_s, why_not, patience_s = self._now_s(), self._why_not, self._patience_s
+            silent_s = now_s - self._beat_s
+            stuck_s = now_s - min(self._steps.values(), default=now_s)
+        if silent_s > patience_s:
             return State(alive=False, ready=False, detail=f"the main loop has not gone round for {silent_s:.0f} s")
+        if stuck_s > patience_s:
+            return State(alive=False, ready=False, detail=f"a step of one thread has not ended for {stuck_s:.0f} s")
         return State(alive=True, ready=not why_not, detail=why_not)

@@ -25,6 +25,7 @@ class Removed(msgspec.Struct, frozen=True, omit_defaults=True):
     end: int  # the same, exclusive
     size: int  # bytes
     why: str
+    id: str = ""  # the same whenever this removal is told again
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -109,6 +109,35 @@ def test_a_loop_that_does_not_go_round_is_not_alive_whatever_it_said(port: int, 
     assert ask(port, "/healthz")[0] == ask(port, "/readyz")[0] == 200
 
 
+def test_a_step_that_does_not_end_is_missed_though_other_threads_go_round(beacon: Beacon, clock: Clock) -> None:
+    began, goes_on, beaten, leave = (threading.Event() for _ in range(4))
+
+    def hang() -> None:
+        with beacon.step():
+            began.set()
+            goes_on.wait(60.0)
+            beacon.beat()
+            beaten.set()
+            leave.wait(60.0)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert began.wait(60.0)
+    clock.now_s += 11.0
+    beacon.ready()
+    with beacon.step():
+        assert beacon.state() == State(False, False, "a step of one thread has not ended for 11 s")
+    goes_on.set()
+    assert beaten.wait(60.0)
+    assert beacon.state().alive  # it waits for something, and says so
+    clock.now_s += 11.0
+    beacon.beat()
+    assert not beacon.state().alive
+    leave.set()
+    thread.join()
+    assert beacon.state() == State(True, True, "")
+
+
 def test_a_process_is_given_time_to_load_before_its_first_round(beacon: Beacon, clock: Clock) -> None:
     clock.now_s += 99.0
     assert beacon.state().alive

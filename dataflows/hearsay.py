@@ -1,0 +1,124 @@
+"""What is true of patients, and of the ward, by the journal's clock and by what others say, not by a sensor."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec.structs import replace
+
+from dataflows.alarms import COLUMN, STALE_NS, nothing_known
+from dataflows.events import SECOND_NS, AlarmEvent, Condition
+from dataflows.items import WARD_KEY, Flooded, Reported, Tick, name_of
+from dataflows.ward import Moment, Ward
+
+
+class Hearsay:
+    """Tells a shard's alarms of late data, floods, the broker, and what parts of the system report.
+
+    Parameters
+    ----------
+    ward
+        The alarms.
+
+    Attributes
+    ----------
+    late
+        Patients whose newest second was stale when it closed.
+    failing
+        What each part of the system that is in trouble said.
+    flooding
+        By patient, devices that flood, each with its packets too many.
+    early
+        Floods of devices, each of which is yet to be bound: its binding waits behind what it had sent.
+    """
+
+    def __init__(self, ward: Ward) -> None:
+        self._ward = ward
+        self.late: set[str] = set()
+        self.failing: dict[str, str] = {}
+        self.flooding: dict[str, dict[str, int]] = {}
+        self.early: dict[str, Flooded] = {}
+
+    def forget(self, patient: str) -> None:
+        """Let a patient go."""
+        self.late.discard(patient)
+        self.flooding.pop(patient, None)
+
+    def lateness(self, moment: Moment) -> list[AlarmEvent]:
+        """Tell of data that steadily come too late to page, by the journal's clock: staleness must not mute it."""
+        age_ns = {p: at - end for p, end, at in zip(*moment[:3], strict=True)}
+        late = [patient for patient, ns in age_ns.items() if ns > STALE_NS]
+        over = [patient for patient in age_ns if patient in self.late and age_ns[patient] <= STALE_NS]
+        self.late = (self.late | set(late)) - set(over)
+        arrivals = dict(zip(moment.patients, moment.arrival_ns, strict=True))
+        rows: list[AlarmEvent] = []
+        for patients, truth in ((late, True), (over, False)):
+            if patients:
+                at_ns = [arrivals[patient] for patient in patients]
+                age_s = [age_ns[patient] / SECOND_NS for patient in patients]
+                rows += self.told("late-data", patients, at_ns, at_ns, age_s, truth=truth)
+        return rows
+
+    def flooded(self, item: Flooded, *, here: bool) -> list[AlarmEvent]:
+        """Take note of a flood that begins or ends.
+
+        Parameters
+        ----------
+        item
+            The device, and whose it is.
+        here
+            The shard knows the patient.
+        """
+        self.early.pop(item.device, None)
+        if item.patient == WARD_KEY:
+            self._ward.admit(WARD_KEY)
+        elif not here:
+            self.early |= {item.device: item} if item.packets else {}
+            return []
+        devices = self.flooding.get(item.patient, {})
+        if not item.packets and item.device not in devices:
+            return []
+        devices = {device: packets for device, packets in devices.items() if device != item.device}
+        devices |= {item.device: item.packets} if item.packets else {}
+        self.flooding[item.patient] = devices
+        if not devices:
+            del self.flooding[item.patient]
+        at, value = item.arrival_ns, [float(sum(devices.values()))]
+        rows = self.told("flooding", [item.patient], [at], [at], value, truth=bool(devices))
+        who = ", ".join(sorted(map(name_of, devices)))
+        return [replace(row, reason=f"{who} {row.reason}" if who else row.reason) for row in rows]
+
+    def link(self, tick: Tick) -> list[AlarmEvent]:
+        """Take note of how the connection to the broker is."""
+        self._ward.admit(WARD_KEY)
+        at, down = tick.arrival_ns, tick.link_down_ns
+        return self.told("broker-lost", [WARD_KEY], [at], [down], [(at - down) / SECOND_NS], truth=down > 0)
+
+    def report(self, report: Reported) -> list[AlarmEvent]:
+        """Take note of what a part of the system says of itself."""
+        if report.ok:
+            self.failing.pop(report.reporter, None)
+        else:
+            self.failing[report.reporter] = report.detail
+        self._ward.admit(WARD_KEY)
+        at, value = report.arrival_ns, [float(len(self.failing))]
+        rows = self.told("system-fault", [WARD_KEY], [at], [at], value, truth=bool(self.failing))
+        said = "; ".join(f"{reporter}: {detail}" for reporter, detail in sorted(self.failing.items()))
+        return [replace(row, reason=said or row.reason) for row in rows]
+
+    def told(
+        self,
+        condition: Condition,
+        patients: list[str],
+        at_ns: Sequence[int],
+        onset_ns: Sequence[int],
+        value: Sequence[float],
+        *,
+        truth: bool,
+    ) -> list[AlarmEvent]:
+        """Observe one condition of some patients."""
+        known, column = nothing_known(len(patients)), COLUMN[condition]
+        known.truth[:, column] = truth
+        known.onset_ns[:, column] = np.array(onset_ns, np.int64)
+        known.value[:, column] = value
+        moment = Moment(patients, list(at_ns), list(at_ns), [float("nan")] * len(patients))
+        return self._ward.observe(moment, known)
