@@ -169,15 +169,18 @@ class Keeper:
     def _report(self) -> None:
         """Leave word of what went, now and then; and that it is over."""
         with self.lock:
-            gone, said_short = self._retention.gone(), self._retention.note(_SHORT)
-        if gone and self._rounds - self._reported_in >= REPORT_ROUNDS:
+            pending, said_short = self._retention.pending(), self._retention.note(_SHORT)
+        if pending and self._rounds - self._reported_in >= REPORT_ROUNDS:
+            with self.lock:
+                self._retention.seal()
+                gone = self._retention.gone()
             for one in gone:
                 door.report(self._door, REPORTER, ok=False, detail=_detail(one), removed=_removed(one))
                 with self.lock:
                     self._retention.reported(one)
                     self._retention.note_down(_SHORT, 1)
             self._reported_in = self._rounds
-        elif not gone and said_short and self._stage < Stage.TIGHT:
+        elif not pending and said_short and self._stage < Stage.TIGHT:
             door.report(
                 self._door, REPORTER, ok=True, detail="there is room again: nothing more is removed before its time"
             )
@@ -190,4 +193,4 @@ def _detail(gone: Gone) -> str:
 
 
 def _removed(gone: Gone) -> Removed:
-    return Removed(gone.what, gone.first, gone.end, gone.size, f"{gone.why} ({gone.rows} rows)")
+    return Removed(gone.what, gone.first, gone.end, gone.size, f"{gone.why} ({gone.rows} rows)", gone.id)

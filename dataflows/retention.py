@@ -4,6 +4,7 @@ Removing changes no row and gives no id a second time: the newest row of all alw
 the newest time that the store itself knows, not by a clock, so that an old journal can be replayed.
 """
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +27,15 @@ ON CONFLICT (what, why) DO UPDATE SET first = min(first, excluded.first), end = 
 """
 
 
-class Gone(NamedTuple):
-    """What was removed and has not been reported yet; times in unix seconds, `end` exclusive."""
+_PENDING: Final = "SELECT what, why, first, end, size, rows FROM removed ORDER BY what, why"
+_SEALED: Final = "SELECT id, what, why, first, end, size, rows FROM sealed ORDER BY id"
+_SEALS: Final = "seals"  # note: how often something was sealed
 
+
+class Gone(NamedTuple):
+    """What was removed and may not have been reported yet; times in unix seconds, `end` exclusive."""
+
+    id: str  # the same whenever it is reported
     what: str
     why: str
     first: int
@@ -137,13 +144,27 @@ class Retention:
         return bool(free > spare + GIVE_BACK_PAGES)
 
     def gone(self) -> list[Gone]:
-        """What was removed because room ran short and has not been reported."""
-        found = self._db.execute("SELECT what, why, first, end, size, rows FROM removed ORDER BY what, why")
-        return [Gone(*one) for one in found]
+        """What was sealed, and is not known to have been reported."""
+        return [Gone(*one) for one in self._db.execute(_SEALED)]
+
+    def pending(self) -> bool:
+        """Whether anything was removed because room ran short, and is not known to have been reported."""
+        found = self._db.execute("SELECT EXISTS (SELECT 1 FROM removed) OR EXISTS (SELECT 1 FROM sealed)").fetchone()
+        return bool(found[0])
+
+    def seal(self) -> None:
+        """Give what was removed the ids by which it is reported; what is removed from now on is another matter."""
+        with self._transaction(durable=True):
+            for one in self._db.execute(_PENDING).fetchall():
+                seals = self.note(_SEALS) + 1
+                self.note_down(_SEALS, seals)
+                id_ = f"store/{seals:010d}-{hashlib.sha256(repr(one).encode()).hexdigest()[:12]}"
+                self._db.execute("INSERT INTO sealed VALUES (?, ?, ?, ?, ?, ?, ?)", (id_, *one))
+            self._db.execute("DELETE FROM removed")
 
     def reported(self, gone: Gone) -> None:
         """Forget what has been reported."""
-        self._db.execute("DELETE FROM removed WHERE what = ? AND why = ?", (gone.what, gone.why))
+        self._db.execute("DELETE FROM sealed WHERE id = ?", (gone.id,))
 
     def note(self, name: str) -> int:
         """Return a number that was noted down; 0 when it was not."""
@@ -205,9 +226,10 @@ class Retention:
                 self._db.execute(_REMEMBER, (kind, why, min(times), max(times) + 1, size, len(victims)))
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        # Not flushed to the disk: what a power cut brings back is removed again, and the next put flushes it.
-        self._db.execute("PRAGMA synchronous = NORMAL")
+    def _transaction(self, *, durable: bool = False) -> Iterator[None]:
+        # A removal is not flushed to the disk: what a power cut brings back is removed again, and the next put
+        # flushes it.
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield

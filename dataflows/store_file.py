@@ -19,7 +19,7 @@ from dataflows.totals import TOTALS_SCHEMA, Totals
 log = logging.getLogger(__name__)
 
 APPLICATION_ID: Final = 0x66656D74  # "femt", in the file's header
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 BUSY_TIMEOUT_S: Final = 5.0
 WAL_BYTES: Final = 16 << 20  # what the write-ahead log is cut back to
 REWRITE_BYTES: Final = (
@@ -49,6 +49,11 @@ CREATE TABLE removed (
     what TEXT NOT NULL, why TEXT NOT NULL, first INTEGER NOT NULL, end INTEGER NOT NULL, size INTEGER NOT NULL,
     rows INTEGER NOT NULL, PRIMARY KEY (what, why)) WITHOUT ROWID;
 CREATE TABLE note (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_SCHEMA_3 = """
+CREATE TABLE sealed (
+    id TEXT PRIMARY KEY, what TEXT NOT NULL, why TEXT NOT NULL, first INTEGER NOT NULL, end INTEGER NOT NULL,
+    size INTEGER NOT NULL, rows INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -124,12 +129,12 @@ def _check(db: sqlite3.Connection, path: Path, *, readonly: bool) -> None:
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     if version < SCHEMA_VERSION:
         db.execute("BEGIN IMMEDIATE")
-        if version == 0:
-            _run(db, _SCHEMA_1)
-        _run(db, _SCHEMA_2)
+        for schema in (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)[version:]:
+            _run(db, schema)
         if version == 1:
             _upgrade(db)
-            log.info("the store %s was brought from schema version 1 to %d", path, SCHEMA_VERSION)
+        if version:
+            log.info("the store %s was brought from schema version %d to %d", path, version, SCHEMA_VERSION)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         db.execute("COMMIT")

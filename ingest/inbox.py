@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from ingest.segments import RecordKind
@@ -20,6 +21,7 @@ class Arrival(NamedTuple):
     payload: bytes
     connection: int = 0  # number of the connection it came by: message ids are used again on the next one
     mid: int = 0  # message id to acknowledge; 0: none (QoS 0, or not a message)
+    mark: Path | None = None  # of a removal of which this tells: it goes once that is on record
 
 
 class Inbox:

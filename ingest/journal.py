@@ -179,18 +179,20 @@ class Journal:
         self._clock, self.reading = clock, reading
         return offsets
 
-    def prune(self, spare: int = 0) -> Pruned:
+    def prune(self, spare: int = 0, *, marking: bool = False) -> Pruned:
         """Remove finished segments that the limits no longer allow.
 
         Parameters
         ----------
         spare
             Room is short: free so many bytes, whatever the limits and the floor say, as far as records are not needed.
+        marking
+            Leave a mark of what goes: see `ingest.removal`.
         """
         needed: int | None = self.next_offset
         if self._retain_from is not None:
             needed = self._retain_from()
-        return prune(self.path, self.limits, newest_ns=self._last_ns, needed=needed, spare=spare)
+        return prune(self.path, self.limits, newest_ns=self._last_ns, needed=needed, spare=spare, marking=marking)
 
     def _read_clock(self) -> tuple[ArrivalState, Reading]:
         now_ns = self.now_ns()

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ingest import removal
 from ingest.segment import open_segment
 from ingest.segments import JournalError, remove_segment, segment_size, segments
 
@@ -49,7 +50,9 @@ class Pruned(NamedTuple):
     why: str = ""
 
 
-def prune(path: Path, limits: Limits, *, newest_ns: int, needed: int | None, spare: int = 0) -> Pruned:
+def prune(
+    path: Path, limits: Limits, *, newest_ns: int, needed: int | None, spare: int = 0, marking: bool = False
+) -> Pruned:
     """Remove finished segments, the oldest first.
 
     Parameters
@@ -64,12 +67,14 @@ def prune(path: Path, limits: Limits, *, newest_ns: int, needed: int | None, spa
         Lowest offset that is still needed: nothing from there on goes. None: not known, so nothing goes at all.
     spare
         Room is short by so many bytes: they are freed whatever the limits say, as far as `needed` allows.
+    marking
+        Leave a mark of what goes: see `ingest.removal`.
     """
     if needed is None:
         return Pruned()
     every = _with_records(path)
     total = sum(segment_size(path, first) for first in every)
-    pruned = Pruned()
+    pruned, victims = Pruned(), list[int]()
     for first, end in pairwise(every):
         if end > needed:
             break
@@ -78,10 +83,14 @@ def prune(path: Path, limits: Limits, *, newest_ns: int, needed: int | None, spa
         if not why:
             break
         size = segment_size(path, first)
-        remove_segment(path, first)
+        victims.append(first)
         total -= size
         pruned = Pruned(pruned.segments + 1, every[0], end, pruned.size + size, pruned.why or why)
-    if pruned.segments:
+    if victims and marking:
+        removal.mark(path, removal.Removal(pruned.first, pruned.end, pruned.size, pruned.why))
+    for first in victims:
+        remove_segment(path, first)
+    if victims:
         log.info(
             "journal pruned up to offset %d: %.1f MB, %s",
             pruned.end,

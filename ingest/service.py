@@ -161,6 +161,9 @@ class Ingest:
         if items and self._write(items):
             self._link.acknowledge(arrivals)
             self._door.done(letters)
+            for arrival in arrivals:
+                if arrival.mark is not None:
+                    arrival.mark.unlink(missing_ok=True)
             messages = sum(1 for arrival in arrivals if arrival.kind in (RecordKind.MESSAGE, RecordKind.OVERSIZE))
             self._messages += messages
             self._commits += 1

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from ingest.journal import Journal
 from ingest.metrics import JOURNAL_BYTES, ROOM_BYTES, ROOM_STAGE
 from ingest.notices import Report
 from ingest.pack import pack_segment, tidy, unpacked
+from ingest.removal import carried_out, mark_path
 from ingest.room import EASE, Room, Stage
 from ingest.segments import JournalError, RecordKind, segment_size, segments
 from ingest.words import no_room, removed_report, room_report
@@ -50,6 +52,7 @@ class Upkeep(threading.Thread):
         self._journal, self._room, self._inbox, self._compress = journal, room, inbox, compress
         self._stopping = threading.Event()
         self._said: Stage | None = None
+        self._told: set[str] = set()  # removals
         self._first = -1  # of the journal's newest segment when it was last pruned
         self._prune_due = 0.0
         self._packing: Generator[None, None, None] | None = None
@@ -74,7 +77,9 @@ class Upkeep(threading.Thread):
             self._prune()
 
     def look_at_room(self) -> None:
-        """Look at the room, and say what changed."""
+        """Look at the room, and say what changed, after what went before a crash and may not have been said."""
+        if self._said is None:
+            self._tell_removals()
         self.left = self._room.left()
         self.stage = self._room.stage(self.left, self.stage)
         ROOM_BYTES.set(self.left)
@@ -109,12 +114,18 @@ class Upkeep(threading.Thread):
 
     def _prune(self) -> None:
         short = self._room.short_bytes + self._room.short_bytes // EASE - self.left if self.stage else 0
-        pruned = self._journal.prune(max(short, 0))
+        pruned = self._journal.prune(max(short, 0), marking=bool(self.stage))
         if self._packing is not None and pruned.end > self._packed:
             self._drop()  # or what was removed would come back, packed
-        if pruned.segments and self.stage:
-            self._tell(removed_report(pruned, self.stage))
+        self._tell_removals()
         JOURNAL_BYTES.set(sum(segment_size(self._journal.path, first) for first in segments(self._journal.path)))
+
+    def _tell_removals(self) -> None:
+        """Say what went for want of room; its mark goes once that is written down."""
+        for removal in carried_out(self._journal.path):
+            if removal.id not in self._told:
+                self._told.add(removal.id)
+                self._tell(removed_report(removal, self.stage), mark_path(self._journal.path, removal))
 
     def _pack(self) -> bool:
         """Pack one group, and wait half as long as that took; False when there is nothing to do."""
@@ -153,7 +164,7 @@ class Upkeep(threading.Thread):
             self._packing.close()
             self._packing = None
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: Report, mark: Path | None = None) -> None:
         level = logging.INFO if report.ok else logging.WARNING
         log.log(level, "%s: %s", report.reporter, report.detail, extra={"event": "report", "ok": report.ok})
-        self._inbox.tell(Arrival(RecordKind.REPORT, "", msgspec.json.encode(report)))
+        self._inbox.tell(Arrival(RecordKind.REPORT, "", msgspec.json.encode(report), mark=mark))

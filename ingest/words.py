@@ -4,7 +4,7 @@ from typing import Final
 
 from ingest.arrival import HOLD_NS, SLEW, Reading, S, Standing
 from ingest.notices import Removed, Report
-from ingest.retention import Pruned
+from ingest.removal import Removal
 from ingest.room import Stage
 
 _MB: Final = 1e6
@@ -42,13 +42,14 @@ def no_room(folder: object, left: int) -> str:
     )
 
 
-def removed_report(pruned: Pruned, stage: Stage) -> Report:
+def removed_report(removal: Removal, stage: Stage) -> Report:
     """What of the journal had to go."""
+    shrinks = f": {_SHRINKS.get(stage, 'nothing is taken in')}" if stage else ""  # told late, there may be room again
     detail = (
-        f"room runs short: records {pruned.first} to {pruned.end - 1} of the raw journal ({pruned.size / _MB:.1f} MB) "
-        f"were removed: {_SHRINKS.get(stage, 'nothing is taken in')}; {_MAKE_ROOM}"
+        f"room runs short: records {removal.first} to {removal.end - 1} of the raw journal "
+        f"({removal.size / _MB:.1f} MB) were removed{shrinks}; {_MAKE_ROOM}"
     )
-    return Report("disk", False, detail, Removed("journal", pruned.first, pruned.end, pruned.size, pruned.why))
+    return Report("disk", False, detail, Removed("journal", *removal, removal.id))
 
 
 def clock_report(reading: Reading) -> Report:

@@ -8,15 +8,18 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, ledger, vitals, wave
+from wire import Tape
 
 from dataflows import keeper as keeper_module
 from dataflows.couriers.cursors import Cursors, Refused, needed_after, seen
-from dataflows.events import Bad, Row
+from dataflows.events import Bad, Removal, Row
+from dataflows.fold import Fold
 from dataflows.keep import DAY_S, HELD_S, YOUNG_S, Keep
 from dataflows.keeper import Keeper
-from dataflows.retention import AT_ONCE
+from dataflows.retention import AT_ONCE, Retention
 from dataflows.store import Put, Store, Stored
 from ingest.door import Door
+from ingest.journal import RecordKind
 from ingest.notices import Removed, Report
 from ingest.room import Room
 
@@ -259,7 +262,40 @@ def test_what_went_is_remembered_until_it_could_be_said(ward: Ward, left: list[i
     door.unlink()
     Ward(tmp_path).keeper.round()  # after a restart
     [report] = Ward(tmp_path).reports()
-    assert report.removed == Removed("wave", NOW - 3600, NOW - 1799, 566, "the disk runs short (2 rows)")
+    assert report.removed is not None
+    assert report.removed == Removed(
+        "wave", NOW - 3600, NOW - 1799, 566, "the disk runs short (2 rows)", report.removed.id
+    )
+
+
+def test_what_is_told_again_after_a_crash_has_its_id_and_what_went_since_has_another(
+    tmp_path: Path, left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward = Ward(tmp_path)
+    ward.store.put([wave(NOW - 3600), vitals()])
+    left[0] = TIGHT
+    with monkeypatch.context() as killed:
+        killed.setattr(Retention, "reported", lambda *_: (_ for _ in ()).throw(InterruptedError))
+        with pytest.raises(InterruptedError):
+            ward.keeper.round()  # the letter lies in the door
+    ward.store.put([wave(NOW - 1800), vitals(second=NOW + 1)])
+    ward.store.close()
+    again = Ward(tmp_path)
+    again.rounds(12)
+    reports = [report for report in again.reports() if report.removed is not None]
+    first, repeated, second = (report.removed for report in reports)
+    assert first == repeated
+    assert second is not None
+    assert (second.first, second.why) == (NOW - 1800, "the disk runs short (1 rows)")
+    tape = Tape()
+    for report in reports:
+        tape.add(RecordKind.REPORT, "", msgspec.json.encode(report))
+    fold, told = Fold(1), list[Removal]()
+    for record in tape.records:
+        told += [row for _, row in fold.feed([record]) if isinstance(row, Removal)]
+        image, fold = fold.image(), Fold(1)
+        fold.restore(Fold.VERSION, image)
+    assert [(row.first, row.end) for row in told] == [(NOW - 3600, NOW - 3599), (NOW - 1800, NOW - 1799)]
 
 
 def test_space_comes_back_to_the_file_system(tmp_path: Path, left: list[int]) -> None:

@@ -9,12 +9,12 @@ import pytest
 from journals import everything
 from servers import eventually
 
-from ingest import upkeep
+from ingest import removal, retention, upkeep
 from ingest.inbox import Inbox
 from ingest.journal import Journal, RecordKind
 from ingest.notices import Removed, Report
 from ingest.room import Room, Stage
-from ingest.segments import segment_path, segments
+from ingest.segments import remove_segment, segment_path, segments
 from ingest.upkeep import Upkeep
 
 SECOND_NS = 10**9
@@ -110,15 +110,60 @@ def test_without_room_the_journal_shrinks_below_its_floor_and_says_what_went(tmp
     house.write(60)
     house.look(100)
     assert house.oldest == 0
-    stage, removal = house.look(7)
+    stage, report = house.look(7)
     assert stage.removed is None
-    assert removal.ok is False
-    assert removal.removed is not None
-    assert removal.removed == Removed("journal", 0, house.oldest, removal.removed.size, "no room")
+    assert report.ok is False
+    assert report.removed is not None
+    assert report.removed == Removed("journal", 0, house.oldest, report.removed.size, "no room", "journal/0-55")
     # It frees what is missing to an eighth more than 8 MB, and no more than there is.
     assert house.oldest == segments(house.journal.path)[-1]
-    assert "records 0 to 54 of the raw journal" in removal.detail
+    assert "records 0 to 54 of the raw journal" in report.detail
     house.journal.close()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("at", ["before it", "first", "second", "emptying", "telling"])
+def test_a_removal_that_a_crash_cuts_short_is_carried_out_and_told_once_under_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    house = House(tmp_path, floor_s=10**6)
+    house.write(60)
+    house.look(100)
+    removed = count()
+
+    def remove(path: Path, first: int) -> None:
+        if next(removed) == {"first": 0, "second": 1}.get(at, -1):
+            raise Killed
+        remove_segment(path, first)
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retention, "remove_segment", remove)
+        patch.setattr(removal, "remove_segment", remove)
+        if at == "before it":
+            patch.setattr(removal, "mark", kill)
+        elif at == "emptying":
+            patch.setattr(removal.os, "truncate", kill)
+        elif at == "telling":
+            patch.setattr(Upkeep, "_tell_removals", kill)
+        with pytest.raises(Killed):
+            house.look(7)
+    marked = list(house.journal.path.glob("*.gone"))
+    house.journal.close()
+    again = House(tmp_path, floor_s=10**6)
+    reports = again.look(7)
+    ids = [report.removed.id for report in reports if report.removed]
+    assert ids == ["journal/0-55"]
+    assert again.oldest == 55
+    assert reports[0].removed or not marked  # what went comes before how things are now
+    assert [mark.stat().st_size for mark in again.journal.path.glob("*.gone")] == [0]
+    assert [report.removed for report in again.look(7)] == []  # its mark stands until it is in the journal
+    again.journal.close()
 
 
 def test_no_more_goes_than_room_is_missing(tmp_path: Path) -> None:
