@@ -34,8 +34,8 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     patients: tuple[Patient, ...]
     left: dict[str, int]
     early: dict[str, Flooded]
-    lanes: tuple[tuple[str, BankImage], ...]
     beds: tuple[int, bytes]
+    lanes: tuple[tuple[str, BankImage], ...]
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):

@@ -235,7 +235,7 @@ def _other_version(path: Path) -> None:
     [
         (_text, "cannot be read as a store"),
         (_other_database, "no store"),
-        (_other_version, "schema version 99, this femtoward needs 2"),
+        (_other_version, "schema version 99, this femtoward needs 3"),
         (Path.mkdir, "is a folder"),
     ],
 )
