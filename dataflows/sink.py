@@ -65,7 +65,7 @@ class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
             weakref.finalize(self, keeper.stop)  # a flow that fails closes nothing
         self._refused = Counter[tuple[str, str]]()
 
-    def write_batch(self, values: list[Row | RollCall]) -> None:
+    def write_batch(self, values: Sequence[Row | RollCall]) -> None:
         """Commit rows; those that are here already change nothing."""
         with self._beacon.step():
             self._write([row for row in values if not isinstance(row, RollCall)])

@@ -11,6 +11,7 @@ from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
 from dataflows.events import AlarmEvent
 from dataflows.fold import Fold
 from dataflows.items import Item
+from dataflows.roll_call import RollCall
 from dataflows.shard import Row, Shard
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def told(rows: Sequence[Row], condition: str | None = None) -> list[tuple[str, s
 
 
 def canonical(rows: Sequence[Row]) -> list[bytes]:
-    return sorted(msgspec.msgpack.encode((row.kind, row)) for row in rows)
+    return sorted(msgspec.msgpack.encode((row.kind, row)) for row in rows if not isinstance(row, RollCall))
 
 
 def one_patient(signal: np.ndarray[tuple[int], np.dtype[np.float64]], **how: int) -> Tape:

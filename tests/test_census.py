@@ -35,7 +35,7 @@ class Ward:
             else:
                 parts[where].append(content)  # type: ignore[arg-type]  # and what has one is an item
                 self.items.append(content)  # type: ignore[arg-type]
-        return rows + [row for shard, part in zip(self.shards, parts, strict=True) for row in shard.feed(part)]
+        return rows + [row for shard, part in zip(self.shards, parts, strict=True) for row in shard.feed(part)]  # type: ignore[misc]
 
     def play(self, tape: Tape) -> list[Row]:
         records, tape.records = tape.records, []

@@ -8,7 +8,7 @@ from shards import of, told
 from test_census import Ward, minutes
 from wire import SECOND_NS, Tape, beating, birth_of, packets, played
 
-from dataflows.events import AlarmEvent, Row
+from dataflows.events import AlarmEvent, AlarmState, Row
 from dataflows.fold import Fold
 from dataflows.items import shard_of
 from dataflows.roll_call import REASON, RollCall
@@ -20,6 +20,7 @@ from ingest.command import Acknowledge
 
 LASTING = len(Lasting.__struct_fields__)
 UNKNOWN = 99
+ACTIVE: tuple[AlarmState] = ("active",)
 
 
 def later(shard: Shard) -> bytes:
@@ -71,7 +72,7 @@ def test_what_stands_is_found_by_the_names_of_conditions_wherever_their_columns_
     for names, stands in ((("asystole", "frozen"), ["frozen"]), (("asystole", "hiccups"), [])):
         conditions[frozen], conditions[still] = names
         shard = upgraded(ward, msgspec.msgpack.encode(image)).shards[0]
-        assert [name for name in ("asystole", "frozen") if shard.ward.stands("s/p1", name)] == stands  # type: ignore[arg-type]
+        assert [name for name in ("asystole", "frozen") if shard.ward.stands("s/p1", name)] == stands
 
 
 def test_contact_that_was_lost_before_is_found_again_after() -> None:
@@ -99,7 +100,7 @@ def test_a_patient_who_was_put_away_keeps_the_alarm_too() -> None:
     minutes(tape, 3.0)
     rows = ward.play(tape)
     assert events(rows) == []
-    assert [row.standing for row in rows if isinstance(row, RollCall)] == [{raised.id}]
+    assert [roll.standing for roll in of(RollCall, rows)] == [{raised.id}]  # type: ignore[arg-type]
     tape.command(Acknowledge(id="c1", patient="p1", alarm=raised.id))
     assert [event.step for event in events(ward.play(tape))] == [1]
 
@@ -110,7 +111,7 @@ def test_what_stood_ends_in_the_store_when_nothing_of_a_snapshot_can_be_read(tmp
     sink = StorePartition(store)
 
     def stored(rows: list[Row]) -> list[AlarmEvent]:
-        sink.write_batch(rows)  # type: ignore[arg-type]  # a list is invariant
+        sink.write_batch(rows)
         return store.alarms(("active", "acknowledged"))
 
     tape, ward = Tape(), Ward(1)
@@ -140,16 +141,16 @@ def test_a_roll_call_ends_nothing_of_another_shard_and_nothing_that_was_raised_s
     _, _, rows = asystole()
     with Store(tmp_path / "store.sqlite") as store:
         store.put(rows)
-        (raised,) = store.alarms(("active",))
+        (raised,) = store.alarms(ACTIVE)
         sink = StorePartition(store)
         nobody = frozenset[str]()
         sink.write_batch([RollCall(nobody, raised.arrival_ns - 1)])
-        assert store.alarms(("active",)) == [raised]
+        assert store.alarms(ACTIVE) == [raised]
         wrong = next(n for n in range(2) if n != shard_of("s/p1", 2))
         sink.write_batch([RollCall(nobody, raised.arrival_ns, wrong, 2), RollCall(frozenset({raised.id}), 1 << 62)])
-        assert store.alarms(("active",)) == [raised]
+        assert store.alarms(ACTIVE) == [raised]
         sink.write_batch([RollCall(nobody, raised.arrival_ns, shard_of("s/p1", 2), 2)])
-        assert store.alarms(("active",)) == []
+        assert store.alarms(ACTIVE) == []
 
 
 def test_a_flood_that_a_fold_of_another_version_knows_nothing_of_is_over() -> None:

@@ -253,7 +253,7 @@ def rows_of(fold: Fold, shards: list[Shard], records: list[Record]) -> list[Row]
             rows.append(content)  # type: ignore[arg-type]  # what has no shard is a row
         else:
             items[where].append(content)  # type: ignore[arg-type]  # and what has one is an item
-    return rows + [row for shard, part in zip(shards, items, strict=True) for row in shard.feed(part)]
+    return rows + [row for shard, part in zip(shards, items, strict=True) for row in shard.feed(part)]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("batch", "halt"), [(1, 30), (7, 45), (500, 75), (3, 80), (11, 95)])

@@ -148,7 +148,7 @@ def test_a_removal_that_a_crash_cuts_short_is_carried_out_and_told_once_under_it
         if at == "before it":
             patch.setattr(removal, "mark", kill)
         elif at == "emptying":
-            patch.setattr(removal.os, "truncate", kill)
+            patch.setattr("ingest.removal.os.truncate", kill)
         elif at == "telling":
             patch.setattr(Upkeep, "_tell_removals", kill)
         with pytest.raises(Killed):
