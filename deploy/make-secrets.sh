@@ -49,7 +49,13 @@ add_logins() {
     cat "$work/plain" >>"$logins"
     rm -rf "$work"
     trap - EXIT
-    chmod 444 "$logins"
+    # mosquitto wants the file to be its own: its user in the container has number 1883.
+    if [ "$(id -u)" = 0 ]; then
+        chown 1883:1883 "$logins"
+        chmod 400 "$logins"
+    else
+        chmod 444 "$logins"
+    fi
 }
 
 PATH=$PATH:/usr/sbin:/usr/local/sbin
@@ -59,7 +65,7 @@ chmod 700 "$into"
 for name in "$@"; do
     case $name in
     ward | gateway) refuse "$name is no name for a login: it would give commands, or speak for every device" ;;
-    -* | *[!A-Za-z0-9_-]* | "") refuse "'$name' is no name for a login: need 1-64 of A-Z a-z 0-9 _ -, a letter first" ;;
+    -* | *[!A-Za-z0-9_-]* | "") refuse "'$name' is no name for a login: need 1-64 of A-Z a-z 0-9 _ -, no - in front" ;;
     esac
     [ ${#name} -le 64 ] || refuse "'$name' is no name for a login: at most 64 characters"
     ! known "$name" || refuse "$name has a login: \`mosquitto_passwd -D $logins $name\` takes it away, then restart the broker"
@@ -72,7 +78,8 @@ if [ $# -gt 0 ]; then
     exit 0
 fi
 
-for name in ingest_password simulator_password health_password influx_password influx_token grafana_password; do
+for name in ingest_password simulator_password health_password page_token \
+    influx_password influx_token grafana_password; do
     once "$name"
 done
 for login in femtoward-ingest:ingest simulator:simulator health:health; do
@@ -80,8 +87,3 @@ for login in femtoward-ingest:ingest simulator:simulator health:health; do
     known "$name" || echo "$name:$(cat "$into/${login##*:}_password")" | add_logins
 done
 [ -e "$into/mosquitto_sub" ] || printf -- '-u health\n-P %s\n' "$(cat "$into/health_password")" | keep mosquitto_sub
-# mosquitto wants its file to be its own; its user in the container has number 1883.
-if [ "$(id -u)" = 0 ] && [ -z "${FEMTOWARD_SECRETS:-}" ]; then
-    chown 1883:1883 "$logins"
-    chmod 400 "$logins"
-fi

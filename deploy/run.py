@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from deploy.health import OFF, need_free, serve
+from deploy.health import need_free, serve
 from deploy.logs import set_up
 from deploy.notify import telling
 from deploy.parts import One, doors, everyone
@@ -43,7 +43,7 @@ def run_all(config: Path | None, settings: Settings, only: One | None = None) ->
     settings
         Of the ward.
     only
-        Run this one alone, as a container does; its own health port then stands for ours.
+        Run this one alone, as a container does.
 
     Returns
     -------
@@ -62,8 +62,7 @@ def run_all(config: Path | None, settings: Settings, only: One | None = None) ->
     beacon = Beacon()
     for one in _wanted(settings, only):
         need_free(one.name, one.health_port, settings.health.host)
-    port = settings.health.run if only is None else OFF
-    with serve("run", port, settings.health.host, beacon), telling(beacon, supervised=False):
+    with serve("run", settings.health.run, settings.health.host, beacon), telling(beacon, supervised=False):
         try:
             supervisor.start_all()
             LOG.info("data in %s, broker %s", settings.data_dir.absolute(), settings.broker.url)

@@ -60,6 +60,15 @@ class Disk(Section, frozen=True):
             raise ValueError(f"quota_gb = {self.quota_gb:g} must be more than short_gb = {self.short_gb:g}, or 0")
 
 
+class Hosts(Section, frozen=True):
+    """Host names of parts that run in containers of their own; empty: the one in [health]."""
+
+    ingest: str = ""
+    flow: str = ""
+    couriers: str = ""
+    page: str = ""
+
+
 class Health(Section, frozen=True):
     """Ports of /healthz, /readyz and /metrics: 0 takes a free one and logs it, -1 turns it off."""
 
@@ -69,6 +78,7 @@ class Health(Section, frozen=True):
     couriers: HealthPort = 9466
     page: HealthPort = 9467
     run: HealthPort = 9463  # of `femtoward run`, which is ready when all of its parts are
+    hosts: Hosts = msgspec.field(default_factory=Hosts)  # where couriers ask the other parts how they are
 
     def port(self, part: Literal["ingest", "flow", "couriers", "page"], index: int) -> int:
         """Port of the process of a partition, or of one process of the flow; 0: any, -1: none."""

@@ -199,16 +199,17 @@ def process_options(settings: Settings, own: Partition) -> "ProcessOptions":
     from dataflows.couriers.process_points import ProcessOptions, Target  # noqa: PLC0415
     from deploy.parts import everyone  # noqa: PLC0415 - which needs this module
 
-    health, targets = settings.health, []
+    health, targets, runs = settings.health, [], set()
     for one in everyone(settings):
-        instance = one.partition or str(one.number)
+        instance, host = one.partition or str(one.number), getattr(health.hosts, one.part) or health.host
         if one.part == "couriers" and one.partition == own.name:
             targets.append(Target(part=one.part, instance=instance, name=one.name))
         elif one.health_port > 0:
-            url = _metrics_url(health.host, one.health_port)
+            url = _metrics_url(host, one.health_port)
             targets.append(Target(part=one.part, instance=instance, name=one.name, url=url))
-    run = _metrics_url(health.host, health.run) if health.run > 0 else ""
-    return ProcessOptions(targets=tuple(targets), run_url=run)
+        if health.run > 0:
+            runs.add(_metrics_url(host, health.run))
+    return ProcessOptions(targets=tuple(targets), run_urls=tuple(sorted(runs)))
 
 
 def _metrics_url(host: str, port: int) -> str:

@@ -10,7 +10,7 @@ from deploy.parts import everyone, one_of
 from deploy.problem import UserError
 from deploy.run import programs
 from deploy.settings import Settings, parse_settings, read_settings
-from deploy.wiring import broker_url, courier_options, door, flow_options, ingest_options, retain_from
+from deploy.wiring import broker_url, courier_options, door, flow_options, ingest_options, process_options, retain_from
 
 WEBHOOK = '[[webhook]]\nname = "nurse"\nurl = "https://example.org/a"\n'
 EAST = '[[partition]]\nname = "east"\nsites = ["a1"]\n'
@@ -219,3 +219,25 @@ def test_ports_are_those_of_this_host() -> None:
 def test_retention_asks_for_what_the_flow_has_committed(tmp_path: Path) -> None:
     settings = read_settings(None, data_dir=tmp_path)
     assert retain_from(settings)() is None
+
+
+def test_couriers_ask_the_parts_of_their_host_and_those_in_containers_of_their_own() -> None:
+    influx = '[page]\n[influx]\nurl = "http://i:8086"\n'
+    settings = parse_settings(influx)
+    options = process_options(settings, settings.partitions[0])
+    asked = {target.part: target.url for target in options.targets}
+    assert asked == {
+        "ingest": "http://127.0.0.1:9464/metrics",
+        "flow": "http://127.0.0.1:9465/metrics",
+        "couriers": "",  # themselves
+        "page": "http://127.0.0.1:9467/metrics",
+    }
+    assert options.run_urls == ("http://127.0.0.1:9463/metrics",)
+    apart = parse_settings(f'{influx}[health]\nhost = "0.0.0.0"\nhosts = {{ ingest = "in", flow = "fl" }}\n')
+    options = process_options(apart, apart.partitions[0])
+    assert {target.part: target.url for target in options.targets} == {
+        **asked,
+        "ingest": "http://in:9464/metrics",
+        "flow": "http://fl:9465/metrics",
+    }
+    assert options.run_urls == ("http://127.0.0.1:9463/metrics", "http://fl:9463/metrics", "http://in:9463/metrics")

@@ -1,5 +1,6 @@
 """The service units: systemd accepts them, and what they start is a command that we have."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from ingest.notices import Report
 UNITS = Path(__file__).parents[1] / "deploy" / "systemd"
 PROGRAM = "/opt/femtoward/.venv/bin/femtoward"
 SERVICES = [file.name for file in sorted(UNITS.glob("*.service"))]
+ONCE = "femtoward-provision.service"
+PARTS = [name for name in SERVICES if name != ONCE]  # those that run for ever
 
 
 @pytest.fixture
@@ -37,7 +40,13 @@ def keys(name: str) -> dict[str, list[str]]:
 
 
 def test_there_is_a_unit_for_each_part() -> None:
-    assert SERVICES == ["femtoward-couriers@.service", "femtoward-flow@.service", "femtoward-ingest@.service"]
+    assert SERVICES == [
+        "femtoward-couriers@.service",
+        "femtoward-flow@.service",
+        "femtoward-ingest@.service",
+        "femtoward-page.service",
+        ONCE,
+    ]
 
 
 @pytest.mark.skipif(which("systemd-analyze") is None, reason="systemd-analyze is not installed")
@@ -56,7 +65,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert said == []
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_unit_restarts_what_dies_and_leaves_it_time_to_drain(name: str) -> None:
     unit = keys(name)
     wanted = {
@@ -75,13 +84,13 @@ def test_a_unit_restarts_what_dies_and_leaves_it_time_to_drain(name: str) -> Non
     assert int(unit["WatchdogSec"][0]) >= 3 * 10  # the patience of a beacon
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", PARTS)
 def test_what_a_unit_starts_is_a_command_that_we_have(
     femtoward: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    part, unit, config = name.removeprefix("femtoward-").partition("@")[0], keys(name), tmp_path / "ward.toml"
+    part, unit, config = re.split("[@.]", name.removeprefix("femtoward-"))[0], keys(name), tmp_path / "ward.toml"
     instance = "0" if part == "flow" else "main"
-    config.write_text('[ward]\ndata_dir = "data"\n')
+    config.write_text('[ward]\ndata_dir = "data"\n[page]\n')
 
     def arguments(key: str) -> list[str]:
         program, *given = shlex.split(unit[key][0].removeprefix("-").replace("%i", instance))
@@ -90,7 +99,10 @@ def test_what_a_unit_starts_is_a_command_that_we_have(
 
     started = arguments("ExecStart")
     assert started[:3] == ["run", "--config", str(config)]
-    refused(femtoward(*started[:-1], "7"), "on this host are")  # the rest of it is understood
+    if part == "page":  # the one that has no instances
+        refused(femtoward(*started, "--partition", "main"), "the page shows all partitions")
+    else:
+        refused(femtoward(*started[:-1], "7"), "on this host are")  # the rest of it is understood
 
     def told() -> list[tuple[str, bool, str]]:
         door = Door(tmp_path / "data" / "main" / "door")
@@ -117,6 +129,23 @@ def test_what_a_unit_starts_is_a_command_that_we_have(
         assert told() == said
 
 
+def test_the_unit_that_provisions_tries_again_and_is_then_done() -> None:
+    unit = keys(ONCE)
+    assert shlex.split(unit["ExecStart"][0]) == [PROGRAM, "provision", "--config", "/etc/femtoward/femtoward.toml"]
+    assert (unit["Type"], unit["RemainAfterExit"], unit["Restart"]) == (["oneshot"], ["yes"], ["on-failure"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_has_no_privileges(name: str) -> None:
+    unit = keys(name)
+    assert unit["User"] == ["femtoward"]
+    assert (unit["NoNewPrivileges"], unit["ProtectSystem"], unit["CapabilityBoundingSet"]) == (
+        ["yes"],
+        ["strict"],
+        [""],
+    )
+
+
 def test_the_doctor_says_when_the_data_folder_cannot_be_written(tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.touch()
@@ -126,6 +155,6 @@ def test_the_doctor_says_when_the_data_folder_cannot_be_written(tmp_path: Path) 
     assert "cannot be written by this user (Not a directory): change its owner or ward.data_dir" in found.said
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_unit_says_where_the_data_must_lie(name: str) -> None:
     assert "data_dir must be absolute, /var/lib/femtoward" in (UNITS / name).read_text()

@@ -41,7 +41,7 @@ class ProcessOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Whom to ask, and how often."""
 
     targets: tuple[Target, ...] = ()
-    run_url: str = ""  # of the /metrics of `femtoward run`, which counts restarts; empty: nobody does
+    run_urls: tuple[str, ...] = ()  # of the /metrics of `femtoward run`, which counts restarts
     every_s: float = 10.0
 
 
@@ -100,7 +100,9 @@ class ProcessPoints:
     def lines(self) -> list[str]:
         """Ask every part now, and say in line protocol how each is."""
         time_ns = self._now_ns()
-        counted = restarts(self._scraped(self._options.run_url) or ()) if self._options.run_url else {}
+        counted = {
+            name: times for url in self._options.run_urls for name, times in restarts(self._scraped(url) or ()).items()
+        }
         said = []
         for target in self._options.targets:
             now = self._ask(target)
