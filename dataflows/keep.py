@@ -1,7 +1,8 @@
 """How much the store keeps, and in which order it shrinks when the disk runs short.
 
 By age: vitals, states of beds, waves and refused messages that every courier has delivered (or that no courier of today
-carries) go when they are older than `Keep` says; what is on record (ended alarms, ledger, answers) goes after
+carries) go when they are older than `Keep` says, and so do devices that are gone and patients who left when they did so
+before the oldest vitals; what is on record (ended alarms, ledger, answers) goes after
 `record_days`. By count: refused messages, commit times and conflicts are bounded whatever their age; how many messages
 were refused, for which device and why, is counted for good. When the disk runs short (see `ingest.room`): TIGHT,
 refused messages and waves go first, then vitals, oldest first, down to the newest ten minutes, but what a courier has

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from dataflows import departed
 from dataflows.couriers.cursors import needed_after, seen
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, Bad, BedState, Ledger, Removal, Vitals, Wave
 from dataflows.keep import BAD_HELD_MOST, BAD_MOST, DAY_S, FORGOTTEN_S, HELD_S, YOUNG_S, Keep
@@ -30,7 +31,10 @@ REPORT_ROUNDS: Final = 10  # what goes in so many rounds is reported together
 REPORTER: Final = "store-disk"
 _SHORT: Final = "store-disk-short"  # note: the last report said that the disk runs short
 _ALL: Final = 1 << 62
-_CARRIED: Final = tuple(kind.kind for kind in (Vitals, Wave, AlarmEvent, BedState, Ledger, Bad, Answer, Removal))
+_CARRIED: Final = (
+    *(kind.kind for kind in (Vitals, Wave, AlarmEvent, BedState, Ledger, Bad, Answer, Removal)),
+    *departed.KINDS,
+)
 _FIRST: Final = (Bad.kind, Wave.kind, Vitals.kind)  # what goes first when room is short, in this order
 
 
@@ -94,6 +98,8 @@ class Keeper:
             if self._rounds % SELDOM == 0:
                 self._too_many = self._retention.excess(BAD_MOST), self._retention.excess(BAD_HELD_MOST)
                 self._retention.trim()
+                if newest_s is not None:
+                    self._retention.departed.mark(newest_s)
         removed = 0
         if newest_s is not None:
             for step in (*self._by_age(newest_s, needed), *self._by_room(newest_s, needed)):
@@ -128,6 +134,8 @@ class Keeper:
         yield Step(Bad.kind, newest_s - keep.bad_days * DAY_S, hold[Bad.kind])
         yield Step(Bad.kind, float("inf"), min(too_many, hold[Bad.kind]))
         yield Step(Bad.kind, float("inf"), far_too_many)
+        for kind in departed.KINDS:
+            yield Step(kind, newest_s - keep.vitals_days * DAY_S, hold[kind])
         for kind in (AlarmEvent.kind, Ledger.kind, Answer.kind, Removal.kind):
             yield Step(kind, newest_s - keep.record_days * DAY_S, hold[kind])
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from dataflows.body import decode_named
+from dataflows.departed import KINDS, Departed
 from dataflows.events import SECOND_NS, AlarmEvent, BedState, DeviceStatus, Ledger, PatientInfo, Vitals, Wave
 from dataflows.keep import COMMITS_MOST
 
@@ -63,6 +64,7 @@ class Retention:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self.departed = Departed(db, AT_ONCE)
         self._walked: dict[tuple[str, str], int] = {}  # by kind and reason: looked at up to this id
 
     def newest_s(self) -> int | None:
@@ -94,7 +96,8 @@ class Retention:
         Parameters
         ----------
         kind
-            Which rows; of alarms only those that are over, each with all of its events.
+            Which rows; of alarms only those that are over, each with all of its events; of devices and patients only
+            those who left.
         before_s
             Rows older than this time (unix s).
         up_to
@@ -104,6 +107,12 @@ class Retention:
         """
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM out").fetchone()
         up_to = min(up_to, last - 1)  # an id must never come again
+        if kind in KINDS:
+            left = self.departed.victims(kind, before_s, up_to)
+            if left:
+                with self._transaction():
+                    self._db.executemany("DELETE FROM out WHERE id = ?", [(id_,) for id_ in left])
+            return len(left)
         walk = (kind, why)
         after = self._walked.get(walk, 0)
         found = self._read(kind, after, up_to, 1)

@@ -1,5 +1,7 @@
 """What the store lets go of, and what never: ages, couriers, a disk that runs short, and what is said of it."""
 
+import os
+import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -7,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
-from outgoing import NS, SECOND, alarm, ledger, vitals, wave
+from outgoing import NS, SECOND, alarm, device, ledger, vitals, wave
 from wire import Tape
 
 from dataflows import keeper as keeper_module
 from dataflows.couriers.cursors import Cursors, Refused, needed_after, seen
-from dataflows.events import Bad, Removal, Row
+from dataflows.events import Bad, PatientInfo, Removal, Row
 from dataflows.fold import Fold
 from dataflows.keep import DAY_S, HELD_S, YOUNG_S, Keep
 from dataflows.keeper import Keeper
@@ -23,6 +25,7 @@ from ingest.journal import RecordKind
 from ingest.notices import Removed, Report
 from ingest.room import Room
 
+IDS = int(os.environ.get("FEMTOWARD_SOAK", "1600"))  # devices that come and go; the promise is made for 100,000
 NOW = SECOND  # the newest time that rows tell
 SMALL = Keep(vitals_days=2.0, wave_hours=2.0, bad_days=1.0, record_days=3.0)
 
@@ -152,6 +155,69 @@ def test_an_alarm_goes_as_a_whole_when_it_is_over_and_old_and_never_before(ward:
     assert ward.keys("alarm") == ["still/0", "taken/0", "late/0", "taken/1", "late/1"]
     assert [event.step for event in ward.store.history("late")] == [0, 1]
     assert ward.store.history("over") == []
+
+
+def left_behind(number: int, revision: int = 2) -> list[Row]:
+    """A device that is gone, and the patient who wore it."""
+    status = replace(device(revision, state="gone"), device=f"w{number}", patient="")
+    return [status, PatientInfo("north", f"p{number}", "", (), admitted=False, revision=revision)]
+
+
+def here(number: int) -> list[Row]:
+    return [replace(device(), device=f"w{number}"), PatientInfo("north", f"p{number}", "", (f"w{number}",), False, 1)]
+
+
+def test_who_left_goes_when_vitals_do_and_who_is_here_or_came_back_stays(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "SELDOM", 1)
+    ward.store.put([row for number in range(5) for row in here(number)])
+    ward.store.put([row for number in (1, 2, 3) for row in left_behind(number)])
+    ward.store.put([PatientInfo("north", "p9", "bed 9", (), admitted=True, revision=1), vitals()])
+    for hours in range(50):
+        if hours == 1:
+            ward.store.put(left_behind(4))
+        if hours == 20:  # comes back
+            ward.store.put([replace(device(3), device="w2")])
+        ward.store.put([vitals(second=NOW + hours * 3600)])
+        ward.rounds(1)
+    assert {name for _, name in ward.store.devices()} == {"w0", "w2", "w4"}
+    assert {name for _, name in ward.store.patients()} == {"p0", "p4", "p9"}
+    ward.store.put([vitals(second=NOW + 51 * 3600)])
+    ward.rounds(2)
+    assert {name for _, name in ward.store.devices()} == {"w0", "w2"}
+    assert ward.reports() == []
+
+
+def test_who_left_stays_as_long_as_a_courier_has_yet_to_say_so(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper_module, "SELDOM", 1)
+    ward.store.put([*left_behind(1), *left_behind(2), vitals()])
+    ward.settle("influx", ("device", "vitals"), 2)
+    for hours in range(60):
+        ward.store.put([vitals(second=NOW + hours * 3600)])
+        ward.rounds(1)
+    assert {name for _, name in ward.store.devices()} == {"w2"}
+    assert ward.store.patients() == {}
+
+
+def test_devices_that_come_and_go_leave_a_store_of_bounded_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "SELDOM", 1)
+    ward, sizes = Ward(tmp_path), list[int]()
+    day = max(IDS // 12, 100)
+    for hours in range(0, 12 * 24, 6):  # as many devices each day, of which each is there for six hours
+        numbers = range(day * hours // 24, day * (hours + 6) // 24)
+        second = NOW + hours * 3600
+        ward.store.put([row for number in numbers for row in here(number)])
+        ward.store.put([ledger(1, second // 3600), vitals(second=second)])
+        ward.store.put([row for number in numbers for row in left_behind(number)])
+        ward.rounds(2)
+        sizes.append(len(ward.store.devices()) + len(ward.store.patients()) + ward.store.count("vitals"))
+    assert max(sizes) == max(sizes[:16]) < 2 * day * 3
+    with closing(sqlite3.connect(ward.store.path)) as db:
+        (notes,) = db.execute("SELECT count(*) FROM note").fetchone()
+    assert notes < 20
 
 
 def test_refusals_are_counted_for_good_by_site_device_and_reason(ward: Ward) -> None:
