@@ -1,0 +1,111 @@
+"""Beds and who lies in them, as Ward, Patient and Alarms show them: out of the newest row of each patient."""
+
+from collections.abc import Sequence
+
+from deploy.grafana.board import to_devices_of_patient, to_patient
+from deploy.grafana.columns import hidden, merged, on, organized, sorted_by
+from deploy.grafana.influxql import Query, chosen, fields, select
+from deploy.grafana.measurements import unit
+from deploy.grafana.model import Override, Panel, Transformation
+from deploy.grafana.panels import BACKGROUND, TEXT, table
+from deploy.grafana.words import NEED, QUALITY, QUALITY_STEPS, WORDS, values
+
+TOLD = "time > now() - 2h"  # beds are told at every change, and once an hour
+FRESH = "time > now() - 30s"  # an older value is no value of now
+SEEN = "time > now() - 1d"
+WHO = ("site", "patient")
+ORDER = (
+    *("need", "bed", "patient", "words", "since", "HR", "± HR", "HR quality", "pulse", "± pulse", "temp", "± temp"),
+    *("signal", "quality", "because", "last seen", "standing", "acknowledged", "site", "coverage"),
+)
+WHY_EMPTY = (
+    "No bed is known here: nobody is admitted at this site and ward, or nothing has reached InfluxDB for two hours "
+    "(see Pipeline)."
+)
+
+
+def beds(*choices: str) -> Query:
+    """Newest state of every bed that is taken."""
+    newest = select(
+        "bed",
+        {
+            "need": 'last("need")',
+            **fields("bed", "admitted", "words", "since_ns", "standing", "acknowledged"),
+        },
+        where=chosen(*choices),
+        by=WHO,
+        span=TOLD,
+    )
+    return select(
+        newest,
+        {**fields("need", "bed", "words"), "since": '"since_ns" / 1000000', **fields("standing", "acknowledged")},
+        where=['"admitted" = true'],
+        by=WHO,
+        span="",
+    )
+
+
+def bed_table(title: str, description: str, choices: Sequence[str], *, to: str = "patient") -> Panel:
+    """Every bed in one row: who, how much in need and why, what is measured now and how far it can be trusted."""
+    measured = select(
+        "vitals",
+        {
+            "coverage": 'last("coverage")',  # of every row: what stands beside it is of that same second
+            "HR": '"hr"',
+            "± HR": '"hr_u"',
+            "HR quality": '"hr_quality"',
+            "pulse": '"pulse"',
+            "± pulse": '"pulse_u"',
+            "temp": '"temp"',
+            "± temp": '"temp_u"',
+            "quality": '"quality"',
+            "signal": '"quality"',
+            "because": '"reason"',
+        },
+        where=chosen(*choices),
+        by=WHO,
+        span=FRESH,
+    )
+    seen = select("vitals", {"coverage": 'last("coverage")'}, where=chosen(*choices), by=WHO, span=SEEN)
+    return table(
+        title,
+        description,
+        {"A": beds(*choices), "B": measured, "C": seen},
+        empty=WHY_EMPTY,
+        height="lg",
+        overrides=_overrides(to),
+        transformations=_one_row_each(),
+    )
+
+
+def _one_row_each() -> list[Transformation]:
+    return [
+        organized(of="A", drop=["Time"]),
+        organized(of="B", drop=["Time"]),
+        organized(of="C", drop=["coverage"], rename={"Time": "last seen"}),
+        merged(),
+        sorted_by("bed"),
+        sorted_by("need", falling=True),
+        organized(order=ORDER),
+    ]
+
+
+def _overrides(to: str) -> list[Override]:
+    links = [to_patient(), to_devices_of_patient()] if to == "patient" else [to_devices_of_patient()]
+    return [
+        on("site", width=90),
+        on("patient", "bed", width=120, links=links),
+        on("need", width=170, mappings=values(NEED), custom__cellOptions=BACKGROUND),
+        on("words", width=260, mappings=WORDS, custom__cellOptions=TEXT, displayName="worst alarm"),
+        on("since", unit="dateTimeFromNow", width=130),
+        on("HR", unit=unit("vitals", "hr"), decimals=0, width=90),
+        on("± HR", unit=unit("vitals", "hr"), decimals=1, width=90),
+        on("pulse", unit=unit("vitals", "pulse"), decimals=0, width=90),
+        on("± pulse", unit=unit("vitals", "pulse"), decimals=1, width=90),
+        on("temp", unit=unit("vitals", "temp"), decimals=1, width=90),
+        on("± temp", unit=unit("vitals", "temp"), decimals=2, width=90),
+        on("HR quality", "quality", unit="percentunit", decimals=0, width=90, thresholds=QUALITY_STEPS),
+        on("signal", width=100, mappings=QUALITY, custom__cellOptions=TEXT),
+        on("last seen", unit="dateTimeFromNow", width=150),
+        hidden("coverage"),
+    ]

@@ -1,0 +1,227 @@
+"""Devices: is each one fit to be believed: noise, locks, clock, calibration, packets that came and did not."""
+
+from deploy.grafana.board import dashboard, to_device
+from deploy.grafana.columns import hidden, on, organized, sorted_by
+from deploy.grafana.influxql import INTERVAL, chosen, fields, select
+from deploy.grafana.layout import Shelf
+from deploy.grafana.measurements import unit
+from deploy.grafana.model import Dashboard, Panel
+from deploy.grafana.panels import TEXT, table, timeline, trend
+from deploy.grafana.words import BALANCE, DEVICE, EXPIRY, EXPIRY_STEPS, GOOD, HIGH, LOCKED, MEDIUM, steps, values
+
+CHOICES = ("site", "patient", "device")
+WORN = ("site", "device")
+DAY_NS = 86_400_000_000_000
+NO_STATUS = "No device reported itself in the time shown: none has been switched on, or nothing reaches InfluxDB"
+NO_LEDGER = "The ledger has no row in the time shown: it has one for each device and hour, at the hour's beginning"
+
+
+def devices() -> Dashboard:
+    """Build the dashboard."""
+    return dashboard(
+        "femtoward-devices",
+        "For technicians and device makers: which device to exchange, refit, or calibrate.",
+        [
+            Shelf(12, (_now(),)),
+            Shelf(9, (_states(), _locks())),
+            Shelf(9, (_noise(), _excess())),
+            Shelf(9, (_clocks(), _lost())),
+            Shelf(10, (_ledger(),)),
+        ],
+        choices=CHOICES,
+        shows="6h",
+        refresh="30s",
+        marks=False,
+    )
+
+
+def _now() -> Panel:
+    newest = select(
+        "device",
+        {
+            "revision": 'last("revision")',
+            **fields("state", "reason", "model", "locked", "flags", "noise_floor", "declared_noise_floor"),
+            **fields("noise_unit", "clock_offset_ms", "calibration_expiry_ns", "last_seen_ns", "simulated", "patient"),
+        },
+        where=chosen(*CHOICES),
+        by=WORN,
+        span="time > now() - 7d",
+    )
+    query = select(
+        newest,
+        {
+            **fields("state", "locked", "flags", "noise_floor", "declared_noise_floor", "noise_unit"),
+            "calibrated for": f'("calibration_expiry_ns" - "last_seen_ns") / {DAY_NS}',
+            **fields("clock_offset_ms", "reason", "model", "simulated"),
+            "last seen": '"last_seen_ns" / 1000000',
+        },
+        by=WORN,
+        span="",
+    )
+    return table(
+        "Devices now",
+        "The last word of each device of the last 7 days: how it is, what its sensors say of themselves, its noise "
+        "floor beside the one that it declares, how long its calibration holds (seen from when it was last heard).",
+        query,
+        empty="No device has reported itself for 7 days",
+        overrides=[
+            on("device", width=150, links=[to_device()]),
+            on("state", width=130, mappings=values(DEVICE), custom__cellOptions=TEXT),
+            on("locked", width=130, mappings=values(LOCKED), custom__cellOptions=TEXT),
+            on("flags", width=150, displayName="says of itself"),
+            on("noise_floor", "declared_noise_floor", decimals=3, width=110),
+            on("noise_unit", displayName="of noise", width=90),
+            on(
+                "calibrated for",
+                unit="d",
+                decimals=0,
+                width=140,
+                mappings=EXPIRY,
+                thresholds=EXPIRY_STEPS,
+                custom__cellOptions=TEXT,
+            ),
+            on("clock_offset_ms", unit=unit("device", "clock_offset_ms"), decimals=1, displayName="clock", width=110),
+            on("last seen", unit="dateTimeFromNow", width=150),
+            hidden("site"),
+        ],
+        transformations=[
+            organized(
+                drop=["Time"],
+                order=["device", "state", "locked", "flags", "noise_floor", "declared_noise_floor", "noise_unit"],
+            ),
+            sorted_by("device"),
+        ],
+    )
+
+
+def _states() -> Panel:
+    return timeline(
+        "States",
+        "What each device was; one reports itself every ten seconds and at every change.",
+        select("device", fields("state"), where=chosen(*CHOICES), by=["device"]),
+        alias="$tag_device",
+        mappings=values(DEVICE),
+        empty=NO_STATUS,
+    )
+
+
+def _locks() -> Panel:
+    return timeline(
+        "Locks",
+        "Whether all sensors of a device were locked; one that is not hears nothing, whatever it sends.",
+        select("device", fields("locked"), where=chosen(*CHOICES), by=["device"]),
+        alias="$tag_device",
+        mappings=values(LOCKED),
+        empty=NO_STATUS,
+    )
+
+
+def _noise() -> Panel:
+    return trend(
+        "Noise floor",
+        "As each device measured it, of its first stream; the table above names its unit.",
+        select(
+            "device",
+            {"noise": 'mean("noise_floor")'},
+            where=chosen(*CHOICES),
+            by=["device"],
+            every=INTERVAL,
+            fill="none",
+        ),
+        alias="$tag_device",
+        unit=unit("device", "noise_floor"),
+        empty=NO_STATUS,
+        interval="10s",
+    )
+
+
+def _excess() -> Panel:
+    return trend(
+        "Noise floor over the declared one",
+        "1: as quiet as declared. Above 1.5 look at its fit and at what stands beside it; above 3 exchange it.",
+        select(
+            "device",
+            {"ratio": 'mean("noise_floor") / mean("declared_noise_floor")'},
+            where=[*chosen(*CHOICES), '"declared_noise_floor" > 0'],
+            by=["device"],
+            every=INTERVAL,
+            fill="none",
+        ),
+        alias="$tag_device",
+        unit="suffix: times",
+        bounds=(0.0, None),
+        thresholds=steps(GOOD, (1.5, MEDIUM), (3.0, HIGH)),
+        empty="No device that states the noise floor of its sensor reported itself in the time shown",
+        interval="10s",
+    )
+
+
+def _clocks() -> Panel:
+    return trend(
+        "Clocks",
+        "Corrected minus raw time of each device: a slope is drift, a step a clock that was set.",
+        select(
+            "device",
+            {"offset": 'mean("clock_offset_ms")'},
+            where=chosen(*CHOICES),
+            by=["device"],
+            every=INTERVAL,
+            fill="none",
+        ),
+        alias="$tag_device",
+        unit=unit("device", "clock_offset_ms"),
+        empty=NO_STATUS,
+        interval="10s",
+    )
+
+
+def _lost() -> Panel:
+    return trend(
+        "Packets lost",
+        "Share of the packets published in each hour that never came.",
+        select(
+            "ledger",
+            {"lost": 'sum("lost") / sum("published")'},
+            where=chosen(*WORN),
+            by=["device"],
+            every="1h",
+            fill="none",
+        ),
+        alias="$tag_device",
+        unit="percentunit",
+        bounds=(0.0, None),
+        thresholds=steps(GOOD, (0.01, MEDIUM), (0.05, HIGH)),
+        empty=NO_LEDGER,
+        style="bars",
+    )
+
+
+def _ledger() -> Panel:
+    return table(
+        "Ledger",
+        "Packets of each device in the hours that begin within the time shown: published = stored + quarantined + "
+        "lost. `away`: lost while ingest or the broker was away; `late` and `repeated` are counted beside.",
+        select(
+            "ledger",
+            {
+                **{name: f'sum("{name}")' for name in ("published", "stored", "quarantined", "lost", "away", "late")},
+                "repeated": 'sum("repeated")',
+                "balance": 'sum("published") - sum("stored") - sum("quarantined") - sum("lost")',
+                "share lost": 'sum("lost") / sum("published")',
+            },
+            where=chosen(*WORN),
+            by=WORN,
+        ),
+        empty=NO_LEDGER,
+        overrides=[
+            on("device", width=150, links=[to_device()]),
+            on("balance", width=160, mappings=BALANCE, custom__cellOptions=TEXT),
+            on("share lost", unit="percentunit", decimals=2, thresholds=steps(GOOD, (0.01, MEDIUM), (0.05, HIGH))),
+            hidden("site"),
+        ],
+        transformations=[
+            organized(drop=["Time"], order=["device", "balance", "published", "stored", "quarantined", "lost"]),
+            sorted_by("share lost", falling=True),
+        ],
+        height="sm",
+    )

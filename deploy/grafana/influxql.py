@@ -1,0 +1,123 @@
+"""InfluxQL out of one function, which knows every measurement, field and tag and refuses what does not exist.
+
+Plain InfluxQL only: InfluxDB 1.x, 2.x and 3.x all answer it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from deploy.grafana.measurements import MEASUREMENTS, source
+
+SHOWN = "$timeFilter"  # the time that the dashboard shows
+INTERVAL = "$__interval"  # one point per pixel or so
+_NAME = re.compile(r'"([^"]+)"')
+
+
+class Query(NamedTuple):
+    """One statement, and the names of what it answers with."""
+
+    text: str
+    columns: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def select(  # noqa: PLR0913 - each is a clause of the statement
+    origin: str | Query,
+    columns: Mapping[str, str],
+    *,
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    every: str = "",
+    fill: str = "",
+    span: str = SHOWN,
+    tail: str = "",
+) -> Query:
+    r"""Build one statement.
+
+    Parameters
+    ----------
+    origin
+        A measurement, or a query whose answer is asked in its turn.
+    columns
+        Expressions by the name that they are to have; fields and tags stand in double quotes.
+    where
+        Conditions that must all hold; fields and tags stand in double quotes.
+    by
+        Tags that each value of which gets a series of its own.
+    every
+        Length of the steps of time, or nothing: then each point counts, or all of them make one.
+    fill
+        What stands in a step without points: none, null, previous, 0.
+    span
+        Condition on the time; empty: that of `origin`.
+    tail
+        ORDER BY and LIMIT.
+
+    Raises
+    ------
+    ValueError
+        A name that the measurement does not have.
+
+    Examples
+    --------
+    >>> select("vitals", {"hr": 'mean("hr")'}, by=["patient"], every="1m", fill="none").text
+    'SELECT mean("hr") AS "hr" FROM "second"."vitals" WHERE $timeFilter GROUP BY time(1m), "patient" fill(none)'
+    >>> select("vitals", {"hr": 'mean("heart")'})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: vitals has no 'heart': it has clock_offset_ms, coverage, ...
+    """
+    known = {*origin.columns, *origin.tags} if isinstance(origin, Query) else _names_of(origin)
+    _check(origin if isinstance(origin, str) else "the inner query", known, [*columns.values(), *where])
+    _check(origin if isinstance(origin, str) else "the inner query", known, [f'"{tag}"' for tag in by])
+    conditions = " AND ".join([*([span] if span else []), *where])
+    groups = ", ".join([*([f"time({every})"] if every else []), *(f'"{tag}"' for tag in by)])
+    said = [
+        "SELECT " + ", ".join(f'{expression} AS "{name}"' for name, expression in columns.items()),
+        "FROM " + (f"({origin.text})" if isinstance(origin, Query) else source(origin)),
+        f"WHERE {conditions}" if conditions else "",
+        f"GROUP BY {groups}" if groups else "",
+        f"fill({fill})" if fill else "",
+        tail,
+    ]
+    return Query(" ".join(part for part in said if part), tuple(columns), tuple(by))
+
+
+def tag_values(tag: str, measurement: str, *, where: Sequence[str] = ()) -> str:
+    """Statement for the values of a tag.
+
+    The measurement stands without its retention policy, of which these statements know nothing; it must be one of the
+    default policy, since InfluxDB 2 looks nowhere else.
+    """
+    known = set(MEASUREMENTS[measurement].tags)
+    _check(f"{measurement}, as to tags,", known, [f'"{tag}"', *where])
+    said = f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{tag}"'
+    return f"{said} WHERE {' AND '.join(where)}" if where else said
+
+
+def chosen(*variables: str) -> list[str]:
+    """Conditions that hold a query to what is chosen; a choice of All takes in those that lack the tag, too."""
+    return [f'"{name}" =~ /^${name}$/' for name in variables]
+
+
+def fields(*names: str) -> dict[str, str]:
+    """Fields or tags as they are, under their own names."""
+    return {name: f'"{name}"' for name in names}
+
+
+def names_in(text: str) -> set[str]:
+    """Every name in double quotes."""
+    return set(_NAME.findall(text))
+
+
+def _names_of(measurement: str) -> set[str]:
+    if measurement not in MEASUREMENTS:
+        raise ValueError(f"there is no measurement {measurement!r}: there are {', '.join(sorted(MEASUREMENTS))}")
+    known = MEASUREMENTS[measurement]
+    return {*known.tags, *known.fields}
+
+
+def _check(owner: str, known: set[str], texts: Iterable[str]) -> None:
+    for name in sorted(set().union(*map(names_in, texts))):
+        if name not in known:
+            raise ValueError(f"{owner} has no {name!r}: it has {', '.join(sorted(known))}")
