@@ -73,7 +73,7 @@ def select(  # noqa: PLR0913 - each is a clause of the statement
     conditions = " AND ".join([*([span] if span else []), *where])
     groups = ", ".join([*([f"time({every})"] if every else []), *(f'"{tag}"' for tag in by)])
     said = [
-        "SELECT " + ", ".join(f'{expression} AS "{name}"' for name, expression in columns.items()),
+        "SELECT " + ", ".join(_named(name, expression) for name, expression in columns.items()),
         "FROM " + (f"({origin.text})" if isinstance(origin, Query) else source(origin)),
         f"WHERE {conditions}" if conditions else "",
         f"GROUP BY {groups}" if groups else "",
@@ -108,6 +108,10 @@ def fields(*names: str) -> dict[str, str]:
 def names_in(text: str) -> set[str]:
     """Every name in double quotes."""
     return set(_NAME.findall(text))
+
+
+def _named(name: str, expression: str) -> str:
+    return expression if expression == f'"{name}"' else f'{expression} AS "{name}"'
 
 
 def _names_of(measurement: str) -> set[str]:

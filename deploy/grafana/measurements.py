@@ -45,7 +45,18 @@ def _stored() -> Iterator[tuple[str, Known]]:
         same = [measurement for measurement in SCHEMA if measurement.name == name]
         tags = {tag.name for one in same for tag in one.tags} | {tag for one in same for tag, _ in one.constant_tags}
         fields = {field.name: field.unit for one in same for field in one.fields}
-        yield name, Known(same[0].retention, tuple(sorted(tags)), fields)
+        more_tags, more = _PENDING.get(name, ((), {}))
+        yield (
+            name,
+            Known(
+                getattr(same[0], "retention", _POLICY.get(name, "second")),
+                tuple(sorted(tags | set(more_tags))),
+                {**fields, **more},
+            ),
+        )
+    for name in ("bed", "strip"):
+        if name not in {measurement.name for measurement in SCHEMA}:
+            yield name, Known(_POLICY.get(name, "second"), *_PENDING[name])
 
 
 def _made() -> Iterator[tuple[str, Known]]:
@@ -57,6 +68,28 @@ def _made() -> Iterator[tuple[str, Known]]:
     yield "process", Known("second", ("instance", "part"), PROCESS)
 
 
+_POLICY = {"alarm": "forever", "strip": "forever", "wave": "wave", "ledger": "minute"}
+_PENDING: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "vitals": (("ward",), {}),
+    "alarm": (("ward",), {"bed": ""}),
+    "device": (
+        (),
+        {
+            "declared_noise_floor": "unit / sqrt(Hz)",
+            "noise_unit": "",
+            "calibration_expiry_ns": "unix time",
+            "locked": "",
+            "flags": "",
+        },
+    ),
+    "bed": (
+        ("patient", "site", "ward"),
+        dict.fromkeys(
+            ("bed", "admitted", "need", "priority", "condition", "words", "since_ns", "standing", "acknowledged"), ""
+        ),
+    ),
+    "strip": (("condition", "patient", "site"), {"value": "the stream's"}),
+}
 TIERED = ("hr", "pulse", "rmssd", "sdnn", "rr_interval", "temp", "quality", "coverage")
 PROCESS = {
     "alive": "0, 1",

@@ -19,7 +19,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     """Part of a dashboard; what is left at its default is left out."""
 
 
-class DataSource(Part, frozen=True):
+class DataSource(Part, frozen=True, kw_only=True):
     """Whom a query goes to."""
 
     type: str
@@ -30,7 +30,7 @@ INFLUX = DataSource(type="influxdb", uid="femtoward-influx")
 EXPRESSION = DataSource(type="__expr__", uid="__expr__")  # Grafana's own arithmetic
 
 
-class Influx(Part, frozen=True):
+class Influx(Part, frozen=True, kw_only=True):
     """One InfluxQL query."""
 
     ref_id: str
@@ -42,7 +42,7 @@ class Influx(Part, frozen=True):
     datasource: DataSource
 
 
-class Expression(Part, frozen=True):
+class Expression(Part, frozen=True, kw_only=True):
     """Arithmetic on the answers of other queries."""
 
     ref_id: str
@@ -56,7 +56,7 @@ class Expression(Part, frozen=True):
 Target = Influx | Expression
 
 
-class Shown(Part, frozen=True):
+class Shown(Part, frozen=True, kw_only=True):
     """How a value is shown: the words in its place, or (without words) its colour."""
 
     text: str | None = None
@@ -64,28 +64,28 @@ class Shown(Part, frozen=True):
     index: int = -1
 
 
-class Mapped(Part, frozen=True):
+class Mapped(Part, frozen=True, kw_only=True):
     """Words for values: for each value, for a range, for what matches, or for none."""
 
     type: Literal["value", "range", "regex", "special"]
     options: Options | Mapping[str, Shown]
 
 
-class Step(Part, frozen=True):
+class Step(Part, frozen=True, kw_only=True):
     """A colour from a value on; None: from the beginning."""
 
     value: float | None = msgspec.field()
     color: str = msgspec.field()
 
 
-class Thresholds(Part, frozen=True):
+class Thresholds(Part, frozen=True, kw_only=True):
     """Colours by value."""
 
     steps: tuple[Step, ...]
     mode: str = msgspec.field(default="")
 
 
-class Link(Part, frozen=True):
+class Link(Part, frozen=True, kw_only=True):
     """A link from a value, or from a dashboard."""
 
     title: str
@@ -93,7 +93,7 @@ class Link(Part, frozen=True):
     target_blank: bool = False
 
 
-class Defaults(Part, frozen=True):
+class Defaults(Part, frozen=True, kw_only=True):
     """How the values of a panel are shown."""
 
     unit: str = ""
@@ -108,28 +108,28 @@ class Defaults(Part, frozen=True):
     links: tuple[Link, ...] = ()
 
 
-class Property(Part, frozen=True):
+class Property(Part, frozen=True, kw_only=True):
     """One thing that an override changes."""
 
     id: str
     value: object
 
 
-class Override(Part, frozen=True):
+class Override(Part, frozen=True, kw_only=True):
     """Changes for some of the values."""
 
     matcher: Options
     properties: tuple[Property, ...]
 
 
-class FieldConfig(Part, frozen=True):
+class FieldConfig(Part, frozen=True, kw_only=True):
     """How values are shown, and the exceptions."""
 
     defaults: Defaults
     overrides: tuple[Override, ...]
 
 
-class Transformation(Part, frozen=True):
+class Transformation(Part, frozen=True, kw_only=True):
     """What is done to the answers before they are shown."""
 
     id: str
@@ -137,7 +137,7 @@ class Transformation(Part, frozen=True):
     filter: Options | None = None
 
 
-class GridPos(Part, frozen=True):
+class GridPos(Part, frozen=True, kw_only=True):
     """Place in a grid of 24 columns."""
 
     h: int
@@ -146,7 +146,7 @@ class GridPos(Part, frozen=True):
     y: int
 
 
-class Panel(Part, frozen=True):
+class Panel(Part, frozen=True, kw_only=True):
     """One panel; `layout` gives it its number and its place."""
 
     type: PanelType
@@ -163,7 +163,7 @@ class Panel(Part, frozen=True):
     grid_pos: GridPos | None = None
 
 
-class Row(Part, frozen=True, tag_field="type", tag="row"):
+class Row(Part, frozen=True, kw_only=True, tag_field="type", tag="row"):
     """A heading; collapsed, it holds its panels, which then cost no query."""
 
     id: int
@@ -173,7 +173,7 @@ class Row(Part, frozen=True, tag_field="type", tag="row"):
     panels: tuple[Panel, ...] = msgspec.field()
 
 
-class Variable(Part, frozen=True):
+class Variable(Part, frozen=True, kw_only=True):
     """A choice at the top of a dashboard."""
 
     name: str
@@ -191,13 +191,13 @@ class Variable(Part, frozen=True):
     description: str = ""
 
 
-class Templating(Part, frozen=True):
+class Templating(Part, frozen=True, kw_only=True):
     """The choices."""
 
     list: tuple[Variable, ...]
 
 
-class Annotation(Part, frozen=True):
+class Annotation(Part, frozen=True, kw_only=True):
     """Marks in the graphs, out of a query; `text_column` and `tags_column` name its columns."""
 
     name: str
@@ -210,13 +210,13 @@ class Annotation(Part, frozen=True):
     tags_column: str = ""
 
 
-class Annotations(Part, frozen=True):
+class Annotations(Part, frozen=True, kw_only=True):
     """The marks."""
 
     list: tuple[Annotation, ...]
 
 
-class DashboardLink(Part, frozen=True):
+class DashboardLink(Part, frozen=True, kw_only=True):
     """A link beside the choices; it takes them along."""
 
     title: str
@@ -231,14 +231,14 @@ class DashboardLink(Part, frozen=True):
     target_blank: bool = msgspec.field()
 
 
-class TimeRange(Part, frozen=True):
+class TimeRange(Part, frozen=True, kw_only=True):
     """What is shown at first."""
 
     from_: str = msgspec.field(name="from")
     to: str
 
 
-class Dashboard(Part, frozen=True):
+class Dashboard(Part, frozen=True, kw_only=True):
     """One dashboard."""
 
     uid: str

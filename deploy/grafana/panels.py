@@ -160,13 +160,21 @@ def timeline(  # noqa: PLR0913 - each is an option of the panel
     alias: str = "",
     transformations: Sequence[Transformation] = (),
     overrides: Sequence[Override] = (),
+    hole_s: int = 0,
+    interval: str = "",
 ) -> Panel:
-    """States over time, each lasting until the next; with transformations the answers come as tables."""
+    """States over time, each lasting until the next, or (`hole_s`) at most so long.
+
+    With transformations the answers come as tables.
+    """
+    custom: dict[str, object] = {"fillOpacity": 80, "lineWidth": 0}
+    if hole_s:
+        custom["insertNulls"] = 1000 * hole_s
     defaults = Defaults(
         no_value=empty,
         mappings=mappings,
         color={"mode": "thresholds"},
-        custom={"fillOpacity": 80, "lineWidth": 0},
+        custom=custom,
         unit="string",
     )
     return Panel(
@@ -185,6 +193,7 @@ def timeline(  # noqa: PLR0913 - each is an option of the panel
             "tooltip": {"mode": "single", "sort": "none"},
         },
         transformations=tuple(transformations),
+        interval=interval,
     )
 
 

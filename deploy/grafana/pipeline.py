@@ -48,11 +48,13 @@ def _ready() -> Panel:
             where=chosen(*PROCESSES),
             by=["part", "instance"],
             every=INTERVAL,
-            fill="null",
+            fill="none",
         ),
         alias="$tag_part $tag_instance",
         mappings=values(READY),
         empty=NO_PROCESS,
+        hole_s=60,
+        interval="10s",
     )
 
 
@@ -66,11 +68,13 @@ def _delivers() -> Panel:
             where=chosen(*PROCESSES),
             by=["part", "instance"],
             every=INTERVAL,
-            fill="null",
+            fill="none",
         ),
         alias="$tag_part $tag_instance",
         mappings=values(FAILING),
         empty=NO_PROCESS,
+        hole_s=60,
+        interval="10s",
     )
 
 

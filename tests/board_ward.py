@@ -1,0 +1,94 @@
+"""Rows of a simulated ward for the dashboards: alarms that stand and that are over, a refusal, a transfer, a lost device."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dataflows.events import SECOND_NS, AlarmEvent, Removal, Row
+from dataflows.fold import Fold
+from dataflows.shard import Shard
+from device_sim.fleet import Fleet, FleetOptions, who
+from ingest.codec import encode_birth, encode_command
+from ingest.command import Acknowledge, Admit, Command, Transfer
+from ingest.journal import Record, RecordKind
+from ingest.topics import command_topic, topic_of
+
+SITE, WARD = "demo", "ward-1"
+SECONDS = 75
+TICK_NS = SECOND_NS // 4
+AHEAD_S = 120  # of the clock: what is to be new must still be so when the last query is asked
+PATIENT = who(2, SITE).patient  # the one with the tachycardia that stands at the end
+SCENARIO = """
+about = "What the dashboards show."
+[[patients]]
+rate_bpm = 72.0
+[[patients]]
+rate_bpm = 68.0
+rhythms = [{ rhythm = "asystole", from_s = 20.0, for_s = 12.0 }]
+[[patients]]
+rate_bpm = 88.0
+rhythms = [{ rhythm = "tachycardia", from_s = 40.0, for_s = 60.0, rate_bpm = 170.0, ramp_s = 5.0 }]
+[[patients]]
+rate_bpm = 79.0
+faults = [{ fault = "saturation", from_s = 50.0, for_s = 60.0 }]
+[[patients]]
+rate_bpm = 66.0
+faults = [{ fault = "silence", from_s = 45.0, for_s = 60.0 }]
+"""
+
+
+def ward_rows(folder: Path) -> list[Row]:
+    """Rows of the ward; its last second lies some time ahead of now."""
+    scenario = folder / "scenario.toml"
+    scenario.write_text(SCENARIO)
+    t0_ns = (time.time_ns() // SECOND_NS + AHEAD_S - SECONDS) * SECOND_NS
+    fleet = Fleet(FleetOptions(patients=5, scenario=str(scenario), seed=1, site=SITE), t_start_ns=t0_ns)
+    fold, shard = Fold(1), Shard()
+    rows: list[Row] = []
+    acknowledged = False
+    for batch in _batches(fleet, t0_ns):
+        rows += _fed(fold, shard, batch)
+        standing = [row for row in rows if isinstance(row, AlarmEvent) and row.condition == "extreme-tachycardia"]
+        if standing and not acknowledged:
+            acknowledged = True
+            command = Acknowledge(id="ack-1", patient=PATIENT, alarm=standing[0].id, note="is being looked at")
+            rows += _fed(fold, shard, [_command(batch[-1].arrival_ns + 1, command)])
+    return [*rows, Removal("-", 1, t0_ns, "wave", t0_ns // SECOND_NS - 9, t0_ns // SECOND_NS, 9_000, "room ran short")]
+
+
+def _fed(fold: Fold, shard: Shard, records: Sequence[Record]) -> list[Row]:
+    folded = fold.feed(records)
+    rows = [content for where, content in folded if where is None]
+    items = [content for where, content in folded if where is not None]
+    return [*rows, *shard.feed(items)]  # type: ignore[list-item, arg-type]  # what has a shard is an item, the rest rows
+
+
+def _batches(fleet: Fleet, t0_ns: int) -> Iterator[list[Record]]:
+    """A journal of the ward in batches of a second."""
+    names = [birth.device for birth in fleet.births]
+    first = [(t0_ns, RecordKind.MESSAGE, topic_of(SITE, birth.device, "birth"), encode_birth(birth)) for birth in fleet.births]
+    for index in range(len(names)):
+        one = who(index, SITE)
+        first.append(_arrival(t0_ns, Admit(id=f"admit-{index}", patient=one.patient, device=one.device, bed=one.bed)))
+    first.append((t0_ns, RecordKind.MESSAGE, topic_of(SITE, names[0], "data"), b"no packet"))
+    moved = Transfer(id="move-1", patient=who(0, SITE).patient, bed="bed-0009")
+    offset = 0
+    for second in range(SECONDS):
+        arrivals = list(first if second == 0 else [])
+        arrivals += [_arrival(t0_ns + 30 * SECOND_NS, moved)] if second == 30 else []
+        for step in range(4 * second, 4 * second + 4):
+            arrivals.append((t0_ns + step * TICK_NS, RecordKind.TICK, "", b""))
+            for index, payload in fleet.step():
+                at_ns = t0_ns + int(fleet.phase_ns[index]) + (step + 1) * TICK_NS + 20_000_000
+                arrivals.append((at_ns, RecordKind.MESSAGE, topic_of(SITE, names[index], "data"), payload))
+        batch = [Record(offset + n, *arrival) for n, arrival in enumerate(sorted(arrivals, key=lambda one: one[0]))]
+        offset += len(batch)
+        yield batch
+
+
+def _arrival(at_ns: int, command: Command) -> tuple[int, RecordKind, str, bytes]:
+    return at_ns, RecordKind.COMMAND, command_topic(SITE, "nurse-7"), encode_command(command)
+
+
+def _command(at_ns: int, command: Command) -> Record:
+    return Record(1_000_000, *_arrival(at_ns, command))
