@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check format dashboards lock clean
 
 demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
@@ -26,6 +26,10 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Writes Grafana's files anew from the Python that they are made of.
+dashboards: $(READY)
+	$(BIN)/python -m deploy.grafana.files
 
 $(READY): requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "femtoward needs Python 3.11 or 3.12 on the PATH (python3.11 or python3.12); none was found" >&2; exit 1; }

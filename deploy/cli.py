@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import cli_run
+from deploy import cli_provision, cli_run
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -156,6 +156,7 @@ def demo(  # noqa: PLR0913 - each is an option of the command line
 app.command()(cli_run.run)
 app.command(hidden=True)(cli_run.word)
 app.command()(cli_run.siege)
+app.command()(cli_provision.provision)
 
 
 @app.command()

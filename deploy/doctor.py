@@ -62,6 +62,8 @@ def examine(settings: Settings) -> Iterator[Line]:
         if verdict := receivers.influx_secret(settings.influx):
             yield Line("influx secret", *verdict)
         yield _influx(settings.influx.url)
+    if settings.grafana:
+        yield Line("grafana", *receivers.grafana(settings.grafana))
     for webhook in settings.webhook:
         yield Line(f"webhook {webhook.name}", *receivers.webhook(webhook))
 

@@ -6,10 +6,11 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+import urllib3
 
 from dataflows.couriers.secret import read_secret
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
-from deploy.settings import Broker, Influx, Webhook
+from deploy.settings import Broker, Grafana, Influx, Webhook
 
 WAIT_S = 5.0
 
@@ -35,6 +36,22 @@ def influx_secret(influx: Influx) -> Verdict | None:
     if not influx.secret_env and not influx.secret_file:
         return None
     return _secret("influx", influx.secret_env, influx.secret_file)
+
+
+def grafana(settings: Grafana) -> Verdict:
+    """Look at Grafana: its secret, and whether it answers."""
+    verdict = _secret("grafana", settings.secret_env, settings.secret_file)
+    if verdict.verdict != "ok" or not (settings.secret_env or settings.secret_file):
+        return Verdict("problem", f"{verdict.said}: set grafana.secret_env or grafana.secret_file")
+    try:
+        answer = urllib3.request("GET", f"{settings.url.rstrip('/')}/api/health", timeout=WAIT_S, retries=False)
+    except urllib3.exceptions.HTTPError as error:
+        return Verdict("warning", f"{settings.url} cannot be reached ({error}): start it, or correct grafana.url")
+    if answer.status != 200 or b'"database"' not in answer.data:
+        return Verdict(
+            "warning", f"{settings.url} answers {answer.status} to /api/health: is it Grafana, and the right port?"
+        )
+    return Verdict("ok", f"{settings.url} answers; its secret is {verdict.said}")
 
 
 def webhook(settings: Webhook) -> Verdict:

@@ -84,6 +84,30 @@ class Influx(Section, frozen=True):
             )
 
 
+class Grafana(Section, frozen=True):
+    """A Grafana that `femtoward provision` makes dashboards and alert rules in."""
+
+    url: str
+    user: str = ""  # with a user the secret is the password; without, a service account's token, of the role Admin
+    secret_env: str = ""  # variable that holds the secret
+    secret_file: str = ""  # or the file that does
+    influx_url: str = ""  # InfluxDB, as Grafana's server reaches it; empty: influx.url
+    contact: str = ""  # mail address, or http(s) address of a webhook, that is told of the pipeline's alerts
+    ca_file: str = ""  # authorities to trust with https; empty: the system's
+    timeout_s: Seconds = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be connected to."""
+        form = "http://HOST:PORT or https://HOST:PORT"
+        _check_url(self.url, ("http", "https"), form)
+        if self.influx_url:
+            _check_url(self.influx_url, ("http", "https"), form)
+        if self.contact.startswith(("http:", "https:")):
+            _check_url(self.contact, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
+        elif self.contact and "@" not in self.contact:
+            raise ValueError(f"contact = {self.contact!r} is neither a mail address nor one of a webhook (https://...)")
+
+
 class Webhook(Section, frozen=True):
     """A receiver of alarm events, signed by Standard Webhooks."""
 
@@ -119,6 +143,7 @@ class Settings(Section, frozen=True):
     flow: Flow = msgspec.field(default_factory=Flow)
     partition: tuple[Partition, ...] = ()
     influx: Influx | None = None
+    grafana: Grafana | None = None
     webhook: tuple[Webhook, ...] = ()
     page: Page | None = None
     log: Log = msgspec.field(default_factory=Log)
@@ -224,6 +249,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         ward=section(settings.ward),
         broker=section(settings.broker),
         influx=settings.influx and section(settings.influx),
+        grafana=settings.grafana and section(settings.grafana),
         webhook=tuple(map(section, settings.webhook)),
         page=settings.page and section(settings.page),
     )

@@ -1,4 +1,4 @@
-"""Rows of a simulated ward for the dashboards: alarms that stand and that are over, a refusal, a transfer, a lost device."""
+"""Rows of a simulated ward for the dashboards: alarms that stand or are over, a refusal, a transfer, a lost device."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,10 @@ def _fed(fold: Fold, shard: Shard, records: Sequence[Record]) -> list[Row]:
 def _batches(fleet: Fleet, t0_ns: int) -> Iterator[list[Record]]:
     """A journal of the ward in batches of a second."""
     names = [birth.device for birth in fleet.births]
-    first = [(t0_ns, RecordKind.MESSAGE, topic_of(SITE, birth.device, "birth"), encode_birth(birth)) for birth in fleet.births]
+    first = [
+        (t0_ns, RecordKind.MESSAGE, topic_of(SITE, birth.device, "birth"), encode_birth(birth))
+        for birth in fleet.births
+    ]
     for index in range(len(names)):
         one = who(index, SITE)
         first.append(_arrival(t0_ns, Admit(id=f"admit-{index}", patient=one.patient, device=one.device, bed=one.bed)))

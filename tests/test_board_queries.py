@@ -1,18 +1,16 @@
 """Every query of every dashboard against a real InfluxDB that holds a simulated ward: each must find something."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import urllib3
-from board_queries import Asked, filled, other_queries, panel_queries
-from board_ward import PATIENT, SITE, ward_rows
+from board_queries import Asked, filled, panel_queries
+from board_ward import PATIENT, ward_rows
 from influx_server import InfluxServer
 
 from dataflows.couriers.line_protocol import lines
 from dataflows.events import SECOND_NS, Vitals
-from deploy.grafana import rules
 from deploy.grafana.measurements import MEASUREMENTS, PROCESS, TIERED
 
 pytestmark = pytest.mark.servers
@@ -48,7 +46,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
             assert answer.status == 204, answer.data
         http.clear()
         means = ", ".join(
-            f'mean("{name}") AS "{name}", min("{name}") AS "{name}_min", max("{name}") AS "{name}_max"' for name in TIERED
+            f'mean("{name}") AS "{name}", min("{name}") AS "{name}_min", max("{name}") AS "{name}_max"'
+            for name in TIERED
         )
         for into, every in (('"minute"."vitals_1m"', "1m"), ('"hour"."vitals_1h"', "1h")):
             server.query(

@@ -1,7 +1,7 @@
 """Alarms: what stands now, who has acknowledged it, and how heavy the burden is."""
 
 from deploy.grafana.beds import TOLD, WHO
-from deploy.grafana.board import dashboard, to_patient
+from deploy.grafana.board import Choice, dashboard, to_patient
 from deploy.grafana.columns import hidden, on, organized, series, sorted_by
 from deploy.grafana.events import alarm_log, event_overrides
 from deploy.grafana.influxql import INTERVAL, chosen, fields, select
@@ -10,7 +10,7 @@ from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import BACKGROUND, TEXT, bars, influx, math, stat, summed, table, trend
 from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED, PRIORITY, WORDS, values
 
-CHOICES = ("site", "ward", "patient")
+CHOICES: tuple[Choice, ...] = ("site", "ward", "patient")
 RAISED = "\"state\" = 'active'"
 NONE_RAISED = "No alarm was raised in the time shown"
 DAY_S = 86_400

@@ -1,6 +1,6 @@
 """Devices: is each one fit to be believed: noise, locks, clock, calibration, packets that came and did not."""
 
-from deploy.grafana.board import dashboard, to_device
+from deploy.grafana.board import Choice, dashboard, to_device
 from deploy.grafana.columns import hidden, on, organized, sorted_by
 from deploy.grafana.influxql import INTERVAL, chosen, fields, select
 from deploy.grafana.layout import Shelf
@@ -9,7 +9,7 @@ from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import TEXT, table, timeline, trend
 from deploy.grafana.words import BALANCE, DEVICE, EXPIRY, EXPIRY_STEPS, GOOD, HIGH, LOCKED, MEDIUM, steps, values
 
-CHOICES = ("site", "patient", "device")
+CHOICES: tuple[Choice, ...] = ("site", "patient", "device")
 WORN = ("site", "device")
 DAY_NS = 86_400_000_000_000
 NO_STATUS = "No device reported itself in the time shown: none has been switched on, or nothing reaches InfluxDB"

@@ -1,8 +1,9 @@
 """Grafana's dashboard JSON, as far as ours go: the types that the dashboards are built of.
 
 Types of our own rather than grafana-foundation-sdk: its Python package carries no type information, knows no query of
-InfluxDB, and its newest release on the index describes Grafana 10.1. The tests hold what is built here against its
-types all the same: nothing of ours may be lost or changed on the way through them.
+InfluxDB, and has the releases for all versions of Grafana in one line of numbers, the newest being one for 10.1. The
+tests hold what is built here against its types all the same: nothing of ours may be lost or changed on the way through
+them.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Patient: trends with their uncertainty, alarms with their strips, the waveform, and how far to trust all of it."""
 
 from deploy.grafana.beds import bed_table
-from deploy.grafana.board import dashboard
+from deploy.grafana.board import Choice, dashboard
 from deploy.grafana.columns import on, organized, parted_by, series
 from deploy.grafana.events import alarm_log
 from deploy.grafana.influxql import INTERVAL, Query, chosen, fields, select
@@ -11,7 +11,7 @@ from deploy.grafana.model import Dashboard, Override, Panel
 from deploy.grafana.panels import timeline, trend
 from deploy.grafana.words import QUALITY_STEPS, STATE, WORDS, values
 
-PLACE = ("site", "ward", "patient")
+PLACE: tuple[Choice, ...] = ("site", "ward", "patient")
 GAP_MS = 1000  # longer without a point: a hole
 WORN = ("site", "patient")  # what has no ward
 NO_VITALS = (

@@ -1,6 +1,6 @@
 """Pipeline: does what a patient's heart did a moment ago reach a nurse: latency, lag, backlog, refusals, room."""
 
-from deploy.grafana.board import dashboard
+from deploy.grafana.board import Choice, dashboard
 from deploy.grafana.columns import hidden, on
 from deploy.grafana.influxql import INTERVAL, chosen, fields, select
 from deploy.grafana.layout import Shelf
@@ -9,8 +9,8 @@ from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import TEXT, table, timeline, trend
 from deploy.grafana.words import DONE, FAILING, GOOD, HIGH, MEDIUM, READY, steps, values
 
-PROCESSES = ("part",)
-SITES = ("site",)
+PROCESSES: tuple[Choice, ...] = ("part",)
+SITES: tuple[Choice, ...] = ("site",)
 NO_PROCESS = (
     "No process of femtoward said anything in the time shown: the couriers ask the health ports ([health]) and write "
     "this, so they are down, or InfluxDB cannot be reached"

@@ -1,7 +1,7 @@
 """Ward: who needs me, why, since when, and can I trust it; one row a bed, those in need first."""
 
 from deploy.grafana.beds import FRESH, WHO, WHY_EMPTY, bed_table, beds
-from deploy.grafana.board import dashboard
+from deploy.grafana.board import Choice, dashboard
 from deploy.grafana.influxql import INTERVAL, chosen, fields, select
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
@@ -9,7 +9,7 @@ from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import stat, timeline, trend
 from deploy.grafana.words import GOOD, HIGH, NEED, QUALITY_STEPS, steps, values
 
-CHOICES = ("site", "ward")
+CHOICES: tuple[Choice, ...] = ("site", "ward")
 
 
 def ward() -> Dashboard:
