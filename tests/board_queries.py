@@ -49,7 +49,7 @@ def panel_queries() -> list[Asked]:
 def other_queries() -> list[Asked]:
     """Those of variables and annotations."""
     return [
-        Asked(board["uid"], one["name"], kind, one["query"], "")
+        Asked(board["uid"], one["name"], kind, one["query"] if kind == "variable" else one["target"]["query"], "")
         for board in boards()
         for kind, part in (("variable", "templating"), ("annotation", "annotations"))
         for one in board[part]["list"]

@@ -4,13 +4,16 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dataflows.events import SECOND_NS, AlarmEvent, Removal, Row
+import msgspec
+
+from dataflows.events import SECOND_NS, AlarmEvent, Row
 from dataflows.fold import Fold
 from dataflows.shard import Shard
 from device_sim.fleet import Fleet, FleetOptions, who
 from ingest.codec import encode_birth, encode_command
 from ingest.command import Acknowledge, Admit, Command, Transfer
 from ingest.journal import Record, RecordKind
+from ingest.notices import Removed, Report
 from ingest.topics import command_topic, topic_of
 
 SITE, WARD = "demo", "ward-1"
@@ -34,6 +37,9 @@ faults = [{ fault = "saturation", from_s = 50.0, for_s = 60.0 }]
 [[patients]]
 rate_bpm = 66.0
 faults = [{ fault = "silence", from_s = 45.0, for_s = 60.0 }]
+[[patients]]
+rate_bpm = 58.0
+faults = [{ fault = "noise", from_s = 20.0, for_s = 60.0 }]
 """
 
 
@@ -42,7 +48,7 @@ def ward_rows(folder: Path) -> list[Row]:
     scenario = folder / "scenario.toml"
     scenario.write_text(SCENARIO)
     t0_ns = (time.time_ns() // SECOND_NS + AHEAD_S - SECONDS) * SECOND_NS
-    fleet = Fleet(FleetOptions(patients=5, scenario=str(scenario), seed=1, site=SITE), t_start_ns=t0_ns)
+    fleet = Fleet(FleetOptions(patients=6, scenario=str(scenario), seed=1, site=SITE), t_start_ns=t0_ns)
     fold, shard = Fold(1), Shard()
     rows: list[Row] = []
     acknowledged = False
@@ -53,7 +59,7 @@ def ward_rows(folder: Path) -> list[Row]:
             acknowledged = True
             command = Acknowledge(id="ack-1", patient=PATIENT, alarm=standing[0].id, note="is being looked at")
             rows += _fed(fold, shard, [_command(batch[-1].arrival_ns + 1, command)])
-    return [*rows, Removal("-", 1, t0_ns, "wave", t0_ns // SECOND_NS - 9, t0_ns // SECOND_NS, 9_000, "room ran short")]
+    return rows
 
 
 def _fed(fold: Fold, shard: Shard, records: Sequence[Record]) -> list[Row]:
@@ -72,8 +78,13 @@ def _batches(fleet: Fleet, t0_ns: int) -> Iterator[list[Record]]:
     ]
     for index in range(len(names)):
         one = who(index, SITE)
-        first.append(_arrival(t0_ns, Admit(id=f"admit-{index}", patient=one.patient, device=one.device, bed=one.bed)))
+        first.append(
+            _arrival(t0_ns, Admit(id=f"admit-{index}", patient=one.patient, device=one.device, bed=one.bed, ward=WARD))
+        )
     first.append((t0_ns, RecordKind.MESSAGE, topic_of(SITE, names[0], "data"), b"no packet"))
+    removed = Removed("wave", t0_ns // SECOND_NS - 9, t0_ns // SECOND_NS, 9_000, "room ran short")
+    report = Report("disk", ok=False, detail="1.2 GB are left: make room", removed=removed)
+    first.append((t0_ns, RecordKind.REPORT, "", msgspec.json.encode(report)))
     moved = Transfer(id="move-1", patient=who(0, SITE).patient, bed="bed-0009")
     offset = 0
     for second in range(SECONDS):

@@ -103,8 +103,8 @@ def _standing() -> Panel:
         "differ for a moment, the table above is right: an acknowledgement has the time of the ward's clock, an end "
         "that of the evidence.",
         query,
-        empty="No alarm stands",
-        overrides=event_overrides(),
+        empty="No alarm stands, or none that was raised within 30 days",
+        overrides=[*event_overrides("now"), on("since", unit="dateTimeFromNow", width=130)],
         transformations=[
             organized(
                 drop=["Time"],

@@ -13,11 +13,11 @@ from deploy.grafana.model import (
     Dashboard,
     DashboardLink,
     Link,
+    Marks,
     Templating,
     TimeRange,
     Variable,
 )
-from deploy.grafana.panels import influx
 from deploy.grafana.words import HIGH, LOW, MEDIUM
 
 FOLDER_UID = "femtoward"
@@ -147,7 +147,6 @@ def _variable(name: Choice, offered: Sequence[Choice], *, single: bool) -> Varia
         description=choice.says,
         type="query",
         query=query,
-        definition=query,
         datasource=INFLUX,
         refresh=WHEN_TIME_CHANGES,
         sort=ALPHABETIC,
@@ -167,10 +166,14 @@ def _marks(choices: Sequence[Choice]) -> tuple[Annotation, ...]:
             enable=priority != "low",
             icon_color=color,
             datasource=INFLUX,
-            target=influx("Anno", query, "table"),
-            query=query.text,
-            text_column="reason",
-            tags_column="condition",
+            target=Marks(
+                ref_id="Anno",
+                query=query.text,
+                text_column="reason",
+                tags_column="condition",
+                raw_query=True,
+                from_annotations=True,
+            ),
         )
         for priority, color in (("high", HIGH), ("medium", MEDIUM), ("low", LOW))
         for query in [

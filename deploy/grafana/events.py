@@ -27,23 +27,24 @@ def alarm_log(choices: Sequence[str]) -> Panel:
         "algorithm said so, and in which version, stands beside it. Click on a time to see strip and waveform.",
         query,
         empty="No alarm was raised, acknowledged or over in the time shown",
-        overrides=event_overrides(),
+        overrides=[
+            *event_overrides(),
+            on("value", "limit", decimals=1, width=80),
+            on("Time", width=190, links=[to_moment()]),
+        ],
         height="sm",
     )
 
 
-def event_overrides() -> list[Override]:
-    """How the columns of alarm events are shown."""
+def event_overrides(state: str = "state") -> list[Override]:
+    """How the columns of alarm events are shown; `state` is what that of the state is called."""
     return [
-        on("Time", width=190, links=[to_moment()]),
         on("priority", width=120, mappings=values(PRIORITY), custom__cellOptions=BACKGROUND),
         on("condition", width=180),
-        on("state", "now", width=180, mappings=values(STATE), custom__cellOptions=TEXT),
-        on("patient", "bed", width=110, links=[to_patient()]),
-        on("value", "limit", decimals=1, width=80),
-        on("quality", "confidence", unit="percentunit", decimals=0, width=90),
+        on(state, width=180, mappings=values(STATE), custom__cellOptions=TEXT),
+        on("patient", width=110, links=[to_patient()]),
+        on("quality", unit="percentunit", decimals=0, width=90),
         on("actor", displayName="by whom", width=120),
         on("reason", custom__minWidth=220),
-        on("since", unit="dateTimeFromNow", width=130),
         hidden("site"),
     ]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from deploy.grafana.measurements import MEASUREMENTS, source
+from deploy.grafana.measurements import MEASUREMENTS, qualified
 
 SHOWN = "$timeFilter"  # the time that the dashboard shows
 INTERVAL = "$__interval"  # one point per pixel or so
@@ -74,7 +74,7 @@ def select(  # noqa: PLR0913 - each is a clause of the statement
     groups = ", ".join([*([f"time({every})"] if every else []), *(f'"{tag}"' for tag in by)])
     said = [
         "SELECT " + ", ".join(_named(name, expression) for name, expression in columns.items()),
-        "FROM " + (f"({origin.text})" if isinstance(origin, Query) else source(origin)),
+        "FROM " + (f"({origin.text})" if isinstance(origin, Query) else qualified(origin)),
         f"WHERE {conditions}" if conditions else "",
         f"GROUP BY {groups}" if groups else "",
         f"fill({fill})" if fill else "",
@@ -89,7 +89,7 @@ def tag_values(tag: str, measurement: str, *, where: Sequence[str] = ()) -> str:
     The measurement stands without its retention policy, of which these statements know nothing; it must be one of the
     default policy, since InfluxDB 2 looks nowhere else.
     """
-    known = set(MEASUREMENTS[measurement].tags)
+    known: set[str] = set(MEASUREMENTS[measurement].tags)
     _check(f"{measurement}, as to tags,", known, [f'"{tag}"', *where])
     said = f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{tag}"'
     return f"{said} WHERE {' AND '.join(where)}" if where else said

@@ -182,7 +182,6 @@ class Variable(Part, frozen=True, kw_only=True):
     type: Literal["query"]
     query: str
     datasource: DataSource
-    definition: str
     refresh: int = msgspec.field()  # 2: whenever the time range changes
     sort: int = msgspec.field()
     include_all: bool = msgspec.field()
@@ -198,17 +197,25 @@ class Templating(Part, frozen=True, kw_only=True):
     list: tuple[Variable, ...]
 
 
+class Marks(Part, frozen=True, kw_only=True):
+    """Query for marks, and which of its columns say what; `from_annotations` tells the plugin to read it so."""
+
+    ref_id: str
+    query: str
+    text_column: str
+    tags_column: str
+    raw_query: bool = msgspec.field()
+    from_annotations: bool = msgspec.field()
+
+
 class Annotation(Part, frozen=True, kw_only=True):
-    """Marks in the graphs, out of a query; `text_column` and `tags_column` name its columns."""
+    """Marks in the graphs."""
 
     name: str
     enable: bool = msgspec.field()
     icon_color: str
     datasource: DataSource
-    target: Influx
-    query: str = ""
-    text_column: str = ""
-    tags_column: str = ""
+    target: Marks
 
 
 class Annotations(Part, frozen=True, kw_only=True):

@@ -47,10 +47,6 @@ READY = {
     "0": Shown(text="✗ NO", color=HIGH, index=0),
     "1": Shown(text="● yes", color=GOOD, index=1),
 }
-FAILING = {
-    "0": Shown(text="● delivers", color=GOOD, index=0),
-    "1": Shown(text="✗ FAILING", color=HIGH, index=1),
-}
 DONE = {
     "true": Shown(text="✓ done", color=GOOD, index=0),
     "false": Shown(text="✗ refused", color=HIGH, index=1),
@@ -95,10 +91,11 @@ QUALITY = ranges(
 )
 QUALITY_STEPS = steps(HIGH, (0.2, "orange"), (0.5, MEDIUM), (0.8, GOOD))
 WORDS = (
-    *patterns(("^!!! .*", HIGH), ("^!! .*", MEDIUM), ("^! .*", LOW)),
-    Mapped(type="special", options={"match": "empty", "result": Shown(text="nothing", color=GOOD, index=3)}),
+    *patterns((r".*\(seen\)$", SEEN), ("^!!! .*", HIGH), ("^!! .*", MEDIUM), ("^! .*", LOW)),
+    Mapped(type="special", options={"match": "empty", "result": Shown(text="nothing", color=GOOD, index=4)}),
 )
 OUT = "✗ OUT OF BALANCE"
 BALANCE = ranges((None, -0.5, OUT, HIGH), (-0.5, 0.5, "✓ balances", GOOD), (0.5, None, OUT, HIGH))
+FAILING = ranges((None, 0.5, "● delivers", GOOD), (0.5, None, "✗ FAILING", HIGH))  # how many do not deliver
 EXPIRY = ranges((None, -10_000, "not stated", QUIET), (-10_000, 0, "✗ EXPIRED", HIGH))
 EXPIRY_STEPS = steps(HIGH, (0.0, MEDIUM), (14.0, GOOD))
