@@ -18,7 +18,8 @@ def provision(
 ) -> int:
     """Make what InfluxDB and Grafana must have; run again, it changes nothing."""
     from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
-    from deploy.provision.both import Conflict, provision_both  # noqa: PLC0415
+    from deploy.provision.both import provision_both  # noqa: PLC0415
+    from deploy.provision.grafana_api import Conflict  # noqa: PLC0415
     from deploy.provision.plan import in_words  # noqa: PLC0415
     from deploy.settings import read_settings  # noqa: PLC0415
 

@@ -1,7 +1,8 @@
 """Every query of every dashboard against a real InfluxDB that holds a simulated ward: each must find something."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, get_args
 
 import pytest
 import urllib3
@@ -9,11 +10,16 @@ from board_queries import Asked, filled, other_queries, panel_queries
 from board_ward import PATIENT, SITE, WARD, ward_rows
 from influx_server import InfluxServer
 
-from dataflows.couriers.line_protocol import lines
-from dataflows.couriers.schema import DERIVED
+from dataflows.couriers.influx import InfluxCourier
+from dataflows.couriers.influx_options import InfluxOptions
+from dataflows.couriers.part_metrics import SOURCES, Part, Reading, fields, line
+from dataflows.couriers.tier_queries import select_into
+from dataflows.couriers.tiers import TIERS
 from dataflows.events import SECOND_NS, Vitals
+from dataflows.store import Stored
 from deploy.grafana import rules
-from deploy.grafana.measurements import MEASUREMENTS
+from deploy.provision import influx
+from deploy.settings import Influx
 
 pytestmark = pytest.mark.servers
 
@@ -31,49 +37,38 @@ class Ward(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    folder = tmp_path_factory.mktemp("ward")
-    rows = ward_rows(folder)
+    """A server as `femtoward provision` makes it, filled by the courier, thinned out as the server would."""
+    rows = ward_rows(tmp_path_factory.mktemp("ward"))
     seconds = [row.second for row in rows if isinstance(row, Vitals)]
-    said = [line for row in rows for line in lines(row)]
-    said += _of_processes(min(seconds), max(seconds))
     with InfluxServer(tmp_path_factory.mktemp("influx")) as server:
-        server.query('CREATE DATABASE "femtoward"')
-        for policy in sorted({known.retention for known in MEASUREMENTS.values()}):
-            default = "DEFAULT" if policy == "second" else ""
-            server.query(f'CREATE RETENTION POLICY "{policy}" ON "femtoward" DURATION INF REPLICATION 1 {default}')
-        http = urllib3.PoolManager()
-        for policy in sorted({known.retention for known in MEASUREMENTS.values()}):
-            text = "\n".join(line for line in said if MEASUREMENTS[line.split(",")[0]].retention == policy)
-            answer = http.request("POST", f"{server.url}/write?db=femtoward&rp={policy}", body=text.encode())
-            assert answer.status == 204, answer.data
-        http.clear()
-        means = ", ".join(
-            f'mean("{name}") AS "{name}", min("{name}") AS "{name}_min", max("{name}") AS "{name}_max"'
-            for name in MEASUREMENTS["vitals_1m"].fields
-            if not name.endswith(("_min", "_max"))
-        )
-        for into, every in (('"minute"."vitals_1m"', "1m"), ('"hour"."vitals_1h"', "1h")):
-            server.query(
-                f'SELECT {means} INTO {into} FROM "second"."vitals" WHERE time >= {min(seconds)}s AND '  # noqa: S608
-                f"time <= {max(seconds)}s GROUP BY time({every}), *"
-            )
+        settings = Influx(url=server.url, api="v1")
+        influx.apply(settings, influx.plan(settings))
+        courier = InfluxCourier(InfluxOptions(url=server.url, api="v1"))
+        assert courier.deliver([Stored(number, row) for number, row in enumerate(rows, start=1)]) == []
+        courier.close()
+        write(server, "second", _of_processes(min(seconds), max(seconds)))
+        for tier in TIERS:
+            server.query(select_into(tier, "femtoward", f"time >= {min(seconds)}s AND time <= {max(seconds)}s"))
         yield Ward(server, min(seconds) // 3600 * 3600, max(seconds) + 1)
 
 
+def write(server: InfluxServer, retention: str, lines: Sequence[str]) -> None:
+    url = f"{server.url}/write?db=femtoward&rp={retention}"
+    answer = urllib3.request("POST", url, body="\n".join(lines).encode(), retries=False)
+    assert answer.status == 204, answer.data
+
+
 def _of_processes(first_s: int, last_s: int) -> list[str]:
-    """What the processes of a ward say of themselves."""
-    [process] = [one for one in DERIVED if one.name == "process"]
-    growing = {"messages", "rows"}
-    return [
-        f"process,instance=main,part={part} "
-        + ",".join(
-            f"{field.name}={second if field.name in growing else 1}{'i' if field.type == 'integer' else ''}"
-            for field in process.fields
-        )
-        + f" {second * SECOND_NS}"
-        for second in range(first_s, last_s + 1, 10)
-        for part in ("ingest", "flow", "couriers")
-    ]
+    """What the couriers write of the processes that they scrape."""
+    said, before = [], None
+    for n, second in enumerate(range(first_s, last_s + 1, 10), start=1):
+        sums = {source.metric: float(n) for source in SOURCES}
+        now = Reading(sums, {0.1: 50.0 * n, 0.5: 99.0 * n, math.inf: 100.0 * n})
+        for part in get_args(Part):
+            values = {**fields(part, now, before), "restarts": n}
+            said.append(line(part, "main", values, second * SECOND_NS))
+        before = now
+    return said
 
 
 def _values(series: list[dict[str, Any]]) -> dict[str, int]:
@@ -119,10 +114,7 @@ def test_a_choice_narrows_down_and_the_next_choice_follows_it(ward: Ward) -> Non
 
 def test_all_takes_in_what_has_no_ward(ward: Ward) -> None:
     at_ns = ward.to_s * SECOND_NS
-    http = urllib3.PoolManager()
-    line = f"vitals,patient=stranger,site={SITE} hr=60,coverage=1,quality=1 {at_ns}"
-    assert http.request("POST", f"{ward.server.url}/write?db=femtoward&rp=second", body=line).status == 204
-    http.clear()
+    write(ward.server, "second", [f"vitals,patient=stranger,site={SITE} hr=60,coverage=1,quality=1 {at_ns}"])
     measured = next(one for one in panel_queries() if (one.panel, one.letter) == ("Beds, those in need first", "B"))
     assert "stranger" in {one["tags"]["patient"] for one in ward.ask(measured)}
     assert "stranger" not in {one["tags"]["patient"] for one in ward.ask(measured, ward=WARD)}

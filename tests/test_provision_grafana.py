@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from commandline import Outcome, Run, command_line, refused
 from grafana_stub import Answer, Call, GrafanaStub
+from influx2_stub import ORG, Influx2Stub
+from influx_server import InfluxServer
 
 from deploy.grafana import rules
 from deploy.grafana.files import BOARDS
@@ -14,7 +16,7 @@ from deploy.grafana.files import BOARDS
 TOKEN = "glsa_that-must-not-be-seen"  # noqa: S105 - of no server
 INFLUX_TOKEN = "influx-that-must-not-be-seen"  # noqa: S105 - of no server
 CONTACT = "ops@clinic.example"
-MORE = "\n"
+WHATS = {"folder", "data source", "dashboard", "contact point", "alert rule"}
 Provision = Callable[..., Outcome]
 
 
@@ -35,17 +37,28 @@ def _run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return command_line(monkeypatch, capsys)
 
 
+@pytest.fixture(name="influx2")
+def _influx2() -> Iterator[Influx2Stub]:
+    with Influx2Stub(INFLUX_TOKEN) as stub:
+        yield stub
+
+
 @pytest.fixture(name="provision")
-def _provision(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Provision:
+def _provision(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, influx2: Influx2Stub) -> Provision:
     """Run the command with settings for a Grafana."""
     monkeypatch.setenv("GRAFANA_TOKEN", TOKEN)
     monkeypatch.setenv("INFLUX_TOKEN", INFLUX_TOKEN)
 
-    def provision(url: str, *arguments: str, grafana: str = f'contact = "{CONTACT}"', influx: str = "") -> Outcome:
+    def provision(
+        url: str,
+        *arguments: str,
+        grafana: str = f'contact = "{CONTACT}"',
+        knows: str = 'secret_env = "GRAFANA_TOKEN"',
+    ) -> Outcome:
         config = tmp_path / "femtoward.toml"
         config.write_text(
-            f'[influx]\nurl = "http://influx.example:8086"\nsecret_env = "INFLUX_TOKEN"\n{influx}{MORE}\n'
-            f'[grafana]\nurl = "{url}"\nsecret_env = "GRAFANA_TOKEN"\n{grafana}\n'
+            f'[influx]\nurl = "{influx2.url}"\norg = "{ORG}"\nsecret_env = "INFLUX_TOKEN"\n'
+            f'[grafana]\nurl = "{url}"\n{knows}\n{grafana}\n'
         )
         outcome = run("provision", "--config", config, *arguments)
         assert TOKEN not in outcome.out + outcome.err
@@ -58,7 +71,7 @@ def _provision(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pro
 def steps(outcome: Outcome) -> dict[tuple[str, str], str]:
     """What is to be done of Grafana's part, by what and name."""
     listed = outcome.json["steps"]
-    return {(step["what"], step["name"]): step["action"] for step in listed if step["what"] != "InfluxDB"}
+    return {(step["what"], step["name"]): step["action"] for step in listed if step["what"] in WHATS}
 
 
 def test_everything_is_made_by_the_calls_of_the_documentation(one: GrafanaStub, provision: Provision) -> None:
@@ -97,7 +110,9 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(one: GrafanaStub, p
     assert provision(one.url, "--dry-run", "--json").json["dry_run"] is True
 
 
-def test_what_someone_changed_is_said_and_put_right(stub: GrafanaStub, provision: Provision) -> None:
+def test_what_someone_changed_is_said_and_put_right(
+    stub: GrafanaStub, provision: Provision, influx2: Influx2Stub
+) -> None:
     provision(stub.url)
     stub.boards["femtoward-ward"]["dashboard"]["title"] = "Ours"
     stub.boards["femtoward-ward"]["dashboard"]["version"] = 7
@@ -110,7 +125,7 @@ def test_what_someone_changed_is_said_and_put_right(stub: GrafanaStub, provision
     for said in (
         "change  dashboard femtoward-ward: title is 'Ours', not 'femtoward Ward'",
         "change  folder femtoward: title is 'Theirs', not 'femtoward'",
-        "change  data source femtoward: url is 'http://elsewhere.example', not 'http://influx.example:8086'",
+        f"change  data source femtoward: url is 'http://elsewhere.example', not '{influx2.url}'",
         "change  contact point femtoward: settings.addresses is 'nobody@clinic.example', not 'ops@clinic.example'",
         "change  alert rule femtoward-lag: for is '1h', not '2m'",
     ):
@@ -164,10 +179,25 @@ def test_grafana_keeps_the_secrets_and_gets_them_again_on_demand(one: GrafanaStu
     assert "httpHeaderValue1 is missing" in provision(one.url).out
 
 
-def test_an_influxdb_1_is_asked_with_user_and_password(one: GrafanaStub, provision: Provision) -> None:
-    provision(
-        one.url, influx='api = "v1"\nuser = "reader"\nbucket = "wards"\n', grafana='influx_url = "http://db:8086"'
-    )
+@pytest.mark.servers
+def test_both_servers_are_made_ready_once_and_an_influxdb_1_is_asked_with_user_and_password(
+    one: GrafanaStub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFANA_TOKEN", TOKEN)
+    monkeypatch.setenv("INFLUX_PASSWORD", INFLUX_TOKEN)
+    (tmp_path / "influx").mkdir()
+    config = tmp_path / "femtoward.toml"
+    with InfluxServer(tmp_path / "influx") as server:
+        config.write_text(
+            f'[influx]\nurl = "{server.url}"\napi = "v1"\nuser = "reader"\nbucket = "wards"\n'
+            f'secret_env = "INFLUX_PASSWORD"\n[grafana]\nurl = "{one.url}"\nsecret_env = "GRAFANA_TOKEN"\n'
+            'influx_url = "http://db:8086"\n'
+        )
+        first = run("provision", "--config", config, "--json")
+        assert first.status == 0, first.err
+        assert {step["what"] for step in first.json["steps"]} > {"database", "retention policy", "dashboard"}
+        again = run("provision", "--config", config, "--json")
+        assert {step["action"] for step in again.json["steps"]} == {"same"}
     source = one.sources["femtoward-influx"]
     assert (source["user"], source["url"]) == ("reader", "http://db:8086")
     assert source["jsonData"] == {"dbName": "wards", "version": "InfluxQL", "httpMode": "POST", "timeInterval": "1s"}
@@ -240,7 +270,16 @@ def test_settings_that_name_nothing_to_provision_are_refused(run: Run, tmp_path:
     refused(run("provision", "--config", config), "name no InfluxDB: add a section [influx]")
 
 
-def test_a_grafana_without_a_secret_is_refused(run: Run, tmp_path: Path) -> None:
+def test_dashboards_for_one_bucket_are_refused(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "femtoward.toml"
-    config.write_text(f'[influx]\nurl = "http://h:1"\n{MORE}[grafana]\nurl = "http://h:2"\n')
-    refused(run("provision", "--config", config), "grafana: no secret is named")
+    config.write_text('[influx]\nurl = "http://h:1"\ntiers = "none"\n[grafana]\nurl = "http://h:2"\n')
+    refused(run("provision", "--config", config), "where the dashboards would find nothing")
+
+
+def test_a_grafana_without_a_secret_is_refused(provision: Provision) -> None:
+    refused(provision("http://127.0.0.1:1", knows=""), "grafana: no secret is named: set grafana.secret_env")
+
+
+def test_a_secret_that_is_not_there_is_said(provision: Provision) -> None:
+    outcome = provision("http://127.0.0.1:1", knows='secret_env = "NOWHERE"')
+    refused(outcome, "grafana: the environment variable NOWHERE")

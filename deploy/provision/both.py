@@ -1,12 +1,9 @@
-"""InfluxDB and Grafana, one after the other: all is looked at before anything is done."""
+"""InfluxDB and Grafana, one after the other: both are looked at before anything is done."""
 
 from deploy.problem import UserError
-from deploy.provision import grafana
-from deploy.provision.grafana_api import Conflict
+from deploy.provision import grafana, influx
 from deploy.provision.plan import Step
 from deploy.settings import Settings
-
-__all__ = ["Conflict", "provision_both"]
 
 
 def provision_both(settings: Settings, *, dry_run: bool, secrets: bool) -> list[Step]:
@@ -24,18 +21,26 @@ def provision_both(settings: Settings, *, dry_run: bool, secrets: bool) -> list[
     Returns
     -------
     list of Step
-        What was to do, InfluxDB first, and what was as it must be.
+        What was to do and what was as it must be, InfluxDB first.
 
     Raises
     ------
     UserError
         The settings name nothing to provision, or a server cannot be asked or refuses.
     Conflict
-        Someone else changed the same thing meanwhile.
+        Someone else changed the same thing in Grafana meanwhile.
     """
     if settings.influx is None:
         raise UserError("the settings name no InfluxDB: add a section [influx] (and [grafana] for its dashboards)")
-    for_grafana = grafana.plan(settings.grafana, settings.influx, secrets=secrets) if settings.grafana else []
-    if settings.grafana and not dry_run:
-        grafana.apply(settings.grafana, settings.influx, for_grafana, secrets=secrets)
-    return for_grafana
+    if settings.grafana and settings.influx.tiers == "none":
+        raise UserError(
+            "influx.tiers = 'none' puts everything into one bucket, where the dashboards would find nothing: set "
+            "influx.tiers, or leave out [grafana]"
+        )
+    of_influx = influx.plan(settings.influx)
+    of_grafana = grafana.plan(settings.grafana, settings.influx, secrets=secrets) if settings.grafana else []
+    if not dry_run:
+        influx.apply(settings.influx, of_influx)
+        if settings.grafana:
+            grafana.apply(settings.grafana, settings.influx, of_grafana, secrets=secrets)
+    return [*of_influx, *of_grafana]
