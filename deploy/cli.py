@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import cli_provision, cli_run
+from deploy import cli_bench, cli_provision, cli_run
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -157,6 +157,7 @@ app.command()(cli_run.run)
 app.command(hidden=True)(cli_run.word)
 app.command()(cli_run.siege)
 app.command()(cli_provision.provision)
+app.command()(cli_bench.bench)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from ingest.door import Door
 from ingest.topics import Topic, parse_topic
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = {"demo", "run", "simulate", "replay", "evaluate", "alarms", "devices", "check", "doctor", "siege"}
+COMMANDS = {"demo", "run", "simulate", "replay", "evaluate", "alarms", "devices", "check", "doctor", "siege", "bench"}
 
 
 @pytest.fixture

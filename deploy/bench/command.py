@@ -1,0 +1,54 @@
+"""`femtoward bench`: one JSON object, or the same in words."""
+
+from typing import Final
+
+import msgspec
+
+from deploy.bench.bank import DEVICES, BankBench, bench_bank
+from deploy.bench.writer import AT_LEAST, WriterBench, bench_writer
+
+NOTICE: Final = "figures of this machine and this moment: compare ratios, and run it twice"
+
+
+class BenchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The one JSON object."""
+
+    writer: WriterBench | None  # null: there is no influxd here
+    bank: tuple[BankBench, ...]
+    notice: str = NOTICE
+
+
+def run_bench() -> tuple[BenchResult, list[str]]:
+    """Measure everything; the second is what falls short of what is promised, in words."""
+    result = BenchResult(writer=bench_writer(), bank=tuple(bench_bank()))
+    wrong = []
+    if result.writer is not None and result.writer.fields_per_core_s < AT_LEAST:
+        wrong.append(f"{result.writer.fields_per_core_s:,} fields a second on one core: {AT_LEAST:,} are promised")
+    wrong += [
+        f"{one.devices} devices in a bank are {one.faster} times as fast as one by one ({one.kernel}): no gain"
+        for one in result.bank
+        if one.devices == DEVICES[-1] and one.faster < 2.0
+    ]
+    return result, wrong
+
+
+def in_words(result: BenchResult) -> list[str]:
+    """Lines for people."""
+    lines = []
+    if result.writer is None:
+        lines.append("writer    no influxd here: install it (Debian: apt install influxdb)")
+    else:
+        one = result.writer
+        lines.append(
+            f"writer    {one.fields:,} fields of {one.rows:,} rows took {one.cpu_s:g} s of CPU, {one.wall_s:g} s in all"
+        )
+        lines.append(
+            f"          {one.fields_per_core_s:,} fields a second on one core; {one.fields_per_wall_s:,} here, where "
+            f"InfluxDB runs, too: {one.times_real_time:g} times real time"
+        )
+    lines += [
+        f"bank      {one.kernel:<6} {one.devices:>5} devices: {one.one_by_one_us:8.2f} us each one by one, "
+        f"{one.bank_us:8.2f} us in a bank, {one.faster:g} times"
+        for one in result.bank
+    ]
+    return [*lines, result.notice]
