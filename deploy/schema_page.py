@@ -4,24 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from dataflows.couriers.cardinality import Assumed, series
+from dataflows.couriers.cardinality import Assumed, described, series
 from dataflows.couriers.measurement import RETENTIONS, Derived, Measurement, Retention
 from dataflows.couriers.schema import EVERYTHING, HISTORY, qualified
 
 PAGE: Final = Path(__file__).parent / "grafana" / "SCHEMA.md"
-_ASSUMED: Final = (
-    ("patients", "patients who are there at some time of the day"),
-    ("sites", "sites"),
-    ("devices", "devices that a patient wears at some time of the day"),
-    ("wearers", "patients, or nobody, whom a device is told of"),
-    ("wards", "wards in which a patient lies: every fifth one is moved"),
-    ("leads", "leads of a patient of which the waveform is kept"),
-    ("conditions", "conditions of which a patient has an alarm"),
-    ("states", "states in which such an alarm is told"),
-    ("reasons", "reasons for which messages are refused"),
-    ("removed", "kinds of rows that are removed when a disk runs short"),
-    ("parts", "processes of femtoward"),
-)
 _INTRODUCTION: Final = """\
 # What InfluxDB holds
 
@@ -89,7 +76,7 @@ def _cardinality(assumed: Assumed) -> Iterator[str]:
         f"A day with {assumed.patients:,} patients brings **{sum(found.values()):,} series**; InfluxDB keeps the index "
         "of a series until its last point is past retention. Patients who come anew each day add theirs. Supposed:\n"
     )
-    yield from _table(("", "in a day"), ([says, f"{getattr(assumed, name):,}"] for name, says in _ASSUMED))
+    yield from _table(("", "in a day"), ([says, f"{getattr(assumed, name):,}"] for name, says in described()))
     yield ""
     yield from _table(("measurement", "series"), ([f"`{name}`", f"{count:,}"] for name, count in found.items()))
 

@@ -1,10 +1,11 @@
 """How many series InfluxDB comes to hold, worked out from the tags of the schema: what its memory is needed for."""
 
 import math
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
 from dataflows.couriers.measurement import Derived, Measurement
 from dataflows.couriers.schema import EVERYTHING
@@ -14,19 +15,25 @@ SUBJECTS: Final[tuple[Subject, ...]] = ("device", "patient", "part", "site")  # 
 
 
 class Assumed(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens in a day: a busy day of one hospital. Of more than one of a kind, the mean."""
+    """What happens in a busy day of one hospital; of what differs from patient to patient, the mean."""
 
-    patients: int = 1000  # patients who are there at some time of the day
-    sites: int = 1  # sites
-    devices: float = 1.5  # devices that a patient wears at some time of the day
-    wearers: float = 1.5  # patients, and nobody, whom a device is told of
-    wards: float = 1.2  # wards in which a patient lies: every fifth moves to another one
-    leads: float = 1.0  # leads of a patient of which the waveform is kept
-    conditions: float = 4.0  # conditions of which a patient has an alarm
-    states: float = 3.0  # states that such an alarm is told in: active, acknowledged, ended; seldom missed
-    reasons: int = 17  # reasons for which messages are refused: all there are
-    removed: int = 4  # kinds of rows that are removed when a disk runs short
-    parts: int = 4  # processes of femtoward
+    patients: Annotated[int, Meta(description="patients")] = 1000
+    sites: Annotated[int, Meta(description="sites")] = 1
+    devices: Annotated[float, Meta(description="devices that a patient wears, one after the other or at once")] = 1.5
+    wearers: Annotated[float, Meta(description="wearers of a device, counting nobody as one")] = 1.5
+    wards: Annotated[float, Meta(description="wards that a patient lies in: one in five is moved to another")] = 1.2
+    leads: Annotated[float, Meta(description="leads of a patient of which the waveform is kept")] = 1.0
+    conditions: Annotated[float, Meta(description="conditions of which a patient has an alarm")] = 4.0
+    states: Annotated[float, Meta(description="states of an alarm: active, acknowledged, ended; rarely missed")] = 3.0
+    reasons: Annotated[int, Meta(description="reasons for which messages are refused: all there are")] = 17
+    removed: Annotated[int, Meta(description="kinds of rows that are removed when a disk runs short: all")] = 4
+    parts: Annotated[int, Meta(description="processes of femtoward")] = 4
+
+
+def described() -> Iterator[tuple[str, str]]:
+    """Names of what is assumed, and what they mean."""
+    for name, hint in get_type_hints(Assumed, include_extras=True).items():
+        yield name, hint.__metadata__[0].description
 
 
 def series(assumed: Assumed) -> dict[str, int]:
