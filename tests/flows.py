@@ -38,7 +38,7 @@ except PeerLostError as error:
     sys.exit(f"lost: {error}")
 """
 
-Digests = tuple[str, str, int, int]
+Digests = tuple[str, str, str, int, int]
 
 
 def started(options: FlowOptions, log: Path) -> subprocess.Popen[str]:
@@ -144,7 +144,8 @@ def worked_off(options: FlowOptions, records: int, partition: str = "main") -> b
 def digests(options: FlowOptions, partition: str = "main") -> Digests:
     with Store(options.store(partition), readonly=True) as store:
         assert store.conflicts() == []
-        return store.digest("vitals"), store.digest("alarm"), store.count("vitals"), store.count("alarm")
+        vitals, alarms, beds = map(store.digest, ("vitals", "alarm", "bed"))
+        return vitals, alarms, beds, store.count("vitals"), store.count("alarm")
 
 
 def undisturbed(journal: Path, data_dir: Path) -> Digests:

@@ -128,6 +128,9 @@ def born_packets(draw: st.DrawFn) -> tuple[Birth, Packet]:
 statuses = st.builds(Status, state=st.sampled_from(["online", "offline", "zeroing", "calibrating"]), reason=texts)
 
 
+wards = st.none() | st.sampled_from(["icu", "surgery"])
+
+
 @st.composite
 def commands(
     draw: st.DrawFn,
@@ -143,9 +146,9 @@ def commands(
     kinds: dict[str, Command] = {
         "acknowledge": Acknowledge(**head, alarm=draw(names)),
         "shelve": Shelve(**head, condition=draw(names), seconds=draw(st.integers(1, 86_400))),
-        "admit": Admit(**head, device=draw(device), bed=draw(st.none() | bed)),
+        "admit": Admit(**head, device=draw(device), bed=draw(st.none() | bed), ward=draw(wards)),
         "discharge": Discharge(**head),
-        "transfer": Transfer(**head, bed=draw(bed)),
+        "transfer": Transfer(**head, bed=draw(bed), ward=draw(wards)),
         "set-limits": SetLimits(
             **head, vital=draw(st.sampled_from(["hr", "resp", "spo2", "temp"])), low=low, high=high
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commandline import Run, command_line, refused
 from msgspec.structs import replace
-from outgoing import alarm, device, ledger, vitals
+from outgoing import NS, SECOND, alarm, device, ledger, vitals
 from servers import eventually
 
 import deploy.alarms
@@ -264,6 +264,18 @@ def test_devices_are_listed_with_their_packets(femtoward: Run, ward: Path) -> No
     assert "nobody's" in out
     listed = femtoward("devices", "list", "--json", "--data-dir", ward).json["devices"]
     assert [one["packets"]["published"] for one in listed] == [15, 0]
+
+
+def test_a_device_is_shown_with_its_sensors_its_noise_and_its_calibration(femtoward: Run, ward: Path) -> None:
+    with Store(ward / "main" / "store.sqlite") as store:
+        known = {"declared_noise_floor": 0.015, "noise_unit": "pT/sqrt(Hz)", "calibration_expiry_ns": SECOND * NS}
+        store.put([replace(device(revision=2), flags="zeroing saturated", **known)])
+    lines = femtoward("devices", "show", "w1", "--data-dir", ward).out.splitlines()
+    assert "  sensors not all locked, zeroing, saturated" in lines
+    assert "  clock corrected by 1.5 ms; noise floor 0.02 pT/sqrt(Hz), declared 0.015" in lines
+    assert "  calibration holds until 2023-11-14 22:13 UTC" in lines
+    shown = femtoward("devices", "show", "w1", "--json", "--data-dir", ward).json
+    assert (shown["flags"], shown["locked"]) == ("zeroing saturated", False)
 
 
 def test_one_device_is_shown_with_its_hours(femtoward: Run, ward: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dataflows.events import SECOND_NS, AlarmEvent, Vitals
+from dataflows.events import SECOND_NS, AlarmEvent, BedState, Vitals
 from dataflows.fold import Fold
 from dataflows.shard import Shard
 from device_sim.fleet import Fleet, FleetOptions
@@ -45,6 +45,9 @@ def found() -> list[dict[str, Any]]:
             onset, event = ((at - T0_NS) / SECOND_NS for at in (row.onset_ns, row.event_ns))
             at = {"event_s": round(event, 1), "onset_s": round(onset, 1)}
             lines.append({**at, "patient": row.patient, "alarm": row.condition, "state": row.state, "why": row.reason})
+        elif isinstance(row, BedState):
+            at = {"event_s": round((row.at_ns - T0_NS) / SECOND_NS, 1)}
+            lines.append({**at, "patient": row.patient, "bed": row.words, "need": row.need, "alarms": row.standing})
         elif isinstance(row, Vitals) and (row.second - T0_NS // SECOND_NS) % 10 == 9:
             at = {"event_s": float(row.second + 1 - T0_NS // SECOND_NS)}
             hr = None if row.hr.quality == 0.0 else round(row.hr.value)

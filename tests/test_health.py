@@ -186,6 +186,7 @@ def test_every_series_has_the_name_that_is_promised(port: int) -> None:
         "femtoward_store_conflicts",
         "femtoward_bad_messages",
         "femtoward_store_put_seconds",
+        "femtoward_vitals_latency_seconds",
         "femtoward_courier_backlog_rows",
         "femtoward_courier_delivered",
         "femtoward_courier_failing",

@@ -3,14 +3,17 @@
 from collections import defaultdict
 
 import msgspec
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets
+from msgspec.structs import replace
+from wire import ECG, SECOND_NS, T0_NS, Tape, beating, birth_of, packets
 
 from dataflows.events import DeviceStatus, Ledger
 from dataflows.fold import Fold
 from ingest.journal import RecordKind
 from ingest.packet import Block, Packet
+from ingest.profile import Calibration
 
 HOUR_NS = 3600 * SECOND_NS
 SENT = packets("w1", beating(100.0))
@@ -133,6 +136,33 @@ def test_two_devices_that_share_a_name_are_named() -> None:
     tape.link(up=False)
     last = [row for _, row in Fold(2).feed(tape.records) if isinstance(row, DeviceStatus)][-1]
     assert "two devices" not in last.reason
+
+
+def test_a_device_says_how_its_sensors_are_and_what_its_birth_declares() -> None:
+    calibrated = [Calibration(id="c", time_ns=1, expiry_ns=expiry_ns) for expiry_ns in (0, 900, 700)]
+    streams = [
+        replace(ECG, name=f"s{n}", noise_floor=0.015, calibration=calibration)
+        for n, calibration in enumerate([None, *calibrated])
+    ]
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1", streams=streams))
+    for seq, flags in enumerate(((1, 1, 1, 1), (1, 1 | 4, 2, 1 | 16))):
+        blocks = [Block(n, 125 * seq, flag, 0.02 + n, bytes(250)) for n, flag in enumerate(flags)]
+        tape.packet(Packet(1, "w1", "b", 0, seq, T0_NS + seq * SECOND_NS // 4, 2, tuple(reversed(blocks))))
+        tape.link(up=False)
+    first, second = [row for _, row in Fold(1).feed(tape.records) if isinstance(row, DeviceStatus)][-2:]
+    assert (first.locked, first.flags) == (True, "")
+    assert (second.locked, second.flags) == (False, "zeroing saturated off-body")
+    assert (second.noise_floor, second.declared_noise_floor, second.noise_unit) == (0.02, 0.015, "pT/sqrt(Hz)")
+    assert second.calibration_expiry_ns == 700
+
+
+def test_what_a_birth_does_not_declare_is_not_made_up() -> None:
+    tape = tape_with(0)
+    tape.link(up=False)
+    last = [row for _, row in Fold(1).feed(tape.records) if isinstance(row, DeviceStatus)][-1]
+    assert np.isnan(last.declared_noise_floor)
+    assert (last.calibration_expiry_ns, last.locked, last.flags) == (0, True, "")
 
 
 def test_a_reboot_with_stragglers_is_one_device() -> None:

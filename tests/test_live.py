@@ -187,6 +187,14 @@ def test_names_are_whole_where_there_is_room_or_where_they_differ() -> None:
     assert line_of(lines, "bed-0003")
 
 
+def test_beds_are_named_with_their_ward_where_there_are_several() -> None:
+    mixed = demo_ward()
+    mixed.take([replace(patient(i, revision=3), ward="icu" if i else "surgery") for i in range(12)])
+    lines = shown(mixed, 120)
+    assert line_of(lines, "bed-00 surg")
+    assert line_of(lines, "bed-03 icu ")
+
+
 @pytest.mark.parametrize("n", [0, 1, 12, 40, 200])
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50), (60, 12)])
 def test_the_table_fits_any_terminal(n: int, width: int, height: int) -> None:

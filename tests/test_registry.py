@@ -1,5 +1,7 @@
 """Who wears what: hints, admissions, discharges, each command once; the same messages give the same registry."""
 
+import zlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -121,6 +123,34 @@ def test_a_bed_holds_one_patient_at_a_time() -> None:
     do(registry, Discharge(id="c5", patient="p1"))
     moved = do(registry, Transfer(id="c6", patient="p2", bed="bed-1"))
     assert moved.change.patients == (Wearer("p2", "bed-1", ("w2",), admitted=True, revision=4),)
+
+
+def test_a_bed_is_one_of_its_ward_and_stays_behind_when_the_ward_changes() -> None:
+    registry = Registry()
+    do(registry, Admit(id="c1", patient="p1", device="w1", bed="bed-1", ward="icu"))
+    assert do(registry, Admit(id="c2", patient="p2", device="w2", bed="bed-1", ward="surgery")).done
+    assert registry.patients("s") == (
+        Wearer("p1", "bed-1", ("w1",), admitted=True, revision=1, ward="icu"),
+        Wearer("p2", "bed-1", ("w2",), admitted=True, revision=2, ward="surgery"),
+    )
+    refused = do(registry, Transfer(id="c3", patient="p2", bed="bed-1", ward="icu"))
+    assert not refused.done
+    assert "bed bed-1 of icu is taken by p1" in refused.detail
+    moved = do(registry, Transfer(id="c4", patient="p2", bed="bed-2", ward="icu"))
+    assert moved.detail == "nurse: p2 lies in bed-2 of icu, before in bed-1 of surgery"
+    again = do(registry, Admit(id="c5", patient="p1", device="w3", ward="surgery")).change.patients
+    assert [(one.ward, one.bed) for one in again] == [("surgery", "")]
+    assert do(registry, Admit(id="c6", patient="p1", device="w3")).change == Change()
+
+
+def test_a_registry_from_before_there_were_wards_is_taken_up() -> None:
+    registry = Registry()
+    do(registry, Admit(id="c1", patient="p1", device="w1", bed="bed-1"))
+    version, body = msgspec.msgpack.decode(registry.encode())
+    sites, *others = msgspec.msgpack.decode(zlib.decompress(body))
+    without = [[devices, {name: entry[:4] for name, entry in patients.items()}] for devices, patients in sites.values()]
+    older = zlib.compress(msgspec.msgpack.encode([dict(zip(sites, without, strict=True)), *others]))
+    assert Registry.decode(msgspec.msgpack.encode([version, older])).patients("s") == registry.patients("s")
 
 
 @pytest.mark.parametrize("command", [Discharge(id="c1", patient="p1"), Transfer(id="c1", patient="p1", bed="b")])
@@ -252,7 +282,7 @@ def test_bindings_stay_consistent_and_the_registry_survives_encoding_in_the_midd
         worn = [(device, wearer.patient) for wearer in wearers for device in wearer.devices]
         bound = [(device, registry.patient_of("s", device)) for device in registry.devices("s")]
         assert sorted(worn) == [(device, patient) for device, patient in bound if patient is not None]
-        beds = [wearer.bed for wearer in wearers if wearer.bed]
+        beds = [(wearer.ward, wearer.bed) for wearer in wearers if wearer.bed]
         assert len(beds) == len(set(beds))
         assert all(wearer.admitted or not (wearer.devices or wearer.bed) for wearer in wearers)
         newest = max((wearer.revision for wearer in revisions.values()), default=0)

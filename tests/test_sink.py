@@ -91,6 +91,20 @@ def test_rows_conflicts_and_refusals_are_counted(store: Store) -> None:
     assert figure("femtoward_bad_messages_total", reason="clumsy") == rubbish + 40
 
 
+def test_the_latency_of_vitals_is_from_their_newest_sample_to_their_commit(store: Store) -> None:
+    def figure(what: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"femtoward_vitals_latency_seconds_{what}", labels) or 0.0
+
+    bounds = ("0.25", "0.3", "1.0", "+Inf")
+    before = [figure("bucket", le=le) for le in bounds], figure("sum")
+    partition = StorePartition(store, now_ns=lambda: SECOND * NS + NS + NS * 28 // 100)
+    partition.write_batch([vitals(), vitals("p2"), vitals("p3", SECOND - 40), alarm()])
+    partition.write_batch([alarm("a2")])
+    grown = [figure("bucket", le=le) - count for le, count in zip(bounds, before[0], strict=True)]
+    assert grown == [0, 2, 2, 3]
+    assert figure("sum") - before[1] == pytest.approx(0.28 + 0.28 + 40.28)
+
+
 def test_a_store_is_pruned_while_it_is_written_until_it_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from receiver import SECRET, Delivery, Receiver
 from servers import Broker, eventually, start_mosquitto
+from wards import NO_HEALTH
 from wire import ECG, beating, birth_of, packets
 
 from dataflows.events import Bad, Vitals
@@ -118,7 +119,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Ward:
         (folder / "femtoward.toml").write_text(
             f'[ward]\ndata_dir = "data"\nsites = ["demo"]\n[broker]\nurl = "{broker.url}"\n'
             f'[influx]\nurl = "{influx.url}"\napi = "v1"\n'
-            f'[[webhook]]\nname = "nurse"\nurl = "{nurse.url}"\nsecret_env = "NURSE"\nallow_local = true\n'
+            f'[[webhook]]\nname = "nurse"\nurl = "{nurse.url}"\nsecret_env = "NURSE"\nallow_local = true\n{NO_HEALTH}'
         )
         config = ("--config", folder / "femtoward.toml")
         environment = {**os.environ, "NURSE": SECRET}

@@ -26,8 +26,10 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True):
     conditions: Annotated[float, Meta(description="conditions of which a patient has an alarm")] = 4.0
     states: Annotated[float, Meta(description="states of an alarm: active, acknowledged, ended; rarely missed")] = 3.0
     reasons: Annotated[int, Meta(description="reasons for which messages are refused: all there are")] = 17
-    removed: Annotated[int, Meta(description="kinds of rows that are removed when a disk runs short: all")] = 4
-    parts: Annotated[int, Meta(description="processes of femtoward")] = 4
+    removed: Annotated[
+        int, Meta(description="kinds of rows that are removed when a disk runs short: all there are")
+    ] = 5
+    parts: Annotated[int, Meta(description="processes of a partition: ingest, flow, couriers")] = 3
 
 
 def described() -> Iterator[tuple[str, str]]:
