@@ -86,9 +86,9 @@ class InfluxServer:
         series: list[dict[str, Any]] = result.get("series", [])
         return series
 
-    def count(self, measurement: str, field: str) -> int:
-        """How many points of a measurement have a field."""
-        found = self.query(f'SELECT count("{field}") FROM "{measurement}"')  # noqa: S608 - our own names
+    def count(self, source: str, field: str) -> int:
+        """How many points of a measurement, named as in a query, have a field."""
+        found = self.query(f'SELECT count("{field}") FROM {source}')  # noqa: S608 - our own names
         return int(found[0]["values"][0][1]) if found else 0
 
     def __enter__(self) -> Self:

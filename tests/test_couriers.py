@@ -261,7 +261,7 @@ def test_an_outage_of_influxdb_loses_nothing_and_is_reported(place: Place, tmp_p
             assert reports.wait_for(1)[0][:2] == ("influx", False)
             server.start()
             assert reports.wait_for(2)[1][:2] == ("influx", True)
-        assert server.count("vitals", "hr") == 200
+        assert server.count('"vitals"', "hr") == 200
         assert server.count("alarm", "step") == 2
     assert place.settled("influx") == 202
 

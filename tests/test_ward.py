@@ -21,6 +21,7 @@ from servers import Broker, eventually, start_mosquitto
 from wards import NO_HEALTH
 from wire import ECG, beating, birth_of, packets
 
+from dataflows.couriers.schema import qualified
 from dataflows.events import Bad, Vitals
 from dataflows.store import Store, StoreMissing
 from ingest.codec import encode_birth, encode_packet
@@ -152,7 +153,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Ward:
                 process.kill()
                 process.wait()
         hr = [row[1] for series in influx.query("SELECT hr FROM vitals") for row in series["values"]]
-        counts = {"vitals": influx.count("vitals", "coverage"), "alarm": influx.count("alarm", "id")}
+        asked = {"vitals": "coverage", "alarm": "id", "bed": "need"}
+        counts = {name: influx.count(qualified(name), field) for name, field in asked.items()}
         said = (folder / "log").read_text()
         return Ward(folder, status, json.loads(answer), list(nurse.deliveries), counts, hr, said)
 
@@ -178,9 +180,9 @@ def test_acknowledging_by_command_line_is_answered_and_told(ward: Ward) -> None:
     assert history == [("active", ""), ("acknowledged", "on my way"), ("ended", "")]
 
 
-def test_every_vitals_row_and_alarm_event_of_the_store_is_in_influxdb(ward: Ward) -> None:
+def test_every_vitals_row_alarm_event_and_bed_of_the_store_is_in_influxdb(ward: Ward) -> None:
     with ward.store() as store:
-        assert ward.influx == {"vitals": store.count("vitals"), "alarm": store.count("alarm")}
+        assert ward.influx == {name: store.count(name) for name in ("vitals", "alarm", "bed")}
     assert 60.0 < float(np.median(ward.influx_hr)) < 76.0
 
 

@@ -29,7 +29,7 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True):
     removed: Annotated[
         int, Meta(description="kinds of rows that are removed when a disk runs short: all there are")
     ] = 5
-    parts: Annotated[int, Meta(description="processes of a partition: ingest, flow, couriers")] = 3
+    parts: Annotated[int, Meta(description="processes of a partition: ingest, flow, couriers, page")] = 4
 
 
 def described() -> Iterator[tuple[str, str]]:
