@@ -20,6 +20,7 @@ from dataflows.couriers.measurement import Measurement
 from dataflows.couriers.schema import EVERYTHING, MEASUREMENTS, SCHEMA
 from dataflows.events import AlarmEvent, Answer, Bad, BedState, Reading, Removal, Row, Wave
 from dataflows.fold import Fold
+from dataflows.roll_call import RollCall
 from dataflows.shard import Shard
 from dataflows.store import Store, Stored
 from ingest.command import Acknowledge, Admit, Discharge, Transfer
@@ -66,7 +67,8 @@ def run() -> list[Row]:
 def rows_of(tape: Tape) -> list[Row]:
     folded = Fold(1).feed(tape.records)
     rows: list[Row] = [content for shard, content in folded if shard is None]  # type: ignore[misc]  # rows have no shard
-    rows += Shard().feed(content for shard, content in folded if shard is not None)  # type: ignore[misc]
+    made = Shard().feed(content for shard, content in folded if shard is not None)  # type: ignore[misc]
+    rows += [row for row in made if not isinstance(row, RollCall)]
     return rows
 
 
