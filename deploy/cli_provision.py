@@ -16,7 +16,7 @@ def provision(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Make what InfluxDB and Grafana must have; run again, it changes nothing."""
+    """Make InfluxDB and Grafana ready; twice changes nothing."""
     from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
     from deploy.provision.both import provision_both  # noqa: PLC0415
     from deploy.provision.grafana_api import Conflict  # noqa: PLC0415

@@ -22,7 +22,20 @@ from ingest.door import Door
 from ingest.topics import Topic, parse_topic
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = {"demo", "run", "simulate", "replay", "evaluate", "alarms", "devices", "check", "doctor", "siege", "bench"}
+COMMANDS = {
+    "demo",
+    "run",
+    "simulate",
+    "replay",
+    "evaluate",
+    "alarms",
+    "devices",
+    "check",
+    "doctor",
+    "siege",
+    "bench",
+    "provision",
+}
 
 
 @pytest.fixture

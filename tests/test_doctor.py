@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from commandline import Run, command_line
+from grafana_stub import GrafanaStub
 from msgspec.structs import replace
 from receiver import SECRET
 from servers import mosquitto
 
 from deploy import receivers
 from deploy.grounds import grounds
-from deploy.settings import Broker, Webhook, parse_settings
+from deploy.settings import Broker, Grafana, Webhook, parse_settings
 
 NO_HEALTH = "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n"
 
@@ -140,3 +141,17 @@ def test_the_doctor_sends_a_message_there_and_back(femtoward: Run, tmp_path: Pat
         outcome = femtoward("doctor", "--config", file)
     assert outcome.status == 0, outcome.out
     assert "a message went there and back" in outcome.out
+
+
+def test_the_doctor_asks_whether_grafana_is_there(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("glsa_1\n")
+    with GrafanaStub("glsa_1") as stub:
+        here = Grafana(url=stub.url, secret_file=str(tmp_path / "token"))
+        assert receivers.grafana(here)[0] == "ok"
+        assert "glsa_1" not in receivers.grafana(here).said
+        assert receivers.grafana(replace(here, url=f"{stub.url}/elsewhere"))[0] == "warning"
+    verdict, said = receivers.grafana(replace(here, url="http://127.0.0.1:1"))
+    assert verdict == "warning"
+    assert "cannot be reached" in said
+    assert receivers.grafana(replace(here, secret_file=""))[0] == "problem"
+    assert receivers.grafana(replace(here, secret_file=str(tmp_path / "none")))[0] == "problem"

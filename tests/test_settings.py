@@ -98,7 +98,11 @@ def test_the_example_says_the_defaults_and_its_comments_are_settings_too() -> No
 def test_file_names_are_meant_from_the_folder_of_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "ward.toml"
     file.write_text('[ward]\ndata_dir = "data"\n[broker]\nsecret_file = "password"\nca_file = "/etc/ca.pem"\n')
+    with file.open("a") as more:
+        more.write('[grafana]\nurl = "http://h:3000"\nsecret_file = "token"\n')
     settings = read_settings(file)
+    assert settings.grafana is not None
+    assert settings.grafana.secret_file == str(tmp_path / "token")
     assert settings.data_dir == tmp_path / "data"
     assert settings.broker.secret_file == str(tmp_path / "password")
     assert settings.broker.ca_file == "/etc/ca.pem"
@@ -113,6 +117,21 @@ def test_a_settings_file_that_is_not_there_or_not_text_is_said_so(tmp_path: Path
         read_settings(odd)
     with pytest.raises(UserError, match="cannot be read"):
         read_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('url = "grafana:3000"', "no address that can be used here"),
+        ('url = "http://h"\ninflux_url = "ftp://h"', "no address that can be used here"),
+        ('url = "http://h"\ncontact = "the night shift"', "neither a mail address nor one of a webhook"),
+        ('url = "http://h"\ncontact = "https://"', "no address that can be used here"),
+        ('url = "http://h"\ntoken = "glsa_1"', "secrets do not belong in this file"),
+    ],
+)
+def test_a_grafana_that_cannot_be_is_refused(said: str, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        parse_settings(f"[grafana]\n{said}\n")
 
 
 def test_settings_reach_every_process() -> None:
