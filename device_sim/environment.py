@@ -1,6 +1,6 @@
-"""The magnetic surroundings of a patient in a light shield: mains and harmonics, drift, remnant field."""
+"""The magnetic surroundings of a patient: remnant field and gradient, mains, drift, lifts and trams, vibration."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -9,29 +9,55 @@ from numpy.typing import NDArray
 from device_sim.tones import Tones, evaluate, random_tones, upsample
 
 Array = NDArray[np.float64]
+RoomName = Literal["shielded-room", "light-shield", "open-ward"]
 
-# Inside a light shield with remnant <= 2 nT (DOMAIN 1.2), nulled by the sensor's coils to a few hundred pT. The sizes
-# of what is left of mains and drift are from memory.
-REMNANT_PT = 300.0
-DRIFT_PT = 60.0
 DRIFT_BAND_HZ = (0.003, 0.05)
 MAINS_HZ = 50.0
-MAINS_PT = 30.0
 HARMONICS = (1.0, 0.20, 0.33)  # 50, 100 and 150 Hz
 # The grid's frequency wanders by some 20 mHz over minutes; phase in turns.
 GRID_WANDER_HZ, GRID_BAND_HZ = 0.02, (0.003, 0.02)
+VIBRATION_BAND_HZ = (10.0, 30.0)  # DOMAIN 1.2
+LIFT_EVERY_S, LIFT_WIDTH_S = 97.0, 4.0  # a mass of iron goes by; from memory
+TRAM_BAND_HZ = (0.02, 0.2)  # currents of trams and trains; from memory
 N_TONES = 4
 
 _DRIFT_KNOTS = 10  # knots per second; the drift is straight between them
+
+
+class Room(NamedTuple):
+    """How strong what is in a room; sizes along one axis, in pT unless said."""
+
+    remnant_pt: float  # at most
+    earth: bool  # the remnant is the earth's field and points much the same way everywhere
+    gradient_pt_m: float  # rms of an element of the gradient
+    drift_pt: float  # rms
+    mains_pt: float  # amplitude of the fundamental
+    lift_pt: float  # at its peak
+    tram_pt: float  # rms
+    vibration_m: float  # rms of the movement at 10-30 Hz
+
+
+# Remnant fields: DOMAIN 1.2 (at most 2 nT behind a light shield, 1 nT/m); interference of a city hospital is 20 to 30
+# times that of a green field (DOMAIN 1.2, Hill 2022). All other sizes are from memory.
+ROOMS: dict[RoomName, Room] = {
+    "shielded-room": Room(1000.0, False, 500.0, 10.0, 1.0, 5.0, 3.0, 5e-6),
+    "light-shield": Room(2000.0, False, 2000.0, 60.0, 30.0, 80.0, 20.0, 2e-5),
+    "open-ward": Room(48e6, True, 200e3, 5000.0, 20e3, 20e3, 5000.0, 2e-5),
+}
 
 
 class Surroundings(NamedTuple):
     """Interference around each patient; axis 0 is the patient."""
 
     remnant_pt: Array  # (n, 3)
+    gradient_pt_m: Array  # (n, 3, 3), symmetric and without a trace, as a field without currents has it
     drift: Tones  # (n, 3, n_tones)
     mains_pt: Array  # (n, 3): size and direction of the fundamental
     start: Array  # (n,), turns
+    lift_pt: Array  # (n, 3): size and direction at its peak
+    lift_start: Array  # (n,), s
+    vibration: Tones  # (n, n_tones), m
+    shaken: Array  # (n, 3), pT per m: direction of the vibration through the gradient
 
 
 class Grid(NamedTuple):
@@ -46,15 +72,34 @@ def random_grid(rng: Generator) -> Grid:
     return Grid(wander._replace(amplitude=wander.amplitude * GRID_WANDER_HZ / (2 * np.pi * wander.frequency_hz)))
 
 
-def random_surroundings(rng: Generator) -> Surroundings:
+def random_surroundings(rng: Generator, room: Room) -> Surroundings:
     """Surroundings of one patient, without the leading axis."""
-    axes = [random_tones(rng, N_TONES, DRIFT_BAND_HZ, DRIFT_PT) for _ in range(3)]
-    direction = rng.standard_normal(3)
+    slow = [
+        _join(
+            random_tones(rng, N_TONES, DRIFT_BAND_HZ, room.drift_pt), random_tones(rng, 2, TRAM_BAND_HZ, room.tram_pt)
+        )
+        for _ in range(3)
+    ]
+    if room.earth:
+        # Dip of 65 degrees into the ground (central Europe, from memory), the patient on the back: z points up.
+        turn, dip = rng.uniform(0.0, 2.0 * np.pi), np.radians(rng.normal(65.0, 3.0))
+        towards = np.array([np.cos(dip) * np.cos(turn), np.cos(dip) * np.sin(turn), -np.sin(dip)])
+        remnant = room.remnant_pt * towards
+    else:
+        remnant = room.remnant_pt / np.sqrt(3.0) * rng.uniform(-1.0, 1.0, 3)
+    raw = rng.normal(0.0, room.gradient_pt_m, (3, 3))
+    gradient = (raw + raw.T) / 2.0
+    gradient -= np.eye(3) * np.trace(gradient) / 3.0
     return Surroundings(
-        REMNANT_PT * rng.uniform(-1.0, 1.0, 3),
-        Tones(*(np.stack(leaves) for leaves in zip(*axes, strict=True))),
-        MAINS_PT * rng.uniform(0.5, 1.5) * direction / np.sqrt(np.sum(direction**2)),
-        np.array(rng.uniform()),
+        remnant_pt=remnant,
+        gradient_pt_m=gradient,
+        drift=Tones(*(np.stack(leaves) for leaves in zip(*slow, strict=True))),
+        mains_pt=room.mains_pt * rng.uniform(0.5, 1.5) * _direction(rng),
+        start=np.array(rng.uniform()),
+        lift_pt=room.lift_pt * _direction(rng),
+        lift_start=np.array(rng.uniform(0.0, LIFT_EVERY_S)),
+        vibration=random_tones(rng, 2, VIBRATION_BAND_HZ, room.vibration_m),
+        shaken=gradient @ _direction(rng),
     )
 
 
@@ -79,10 +124,34 @@ def interference(around: Surroundings, grid: Grid, starts_s: Array, n_samples: i
     n_knots = round(seconds * _DRIFT_KNOTS)
     knots = starts_s[:, None] + np.arange(n_knots + 1) / _DRIFT_KNOTS
     drift = around.remnant_pt[..., None] + evaluate(around.drift, np.repeat(knots[:, None], 3, axis=1))
+    drift += around.lift_pt[..., None] * _lift(knots, around.lift_start)[:, None]
     t = starts_s[:, None] + np.arange(n_samples) / rate_hz
     slow = upsample(evaluate(grid.wander, knots), n_samples // n_knots)
     turns = 2.0 * np.pi * (MAINS_HZ * t + slow + around.start[:, None])
     sine, cosine = np.sin(turns), np.cos(turns)
     # sin 2x and sin 3x by their identities: a sine costs more than the rest of this function.
     mains = sine * (HARMONICS[0] + HARMONICS[1] * 2.0 * cosine + HARMONICS[2] * (3.0 - 4.0 * sine**2))
-    return upsample(drift, n_samples // n_knots) + around.mains_pt[..., None] * mains[:, None]
+    field = upsample(drift, n_samples // n_knots)
+    field += around.mains_pt[..., None] * mains[:, None]
+    field += around.shaken[..., None] * evaluate(around.vibration, t)[:, None]
+    return field
+
+
+def _lift(t_s: Array, start_s: Array) -> Array:
+    """Passing of lifts, 1 at their peaks: the field of a dipole that goes by, at times of shape (n, n_times)."""
+    passing = (t_s - start_s[:, None]) / LIFT_EVERY_S
+    # No two waits are the same: each passing is up to a fifth of the time early or late.
+    number = np.rint(passing)
+    since_s = (passing - number - 0.2 * np.sin(2.7 * number)) * LIFT_EVERY_S
+    near: Array = (1.0 + (since_s / LIFT_WIDTH_S) ** 2) ** -1.5
+    return near
+
+
+def _direction(rng: Generator) -> Array:
+    drawn = rng.standard_normal(3)
+    direction: Array = drawn / np.sqrt(np.sum(drawn**2))
+    return direction
+
+
+def _join(first: Tones, second: Tones) -> Tones:
+    return Tones(*(np.concatenate(leaves) for leaves in zip(first, second, strict=True)))

@@ -32,6 +32,17 @@ _MAY: dict[str, tuple[str, ...]] = {
     "stuck": ("poor-signal", "cannot-analyse"),
     "noise": ("cannot-analyse",),
     "lost-lock": ("saturated", "frozen", "poor-signal", "cannot-analyse"),
+    "laser-step": ("saturated", "poor-signal", "cannot-analyse"),
+    "cell-cooling": ("poor-signal", "cannot-analyse", "asystole"),
+    "heater-line": ("poor-signal", "cannot-analyse"),
+    "flicker": ("poor-signal", "cannot-analyse"),
+    "dead-channel": ("frozen", "poor-signal", "cannot-analyse"),
+    "gain-step": ("poor-signal", "cannot-analyse"),
+    "wrong-calibration": ("poor-signal", "cannot-analyse"),
+    "clock-skew": ("late-data",),
+    "clock-step": ("late-data", "lost-contact", "poor-signal", "cannot-analyse"),
+    "packet-loss": ("poor-signal", "cannot-analyse", "lost-contact"),
+    "reordering": ("poor-signal", "cannot-analyse"),
     # No heart and no pulse: "asystole or sensor off" is a right answer too.
     "off-body": ("off-body", "asystole", "poor-signal", "cannot-analyse"),
 }
@@ -149,8 +160,14 @@ class FaultExpectations:
 
     def begun(self, fault: Fault) -> list[Expected]:
         """Expectations of a fault."""
+        ended = fault.to_s + AFTERMATH_S
         if fault.name in MUTE:
-            return self._contact(fault)
+            # After a restart the sensor has to zero itself.
+            after = ("saturated", "poor-signal", "cannot-analyse") if fault.name == "reboot" else ()
+            return [
+                *self._contact(fault),
+                *(_technical(may, fault.from_s, ended, required=False) for may in after),
+            ]
         expected = []
         if fault.name in _MUST:
             condition, within_s = _MUST[fault.name]
@@ -158,7 +175,6 @@ class FaultExpectations:
             # What a sensor says of itself it says of a whole packet, also of one in which the fault begins.
             first_s = fault.from_s - PACKET_NS / 1e9
             expected.append(_technical(condition, first_s, fault.from_s + within_s, required=required))
-        ended = fault.to_s + AFTERMATH_S
         expected += [_technical(may, fault.from_s, ended, required=False) for may in _MAY.get(fault.name, ())]
         return expected
 

@@ -1,20 +1,55 @@
-"""Faults that can be put on a device, by name, and what each does to the physics."""
+"""Faults that can be put on a device, by name, and how large each is."""
 
 from typing import Literal, NamedTuple, get_args
 
-FaultName = Literal["saturation", "lost-lock", "stuck", "noise", "off-body", "silence", "dead-spot"]
+FaultName = Literal[
+    # of the magnetometers
+    "saturation",
+    "lost-lock",
+    "stuck",
+    "noise",
+    "laser-step",
+    "cell-cooling",
+    "heater-line",
+    "flicker",
+    "dead-channel",
+    "gain-step",
+    "wrong-calibration",
+    # of the device
+    "off-body",
+    "reboot",
+    "battery-low",
+    "clock-skew",
+    "clock-step",
+    # of the way to the broker
+    "silence",
+    "dead-spot",
+    "packet-loss",
+    "duplication",
+    "reordering",
+]
 FAULTS: tuple[FaultName, ...] = get_args(FaultName)
 
-# A magnet or a phone beside the sensor: an offset beyond the range of +-5 nT, along z.
-SATURATION_PT = 9000.0
-# Seconds of re-zeroing at the end of a lost lock (QZFM auto-start takes seconds; from memory).
-ZEROING_S = 3.0
-# Without the zero-field resonance the output is electronic noise that no longer depends on the field; from memory.
-UNLOCKED_NOISE_PT = 2.0
+# A magnet or a phone beside the sensor: an offset beyond the range of +-5 nT, along z. A sensor that reaches further
+# takes as much more to saturate.
+SATURATION_PT, SATURATION_RANGES = 9000.0, 1.8
 # White noise that buries a 50 pT beat: 15 pT/rtHz gives about -5 dB in 40 Hz (formula in DOMAIN 1.1).
 NOISE_PT = 15.0
+# A laser that hops to another mode shifts the light's frequency: a fictitious field (light shift); from memory.
+LASER_STEP_PT = 800.0
+# A cell that is not heated cools, its vapour thins and its signal falls, about half for 10 K; from memory.
+CELL_CEL, CELL_COOLING_S, CELL_COOLS_BY_K, CELL_HALF_K = 150.0, 20.0, 40.0, 10.0
+# The heater's current beats with the sampling; frequency and size from memory.
+HEATER_HZ, HEATER_PT = 23.0, 25.0
+FLICKER_PT, FLICKER_KNEE_HZ = 0.5, 20.0  # density at the knee; from memory
+GAIN_STEP = 0.7  # an amplifier that loses a part of its gain; from memory
+# Coefficients of another device, by channel in turn; from memory.
+WRONG_GAINS = (1.25, 0.8, 1.12, 0.7)
+CLOCK_SKEW = 300e-6  # a bad crystal: 50 ppm is usual; from memory
+CLOCK_STEP_S = 2.5  # somebody sets the device's clock; from memory
+LOSS_SHARE, DOUBLE_SHARE, SWAP_SHARE = 0.3, 0.3, 0.3
 # What keeps packets from leaving.
-MUTE: tuple[FaultName, ...] = ("silence", "dead-spot")
+MUTE: tuple[FaultName, ...] = ("silence", "dead-spot", "reboot")
 
 
 class Fault(NamedTuple):

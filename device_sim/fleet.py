@@ -3,37 +3,38 @@
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from zlib import crc32
 
 import msgspec
 import numpy as np
-from numpy.random import Generator, SeedSequence, default_rng
+from numpy.random import SeedSequence, default_rng
 
-from device_sim.bodies import Body, chances_of, random_body, stack_bodies
+from device_sim.births import birth_of
+from device_sim.bodies import Body, Chances, chances_of, heart_lead, random_body, stacked
 from device_sim.breath import Lungs
 from device_sim.course import levels
-from device_sim.environment import random_grid
-from device_sim.expected import muted_slots
-from device_sim.faults import MUTE
+from device_sim.devices import DEVICES, Device
+from device_sim.environment import ROOMS, Grid, random_grid, random_surroundings
+from device_sim.faults import Fault
 from device_sim.flutter import QUIVERING
 from device_sim.heart import Heart
+from device_sim.link import Link
 from device_sim.moment import Moment, moment_at
 from device_sim.packing import Packed
-from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S, Physics
+from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S, Physics, Wear
 from device_sim.physiology import Beat, BeatSource
 from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_pulse, load_recording
 from device_sim.scenario import load_scenario, script_of
 from device_sim.scribe import Scribe
 from device_sim.script import Script
 from device_sim.truth import TruthLine, Who
-from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK, reference_birth
-from ingest.codec import encode_packet
-from ingest.packet import Packet
-from ingest.profile import WIRE_VERSION, Birth
+from device_sim.unit import random_unit, room_lead
+from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK
+from ingest.profile import Birth
 
 MAX_PATIENTS = 100_000
-_DISCIPLINED = 2
-_WARM_AGAIN_S = 1000.0  # a device that was off the body is cooler for this long
+# Faults that are felt after their end, and how long.
+_AFTERMATH_S = {"off-body": 1000.0, "cell-cooling": 200.0, "reboot": 5.0}
+_BATCH = 48  # patients whose second is worked out at once: what that takes fits into a processor's cache
 # Neighbours' packets leave as far apart as can be, whatever their number: multiples of the golden ratio.
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
@@ -76,7 +77,7 @@ class _Patient:
 
     who: Who
     birth: Birth
-    boot: str
+    link: Link
     phase_ns: int
     phase_s: float
     script: Script
@@ -88,8 +89,26 @@ class _Patient:
     pulse: Recording | None
     recent: deque[Beat] = field(default_factory=deque)  # whose waves are not over
     untold: deque[Beat] = field(default_factory=deque)  # not yet in the truth
-    held: list[bytes] = field(default_factory=list)  # packets that could not leave
-    seq: int = 0
+
+
+class _Batch:
+    """Patients who wear devices of one kind: their second is worked out at once."""
+
+    def __init__(
+        self, kind: Device, members: list[int], bodies: list[Body], grid: Grid, chances: list[Chances]
+    ) -> None:
+        self.kind = kind
+        self.members = members
+        head = kind.head
+        units = [random_unit(one.unit, head) for one in chances]
+        wear = Wear(
+            stacked(units),
+            np.stack([heart_lead(head, unit, body) for unit, body in zip(units, bodies, strict=True)]),
+            np.stack([room_lead(head, unit) for unit in units]),
+            stacked([random_surroundings(one.room, ROOMS[kind.room]) for one in chances]),
+        )
+        self.physics = Physics(kind, stacked(bodies), wear, grid, chances)
+        self.packed: Packed | None = None
 
 
 class Fleet:
@@ -126,16 +145,18 @@ class Fleet:
                 script = script._replace(patient=alone)
             body = random_body(one.body, script, TYPICAL_R_PT if script.patient.record else None)
             bodies.append(body)
-            self._patients.append(_patient(index, options, t_start_ns, script, body, one.heart))
+            self._patients.append(_patient(index, options, t_start_ns, script, body, one))
         self.names = [patient.who for patient in self._patients]
         self.births = [patient.birth for patient in self._patients]
         self.phase_ns = [patient.phase_ns for patient in self._patients]
-        self._phase_s = np.array([patient.phase_s for patient in self._patients])
         self._order = sorted(range(options.patients), key=self.phase_ns.__getitem__)
         grid = random_grid(default_rng(SeedSequence(options.seed, spawn_key=(0,))))
-        self._physics = Physics(stack_bodies(bodies), grid, chances)
+        self._batches = [
+            _Batch(DEVICES[kind], members, [bodies[i] for i in members], grid, [chances[i] for i in members])
+            for kind, members in _batches(self._patients)
+        ]
+        self._seats = {index: (batch, row) for batch in self._batches for row, index in enumerate(batch.members)}
         self._slot = 0
-        self._packed: Packed | None = None
         self._lines: list[TruthLine] = [line for patient in self._patients for line in patient.scribe.opening()]
         self._notes: list[tuple[int, bytes]] = []
 
@@ -145,13 +166,14 @@ class Fleet:
         The packet of device `i` leaves at ``t_start_ns + phase_ns[i] + PACKET_NS * (steps before + 1)``.
         """
         slot_of_chunk = self._slot % SLOTS_PER_CHUNK
-        if self._packed is None or slot_of_chunk == 0:
-            self._packed = Packed(self._physics.chunk(self._moment()), self._slot)
+        if slot_of_chunk == 0:
+            for batch in self._batches:
+                batch.packed = Packed(batch.kind, batch.physics.chunk(self._moment(batch.members)))
         leaving: list[tuple[int, bytes]] = []
         self._notes = []
         for index in self._order:
             patient = self._patients[index]
-            leaving += [(index, payload) for payload in self._leaving(patient, index, slot_of_chunk, self._packed)]
+            leaving += [(index, payload) for payload in self._leaving(patient, index, slot_of_chunk)]
             self._tell(patient, index)
         self._slot += 1
         return leaving
@@ -169,11 +191,12 @@ class Fleet:
         """Lines of truth that are left when the run is over."""
         return [*self.truth_lines(), *(line for patient in self._patients for line in patient.scribe.closing())]
 
-    def _moment(self) -> Moment:
+    def _moment(self, members: list[int]) -> Moment:
         """Beats and faults of the second that begins now."""
-        starts_s = self._phase_s + self._slot / SLOTS_PER_CHUNK
+        patients = [self._patients[index] for index in members]
+        starts_s = np.array([patient.phase_s for patient in patients]) + self._slot / SLOTS_PER_CHUNK
         now = moment_at(starts_s)
-        for row, patient in enumerate(self._patients):
+        for row, patient in enumerate(patients):
             start_s = float(starts_s[row])
             end_s = start_s + CHUNK_S
             fresh = patient.heart.advance(end_s + LOOK_AHEAD_S)
@@ -190,38 +213,17 @@ class Fleet:
                 _happening(now, row, patient, start_s, end_s)
         return now
 
-    def _leaving(self, patient: _Patient, row: int, slot: int, packed: Packed) -> list[bytes]:
+    def _leaving(self, patient: _Patient, index: int, slot: int) -> list[bytes]:
         """Packets that leave a device now: one, none, or all that were held back."""
-        fault = self._mute(patient)
-        if fault == "silence":
-            return []
-        packet = Packet(
-            WIRE_VERSION,
-            patient.birth.device,
-            patient.boot,
-            patient.birth.birth,
-            patient.seq,
-            self._t_start_ns + patient.phase_ns + self._slot * PACKET_NS,
-            _DISCIPLINED,
-            packed.blocks(row, slot),
-        )
-        patient.seq += 1
-        patient.held.append(encode_packet(packet))
-        if fault == "dead-spot":
-            return []
-        leaving, patient.held = patient.held, []
-        return leaving
-
-    def _mute(self, patient: _Patient) -> str:
-        """Name of the fault that keeps this slot's packet of a device from leaving; empty: none."""
-        if not patient.eventful:
-            return ""
-        start_s = patient.phase_s + self._slot / SLOTS_PER_CHUNK
-        for fault in patient.script.faults(start_s - CHUNK_S, start_s + CHUNK_S):
-            first, after = muted_slots(fault, patient.phase_s)
-            if fault.name in MUTE and first <= self._slot < after:
-                return fault.name
-        return ""
+        batch, row = self._seats[index]
+        packed = batch.packed
+        if packed is None:
+            raise RuntimeError("packets are taken only after a second was worked out")
+        faults: list[Fault] = []
+        if patient.eventful:
+            start_s = patient.phase_s + self._slot / SLOTS_PER_CHUNK
+            faults = patient.script.faults(start_s - CHUNK_S, start_s + CHUNK_S)
+        return patient.link.leaving(self._slot, faults, lambda number: packed.blocks(row, slot, number))
 
     def _tell(self, patient: _Patient, index: int) -> None:
         """Write down the truth of this slot of a device."""
@@ -241,8 +243,11 @@ class Fleet:
 def _happening(now: Moment, row: int, patient: _Patient, start_s: float, end_s: float) -> None:
     """Add what is scripted for a patient's second to a moment."""
     script = patient.script
-    faults = script.faults(start_s - _WARM_AGAIN_S, end_s)
-    now.faults.extend((row, fault) for fault in faults if fault.to_s > start_s - CHUNK_S or fault.name == "off-body")
+    now.faults.extend(
+        (row, fault)
+        for fault in script.faults(start_s - max(_AFTERMATH_S.values()), end_s)
+        if fault.to_s > start_s - max(CHUNK_S, _AFTERMATH_S.get(fault.name, 0.0))
+    )
     episodes = script.episodes(start_s - CHUNK_S, end_s)
     now.quivering.extend((row, one) for one in episodes if one.rhythm in QUIVERING)
     spans = script.spans(script.patient.activities, start_s - CHUNK_S, end_s)
@@ -253,25 +258,38 @@ def _happening(now: Moment, row: int, patient: _Patient, start_s: float, end_s: 
         now.levels.append((row, levels(script, np.array([0.5 * (start_s + end_s)]))))
 
 
+def _batches(patients: list[_Patient]) -> list[tuple[str, list[int]]]:
+    """Kinds of device and who wears them, no more than can be worked out at once."""
+    members: dict[str, list[int]] = {}
+    for index, patient in enumerate(patients):
+        members.setdefault(patient.script.patient.device, []).append(index)
+    return [
+        (kind, all_of_it[first : first + _BATCH])
+        for kind, all_of_it in members.items()
+        for first in range(0, len(all_of_it), _BATCH)
+    ]
+
+
 def _patient(
-    index: int, options: FleetOptions, t_start_ns: int, script: Script, body: Body, rng: Generator
+    index: int, options: FleetOptions, t_start_ns: int, script: Script, body: Body, chances: Chances
 ) -> _Patient:
     """Put together what one patient carries."""
     one = who(index, options.site)
     phase_ns = int(index * _GOLDEN % 1.0 * PACKET_NS)
     phase_s = phase_ns / 1e9
+    birth = birth_of(DEVICES[script.patient.device], one.device, one.patient, t_start_ns)
     lungs = Lungs(script, body.breath)
     recording = load_recording(script.patient.record) if script.patient.record else None
     return _Patient(
         who=one,
-        birth=reference_birth(one.device, one.patient, t_start_ns),
-        boot=f"{crc32(f'{options.seed}/{index}/{t_start_ns}'.encode()):08x}",
+        birth=birth,
+        link=Link(birth, f"{options.seed}/{index}/{t_start_ns}", t_start_ns + phase_ns, phase_s, chances.link),
         phase_ns=phase_ns,
         phase_s=phase_s,
         script=script,
         eventful=bool(script.patient.events) or not script.patient.steady,
         lungs=lungs,
-        heart=RecordedHeart(recording, phase_s) if recording else Heart(script, lungs, rng),
+        heart=RecordedHeart(recording, phase_s) if recording else Heart(script, lungs, chances.heart),
         scribe=Scribe(
             one,
             body,

@@ -3,77 +3,81 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from device_sim.devices import Device
 from device_sim.physics import Signals
-from device_sim.wearable import (
-    ACCELERATION,
-    ACCELERATION_RATE_HZ,
-    ACCELERATION_SCALE,
-    FIELD_RATE_HZ,
-    MCG,
-    N_FIELD,
-    N_MCG,
-    OPM_SCALE_PT,
-    PPG,
-    PPG_RATE_HZ,
-    REFERENCE,
-    SLOTS_PER_CHUNK,
-    TEMPERATURE,
-)
-from ingest.packet import Block, StateFlag
+from device_sim.wearable import ACCELERATION_RATE_HZ, ACCELERATION_SCALE, PPG_RATE_HZ, SLOTS_PER_CHUNK
+from ingest.packet import Block, StateFlag, count_range
+from ingest.profile import SAMPLE_BYTES
 
 Array = NDArray[np.float64]
 
-_FIELD_LEN = FIELD_RATE_HZ // SLOTS_PER_CHUNK
 _PPG_LEN = PPG_RATE_HZ // SLOTS_PER_CHUNK
 _ACCELERATION_LEN = ACCELERATION_RATE_HZ // SLOTS_PER_CHUNK
 
 
 class Packed:
-    """A second of signals as the bytes of its blocks.
+    """A second of signals of devices of one kind as the bytes of their blocks.
 
     Parameters
     ----------
+    kind
+        The devices.
     signals
         What the sensors put out.
-    first_slot
-        Number of the second's first packet slot since boot: sample numbers follow from it.
     """
 
-    def __init__(self, signals: Signals, first_slot: int) -> None:
-        self._first_slot = first_slot
-        self._field = _Blocks(_three_bytes(_slots(signals.field_pt / OPM_SCALE_PT)), N_FIELD * _FIELD_LEN * 3)
+    def __init__(self, kind: Device, signals: Signals) -> None:
+        head = kind.head
+        self._n_channels, self._n_references = head.n_channels, head.n_all - head.n_channels
+        self._len = kind.rate_hz // SLOTS_PER_CHUNK
+        self._sample_bytes = SAMPLE_BYTES[head.dtype]
+        counts = _slots(signals.field_pt * (1.0 / head.scale_pt))
+        np.clip(np.rint(counts, out=counts), *count_range(head.dtype), out=counts)
+        raw = counts.astype("<i4")
+        self._field = _Blocks(
+            _three_bytes(raw) if head.dtype == "i3" else raw, head.n_all * self._len * self._sample_bytes
+        )
         self._counts = _Blocks(_slots(signals.counts).astype("<i4"), 3 * _PPG_LEN * 4)
-        raw = np.clip(np.rint(_slots(signals.acceleration) / ACCELERATION_SCALE), -32768, 32767)
-        self._acceleration = _Blocks(raw.astype("<i2"), 3 * _ACCELERATION_LEN * 2)
+        turned = np.clip(np.rint(_slots(signals.acceleration) / ACCELERATION_SCALE), -32768, 32767)
+        self._acceleration = _Blocks(turned.astype("<i2"), 3 * _ACCELERATION_LEN * 2)
         self._temperature = signals.temperature.astype("<f4")
         state = np.where(signals.locked, StateFlag.LOCKED, 0) | np.where(signals.zeroing, StateFlag.ZEROING, 0)
-        # (n, N_FIELD, 500) to (n, slots) for the channels of one stream.
+        # (n, n_all, rate) to (n, slots) for the channels of one stream.
         clipped: NDArray[np.bool_] = np.any(
-            signals.saturated.reshape(len(state), N_FIELD, SLOTS_PER_CHUNK, _FIELD_LEN), axis=-1
+            signals.saturated.reshape(len(state), head.n_all, SLOTS_PER_CHUNK, self._len), axis=-1
         )
-        mcg, reference = clipped[:, :N_MCG].any(axis=1), clipped[:, N_MCG:].any(axis=1)
-        self._mcg_flags = (state | np.where(mcg, StateFlag.SATURATED, 0)).tolist()
+        main, reference = clipped[:, : head.n_channels].any(axis=1), clipped[:, head.n_channels :].any(axis=1)
+        self._main_flags = (state | np.where(main, StateFlag.SATURATED, 0)).tolist()
         self._reference_flags = (state | np.where(reference, StateFlag.SATURATED, 0)).tolist()
         self._noise_pt = signals.noise_pt.tolist()
 
-    def blocks(self, row: int, slot: int) -> tuple[Block, ...]:
-        """Blocks of a device's packet `slot` of this second."""
-        number = self._first_slot + slot
+    def blocks(self, row: int, slot: int, number: int) -> tuple[Block, ...]:
+        """Blocks of a device's packet.
+
+        Parameters
+        ----------
+        row, slot
+            Which device, and which quarter of the second.
+        number
+            Packets before it since the device was started.
+        """
         noise_pt = self._noise_pt[row][slot]
         field = self._field.at(row, slot)
-        mcg_bytes = N_MCG * _FIELD_LEN * 3
-        first = number * _FIELD_LEN
+        main_bytes = self._n_channels * self._len * self._sample_bytes
+        first = number * self._len
         locked = int(StateFlag.LOCKED)
-        blocks = (
-            Block(MCG, first, self._mcg_flags[row][slot], noise_pt, field[:mcg_bytes]),
-            Block(REFERENCE, first, self._reference_flags[row][slot], noise_pt, field[mcg_bytes:]),
-            Block(PPG, number * _PPG_LEN, locked, 0.0, self._counts.at(row, slot)),
-            Block(ACCELERATION, number * _ACCELERATION_LEN, locked, 0.0, self._acceleration.at(row, slot)),
-        )
-        if slot:
-            return blocks
-        seconds = number // SLOTS_PER_CHUNK
-        return (*blocks, Block(TEMPERATURE, seconds, locked, 0.0, self._temperature[row].tobytes()))
+        blocks = [Block(0, first, self._main_flags[row][slot], noise_pt, field[:main_bytes])]
+        if self._n_references:
+            blocks.append(Block(1, first, self._reference_flags[row][slot], noise_pt, field[main_bytes:]))
+        at = len(blocks)
+        blocks += [
+            Block(at, number * _PPG_LEN, locked, 0.0, self._counts.at(row, slot)),
+            Block(at + 1, number * _ACCELERATION_LEN, locked, 0.0, self._acceleration.at(row, slot)),
+        ]
+        if slot == 0:
+            seconds = number // SLOTS_PER_CHUNK
+            blocks.append(Block(at + 2, seconds, locked, 0.0, self._temperature[row].tobytes()))
+        return tuple(blocks)
 
 
 class _Blocks:
@@ -94,7 +98,6 @@ def _slots(samples: Array) -> Array:
     return np.ascontiguousarray(samples.reshape(n, n_channels, SLOTS_PER_CHUNK, -1).transpose(0, 2, 1, 3))
 
 
-def _three_bytes(counts: Array) -> NDArray[np.uint8]:
-    """Little-endian 24-bit integers; a magnetometer's range of 5 nT is 500,000 counts, so none overflows."""
-    whole = np.rint(counts).astype("<i4")
-    return np.ascontiguousarray(whole.view(np.uint8).reshape(*whole.shape, 4)[..., :3])
+def _three_bytes(raw: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Little-endian 24-bit integers."""
+    return np.ascontiguousarray(raw.view(np.uint8).reshape(*raw.shape, 4)[..., :3])

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from device_sim.devices import DEVICES
 from device_sim.events import (
     ARRESTED,
     BREATHS_BPM,
@@ -35,7 +36,6 @@ from device_sim.faults import Fault, FaultName
 Array = NDArray[np.float64]
 E = TypeVar("E", bound=Event)
 
-DEVICES = ("reference",)
 # Rate of a rhythm that has one of its own, bpm; from memory.
 USUAL_BPM: dict[str, float] = {
     "atrial-flutter": 150.0,
@@ -73,7 +73,7 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, and events of one patient that cannot be at once."""
-        need_one_of("device", self.device, DEVICES)
+        need_one_of("device", self.device, tuple(DEVICES))
         need("rate_bpm", self.rate_bpm, *RATES_BPM)
         need("breath_bpm", self.breath_bpm, *BREATHS_BPM)
         need("sdnn_ms", self.sdnn_ms, 0.0, 0.3 * 60e3 / self.rate_bpm)

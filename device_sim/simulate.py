@@ -12,13 +12,15 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from device_sim.address import parse_broker
+from device_sim.births import birth_of
+from device_sim.devices import DEVICES
 from device_sim.fleet import Fleet, FleetOptions, who
 from device_sim.maker import Maker, Step
 from device_sim.publish import LinkPlan, Message, Publisher
 from device_sim.recording import load_recording
-from device_sim.scenario import load_scenario
+from device_sim.scenario import load_scenario, script_of
 from device_sim.truth import TruthLine, encode_line
-from device_sim.wearable import PACKET_NS, reference_birth
+from device_sim.wearable import PACKET_NS
 from ingest.codec import encode_birth, encode_status
 from ingest.profile import NAME_PATTERN, WIRE_VERSION, Status
 from ingest.topics import bundle_topic, topic_of
@@ -256,10 +258,12 @@ def _plans(options: SimOptions) -> list[LinkPlan]:
     cut_off = encode_status(Status(state="offline", reason="connection lost"))
     now_ns = time.time_ns()
     plans = []
+    scenario = load_scenario(options.scenario)
     for index in range(options.patients):
         one = who(index, options.site)
         status = topic_of(options.site, one.device, "status")
-        birth = encode_birth(reference_birth(one.device, one.patient, now_ns))
+        kind = DEVICES[script_of(scenario, index).patient.device]
+        birth = encode_birth(birth_of(kind, one.device, one.patient, now_ns))
         greeting = (Message(topic_of(options.site, one.device, "birth"), birth), Message(status, online))
         client_id = f"femtoward-sim-{options.site}-{one.device}"
         plans.append(LinkPlan(client_id, greeting, (Message(status, offline),), Message(status, cut_off)))

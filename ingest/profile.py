@@ -25,7 +25,7 @@ MAX_COUNT = 1 << 53  # of packets or samples: exact as a double, and in every JS
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Dtype = Literal["i2", "i3", "i4", "f4"]
 Kind = Literal["mcg", "meg", "ppg", "temperature", "acceleration", "reference"]
-Sensor = Literal["opm-serf", "opm-he4", "nv-ensemble", "spad", "nv-thermometer", "imu"]
+Sensor = Literal["opm-serf", "opm-he4", "opm-scalar", "nv-ensemble", "spad", "nv-thermometer", "imu"]
 Vector = tuple[float, float, float]
 
 SAMPLE_BYTES: dict[Dtype, int] = {"i2": 2, "i3": 3, "i4": 4, "f4": 4}

@@ -65,7 +65,9 @@ def profiles(draw: st.DrawFn, name: str) -> StreamProfile:
     return StreamProfile(
         name=name,
         kind=draw(st.sampled_from(["mcg", "meg", "ppg", "temperature", "acceleration", "reference"])),
-        sensor=draw(st.sampled_from(["opm-serf", "opm-he4", "nv-ensemble", "spad", "nv-thermometer", "imu"])),
+        sensor=draw(
+            st.sampled_from(["opm-serf", "opm-he4", "opm-scalar", "nv-ensemble", "spad", "nv-thermometer", "imu"])
+        ),
         rate_hz=rate_hz,
         n_channels=n_channels,
         unit=draw(st.sampled_from(["pT", "{count}", "m/s2", "Cel"])),

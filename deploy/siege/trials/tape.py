@@ -4,8 +4,9 @@ from typing import Final
 
 import msgspec
 
+from device_sim.births import reference_birth
 from device_sim.fleet import Fleet, FleetOptions
-from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK, reference_birth
+from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK
 from ingest.packet import Block, Packet
 from ingest.profile import Birth
 

@@ -1,0 +1,240 @@
+"""Each magnetometer measures as it declares: noise, bandwidth, delay, gain, range, and what it cannot do."""
+
+import math
+
+import numpy as np
+import pytest
+from sim_sensors import EARTH_PT, Kernel, around, field_of, noise_of, readings, response, third_octaves_db
+
+from device_sim.devices import DEVICES
+from device_sim.electronics import SignalPath
+from device_sim.gradiometer import ScalarGradiometer
+from device_sim.helium import Helium
+from device_sim.nv import Nv
+from device_sim.opm import Opm
+from device_sim.readout import read, start
+
+KERNELS: dict[str, Kernel] = {
+    "serf": Opm(),
+    "serf-closed": Opm(rate_hz=1000.0, bandwidth_hz=300.0, range_pt=15_000.0, loop_gain=100.0, cross_gain=100.0),
+    "helium": Helium(),
+    "gradiometer": ScalarGradiometer(),
+    "nv": Nv(),
+}
+every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+
+
+@every_kernel
+def test_noise_density_is_within_1_db_of_what_is_declared(kernel: Kernel) -> None:
+    noise = noise_of(kernel, 8, 240)
+    off = third_octaves_db(noise, kernel.rate_hz, kernel.noise_pt, kernel.knee_hz, 0.4 * kernel.rate_hz)
+    assert max(map(abs, off)) < 1.0
+
+
+@pytest.mark.parametrize("knee_hz", [1.0, 5.0])
+def test_the_knee_is_where_it_is_declared(knee_hz: float) -> None:
+    off = third_octaves_db(noise_of(Opm(knee_hz=knee_hz), 8, 240), 500.0, 0.015, knee_hz, 200.0)
+    assert max(map(abs, off)) < 1.0
+
+
+@every_kernel
+def test_bandwidth_is_first_order_and_as_declared(kernel: Kernel) -> None:
+    assert abs(response(kernel, 1.0)) == pytest.approx(1.0, rel=1e-3)
+    assert abs(response(kernel, kernel.bandwidth_hz)) == pytest.approx(math.sqrt(0.5), rel=2e-3)
+
+
+@every_kernel
+def test_delay_at_low_frequency_is_as_declared(kernel: Kernel) -> None:
+    path = kernel.resonance.path if isinstance(kernel, Helium) else kernel.path
+    measured = -np.angle(response(kernel, 5.0)) / (2.0 * np.pi * 5.0)
+    assert measured == pytest.approx(path.total_delay_s(0), abs=2e-5)
+
+
+def test_each_channel_has_its_own_skew_and_no_other_size() -> None:
+    path = SignalPath(rate_hz=500.0, bandwidth_hz=135.0, delay_s=0.004, skew_s=(-8e-4, 0.0, 5e-4))
+    t = np.arange(5000) / 500.0
+    for frequency_hz in (10.0, 100.0):
+        tone = np.tile(np.sin(2.0 * np.pi * frequency_hz * t), (1, 3, 1))
+        _, out = path.step(path.init(np.zeros((1, 3))), tone)
+        spectrum = out[0, :, 2500:] @ np.exp(-2j * np.pi * frequency_hz * t[2500:])
+        np.testing.assert_allclose(np.abs(spectrum), np.abs(spectrum[1]), rtol=1e-3)
+        late_s = -np.angle(spectrum / spectrum[1]) / (2.0 * np.pi * frequency_hz)
+        np.testing.assert_allclose(late_s, path.skew_s, atol=2e-4)
+
+
+@every_kernel
+def test_a_signal_may_be_cut_anywhere(kernel: Kernel) -> None:
+    rng = np.random.default_rng(5)
+    n_samples = round(kernel.rate_hz)
+    field = field_of(kernel, 100.0 * rng.standard_normal((2, 3, n_samples)))
+    white = rng.standard_normal((2, 6 if isinstance(kernel, Nv) else 3, n_samples))
+    beside = around(2, 3, n_samples)
+    state = start(kernel, field[..., 0], beside)
+    _, whole = read(kernel, state, field, white, beside)
+    parts = []
+    for cut in (slice(0, 123), slice(123, None)):
+        here = beside._replace(warmth_k=beside.warmth_k[:, cut])
+        state, part = read(kernel, state, field[..., cut], white[..., cut], here)
+        parts.append(part.field_pt)
+    np.testing.assert_array_equal(whole.field_pt, np.concatenate(parts, axis=-1))
+
+
+@every_kernel
+def test_a_row_does_not_depend_on_the_others(kernel: Kernel) -> None:
+    rng = np.random.default_rng(6)
+    field = field_of(kernel, 100.0 * rng.standard_normal((5, 2, 250)))
+    white = rng.standard_normal((5, 4 if isinstance(kernel, Nv) else 2, 250))
+    every = readings(kernel, field, white)
+    alone = readings(kernel, field[3:4].copy(), white[3:4].copy())
+    np.testing.assert_array_equal(every.field_pt[3], alone.field_pt[0])
+
+
+@every_kernel
+def test_gain_and_cross_talk_are_those_of_the_unit(kernel: Kernel) -> None:
+    mixing = np.array([[1.02, 0.01], [0.03, 0.97]])
+    field = field_of(kernel, np.tile(np.array([10.0, 0.0])[None, :, None], (1, 1, 500)))
+    beside = around(1, 2, 500)._replace(mixing=mixing[None])
+    np.testing.assert_allclose(readings(kernel, field, beside=beside).field_pt[0, :, -1], [10.2, 0.3], rtol=1e-4)
+
+
+def test_a_serf_sensor_clips_at_its_range_says_so_and_keeps_its_lock() -> None:
+    field = field_of(Opm(), np.tile(np.array([100.0, 9000.0, -9000.0])[:, None, None], (1, 1, 500)))
+    reading = readings(Opm(), field)
+    assert reading.saturated[:, 0, 20:].all(axis=-1).tolist() == [False, True, True]
+    assert reading.field_pt[1:, 0, -1].tolist() == [5000.0, -5000.0]
+    assert reading.locked.all()
+
+
+def test_the_open_loop_is_dispersive_and_the_closed_one_a_hundred_times_less() -> None:
+    for gain, left in ((0.0, 1.0 / (1.0 + (4.0 / 25.0) ** 2)), (100.0, 1.0 / (1.0 + (4.0 / 25.0 / 101.0) ** 2))):
+        opm = Opm(loop_gain=gain)
+        got = readings(opm, field_of(opm, np.full((1, 1, 500), 4000.0))).field_pt[0, 0, -1]
+        assert got == pytest.approx(4000.0 * left, rel=1e-9)
+
+
+def test_a_field_across_tilts_the_sensitive_axis_by_its_share_of_the_linewidth() -> None:
+    field = np.zeros((1, 1, 3, 500))
+    field[0, 0, 1], field[0, 0, 2] = 1000.0, 10.0
+    got = readings(Opm(), field).field_pt[0, 0, -1]
+    assert got == pytest.approx(10.0 * 1000.0 / 25_000.0, rel=0.01)
+    closed = readings(Opm(loop_gain=100.0, cross_gain=100.0), field).field_pt[0, 0, -1]
+    assert abs(closed) < 0.02 * got
+
+
+def test_a_serf_sensor_in_the_earths_field_saturates_and_never_locks() -> None:
+    opm = Opm(noise_pt=0.0)
+    field = np.zeros((2, 4, 3, 5000))
+    field[0, :, 1], field[1, :, 1] = 48e6, 1500.0
+    beside = around(2, 4, 5000)
+    white = np.random.default_rng(1).standard_normal((2, 4, 5000))
+    _, reading = read(opm, start(opm, field[..., 0], beside), field, white, beside)
+    assert not reading.locked[0].any()
+    assert reading.saturated[0].any(axis=0).all()
+    assert reading.locked[1].all()
+    assert reading.field_pt[0].std() == pytest.approx(2.0 * math.sqrt(250.0), rel=0.05)
+
+
+def test_a_field_that_comes_within_reach_of_the_coils_is_nulled_after_a_gap() -> None:
+    opm = Opm(noise_pt=0.0)
+    field = np.zeros((1, 1, 3, 5000))
+    field[0, 0, 0, 1000:] = 40_000.0
+    reading = readings(opm, field)
+    unlocked = np.flatnonzero(~reading.locked[0])
+    assert (unlocked[0], unlocked[-1]) == (1000, 1000 + 1500 - 1)
+    assert reading.zeroing[0, unlocked].all()
+    # A tenth of it is left, on the dispersive curve.
+    assert reading.field_pt[0, 0, -1] == pytest.approx(4000.0 / (1.0 + 0.16**2), rel=1e-6)
+
+
+def test_heliums_third_axis_is_the_noisy_one_and_its_range_that_of_200_nt() -> None:
+    helium = Helium()
+    white = np.random.default_rng(2).standard_normal((1, 3, 20_000))
+    spread = readings(helium, np.zeros((1, 3, 3, 20_000)), white).field_pt[0].std(axis=-1)
+    assert spread[2] / spread[0] == pytest.approx(4.0, rel=0.1)
+    reading = readings(helium, field_of(helium, np.full((1, 3, 1000), 190_000.0)))
+    assert not reading.saturated[..., 50:].any()
+    assert helium.non_linearity < 0.01
+
+
+def test_a_gradiometer_keeps_a_near_source_and_little_of_what_is_everywhere() -> None:
+    sensor = ScalarGradiometer()
+    t = np.arange(1000) / 500.0
+    field = field_of(sensor, np.zeros((1, 1, 1000)))
+    field[:, :, 2] += 1000.0 * np.sin(2.0 * np.pi * 5.0 * t)
+    field[:, :, 5] += 1000.0 * np.sin(2.0 * np.pi * 5.0 * t)
+    beside = around(1, 1, 1000)._replace(mismatch=np.full((1, 1), 1.0 / 35.0))
+    _, reading = read(sensor, start(sensor, field[..., 0], beside), field, np.zeros((1, 1, 1000)), beside)
+    assert np.ptp(reading.field_pt[0, 0, 500:]) / 2.0 == pytest.approx(1000.0 / 35.0, rel=0.01)
+
+
+def test_a_scalar_cell_does_not_care_how_it_is_turned_and_needs_the_earths_field() -> None:
+    sensor = ScalarGradiometer()
+    turn = np.linspace(0.0, 0.5, 1000)
+    field = field_of(sensor, np.zeros((2, 1, 1000)))
+    for first in (0, 3):
+        field[0, :, first], field[0, :, first + 2] = EARTH_PT * np.sin(turn), EARTH_PT * np.cos(turn)
+    field[1, :, [2, 5]] = 1000.0
+    reading = readings(sensor, field)
+    assert np.abs(reading.field_pt[0]).max() < 1e-3
+    assert reading.locked[0].all()
+    assert not reading.locked[1].any()
+
+
+def test_a_millikelvin_moves_one_resonance_by_2_65_nt_and_the_two_by_the_magnets_drift_only() -> None:
+    nv = Nv(bias_per_k=0.0)
+    beside = around(1, 1, 2000)
+    beside.warmth_k[:, 1000:] = 1e-3
+    field = np.zeros((1, 1, 3, 2000))
+    state = nv.init(field[..., 0], np.zeros(1))
+    _, out = nv.step(state, field, np.zeros((1, 2, 2000)), beside.mixing, beside.warmth_k)
+    step = out.single_pt[0, 0, -1] - out.single_pt[0, 0, 0]
+    assert abs(step) == pytest.approx(2650.0, rel=0.02)
+    assert abs(out.reading.field_pt[0, 0, -1]) < 0.01 * abs(step)
+    assert out.temperature_k[0, 0, -1] - out.temperature_k[0, 0, 0] == pytest.approx(1e-3, rel=1e-6)
+
+
+def test_the_bias_magnet_drifts_by_a_nanotesla_per_millikelvin() -> None:
+    nv = Nv(magnet_s=0.5)
+    beside = around(1, 1, 5000)
+    beside.warmth_k[:] = 1e-3
+    field = np.zeros((1, 1, 3, 5000))
+    _, out = nv.step(nv.init(field[..., 0], np.zeros(1)), field, np.zeros((1, 2, 5000)), beside.mixing, beside.warmth_k)
+    assert out.reading.field_pt[0, 0, -1] == pytest.approx(-1000.0, rel=0.01)
+
+
+def test_a_cold_nv_sensor_warms_by_its_own_microwaves() -> None:
+    nv = Nv(warming_s=1.0)
+    field, beside = np.zeros((1, 1, 3, 2500)), around(1, 1, 2500)
+    state = nv.init(field[..., 0], np.zeros(1), cold=1.0)
+    _, out = nv.step(state, field, np.zeros((1, 2, 2500)), beside.mixing, beside.warmth_k)
+    warmed = out.temperature_k[0, 0, -1] - out.temperature_k[0, 0, 0]
+    assert warmed == pytest.approx(nv.heating_k, rel=0.01)
+    assert np.abs(out.reading.field_pt).max() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "settings", "named"),
+    [
+        (Opm, {"bandwidth_hz": 300.0}, "bandwidth_hz"),
+        (Opm, {"linewidth_pt": 6000.0}, "linewidth_pt"),
+        (Opm, {"delay_s": 0.0}, "delay_s"),
+        (Opm, {"skew_s": (0.01,)}, "skew_s"),
+        (Opm, {"null_share": 2.0}, "null_share"),
+        (Opm, {"knee_hz": 0.0}, "knee_hz"),
+        (Helium, {"axes": (3,)}, "axes"),
+        (Helium, {"third_axis": 0.5}, "third_axis"),
+        (ScalarGradiometer, {"baseline_m": 0.0}, "baseline_m"),
+        (ScalarGradiometer, {"earth_pt": (5.0, 1.0)}, "earth_pt"),
+        (Nv, {"contrast": 1.0}, "contrast"),
+        (Nv, {"range_pt": 2e9}, "range_pt"),
+    ],
+)
+def test_an_impossible_sensor_is_refused_by_name(kernel: type[Kernel], settings: dict[str, float], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        kernel(**settings)  # type: ignore[arg-type]  # one dict holds values of several types
+
+
+def test_the_two_nv_presets_have_the_noise_that_was_published() -> None:
+    sizes = {name: DEVICES[name].head.kernel.noise_pt for name in ("nv-open-ward", "nv-best-light-shield")}
+    assert sizes["nv-open-ward"] == pytest.approx(9.0, rel=0.02)
+    assert sizes["nv-best-light-shield"] == pytest.approx(0.46, rel=0.02)
