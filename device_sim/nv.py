@@ -88,7 +88,7 @@ class Nv:
     strain_hz: float = 5e6
     linewidth_hz: float = 1e6
     contrast: float = 0.03
-    photons_cps: float = 5.18e15
+    photons_cps: float = 5.378e15
     asymmetry: float = 0.05
     knee_hz: float = 5.0
     bandwidth_hz: float = 200.0

@@ -64,7 +64,7 @@ def test_the_best_channel_sees_the_r_peak_that_was_asked_for_and_the_reference_l
         head, chances = DEVICES["reference"].head, chances_of(3, index)
         lead = heart_lead(head, random_unit(chances.unit, head), random_body(chances.body, script, 50.0))
         peaks = np.abs(lead.reshape(N_FIELD, 3, 3)[:, 0] @ R_DIRECTION)
-        assert peaks[:N_MCG].max() == pytest.approx(50.0, rel=0.05)
+        assert peaks[:N_MCG].max() == pytest.approx(50.0, rel=0.08)
         assert peaks[N_MCG:].max() < 0.25 * 50.0
 
 
