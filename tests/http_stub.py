@@ -37,7 +37,7 @@ class HttpStub:
             wbufsize = -1  # one write for each answer: two would wait for a delayed acknowledgement
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 if headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
@@ -51,6 +51,8 @@ class HttpStub:
                     self.send_header("Content-Length", str(len(reply.body.encode())))
                 self.end_headers()
                 self.wfile.write(reply.body.encode())
+
+            do_GET = do_POST  # noqa: N815 - the server's name
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

@@ -278,6 +278,53 @@ def test_a_lane_that_fails_alone_is_woken_by_the_success_of_others_only_once() -
     assert lanes.next(11.0) == poison
 
 
+def test_a_lane_that_lingers_goes_when_it_fills_a_batch_or_its_oldest_row_has_waited() -> None:
+    lanes = Lanes(lambda _: "", 3, BackOff(10.0, 10.0), linger_s=0.2, random_0_1=lambda: 1.0)
+    rows = [Stored(number, alarm(f"a{number}")) for number in range(1, 7)]
+    lanes.add(rows[:2], 100.0)
+    assert lanes.next(100.1) == []
+    assert lanes.next(100.1, at_once=True) == rows[:2]  # there will be no other
+    assert lanes.next(100.2) == rows[:2]
+    lanes.add(rows[2:3], 100.1)
+    assert lanes.next(100.1) == rows[:3]
+    lanes.failed(rows[:3], 100.1)
+    assert lanes.next(105.0, at_once=True) == []  # it waits for the receiver, not for rows
+    assert lanes.next(110.1) == rows[:3]
+    lanes.settled(rows[:3])
+    lanes.add(rows[3:4], 110.2)
+    lanes.add(rows[4:5], 110.35)
+    assert lanes.next(110.3) == []
+    assert lanes.next(110.4) == rows[3:5]  # the youngest has not, but goes along
+
+
+def test_rows_wait_for_each_other_no_longer_than_the_courier_lingers(place: Place) -> None:
+    clock_s = [100.0]
+    batches: list[int] = []
+
+    def act(rows: Sequence[Stored]) -> Sequence[Refused]:
+        batches.append(len(rows))
+        return ()
+
+    courier = Recorder(act, batch=4)
+    courier.linger_s = 0.5
+    courier.lane = lambda row: ""  # type: ignore[method-assign]  # noqa: ARG005  # one for all
+    stopping = threading.Event()
+    carrier = Carrier(courier, place.store, place.cursors, Reports(), FAST, now_s=lambda: clock_s[0])
+    thread = threading.Thread(target=carrier.run, args=(stopping,))
+    place.put(*[alarm(f"a{n}") for n in range(6)])
+    thread.start()
+    courier.wait_for(4)  # a batch is full
+    eventually(lambda: place.settled() == 4)
+    clock_s[0] += 0.4
+    assert batches == [4]
+    clock_s[0] += 0.2
+    courier.wait_for(6)
+    place.put(alarm("a6"))
+    stopping.set()
+    thread.join(WAIT_S)
+    assert batches == [4, 2, 1]  # nothing lingers at the end
+
+
 def test_a_report_that_cannot_be_left_is_tried_again(place: Place) -> None:
     faults = [OSError("the disk is full")]
     reports = Reports()

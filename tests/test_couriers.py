@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,10 @@ from dataflows.couriers.courier import STUCK_S, CourierOptions, _report_at, _tel
 from dataflows.couriers.cursors import seen
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.webhook import WebhookOptions
+from dataflows.events import Row
+from deploy.bench.ward_rows import ward_rows
+from deploy.siege.gate import OPEN, Gate, Order, http_answer
+from deploy.siege.points import Influx, check_points
 from ingest.beacon import Beacon
 from ingest.door import Door
 from ingest.segments import RecordKind
@@ -264,6 +269,38 @@ def test_an_outage_of_influxdb_loses_nothing_and_is_reported(place: Place, tmp_p
         assert server.count('"vitals"', "hr") == 200
         assert server.count("alarm", "step") == 2
     assert place.settled("influx") == 202
+
+
+@pytest.mark.servers
+def test_a_backlog_of_every_kind_of_outage_drains_without_loss(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "influx"
+    folder.mkdir()
+    seconds = iter(list(ward_rows(8, int(time.time()) - 60, 50)))
+    rows: list[Row] = []
+
+    def a_while() -> None:
+        for _ in range(10):
+            rows.extend(some := next(seconds))
+            place.put(*some)
+
+    with InfluxServer(folder) as server:
+        gate = Gate(int(server.url.rpartition(":")[2]))
+        gate.start()
+        options = InfluxOptions(url=f"http://127.0.0.1:{gate.port}", api="v1", batch=40, timeout_s=0.3)
+        with running(place, influx=options):
+            a_while()
+            eventually(lambda: place.settled("influx") > 0)
+            for order in (Order("shut"), Order("hang"), http_answer(429, retry_after_s=0), Order("deaf")):
+                gate.obey(order)
+                behind = place.settled("influx")
+                a_while()
+                assert place.settled("influx") < behind + 50  # it takes nothing more
+            gate.obey(OPEN)
+            eventually(lambda: place.settled("influx") == len(rows))
+        gate.close()
+        check = check_points(Influx(int(server.url.rpartition(":")[2]), "femtoward"), rows)
+    assert not check.wrong
+    assert check.points > 10_000
 
 
 @pytest.mark.servers

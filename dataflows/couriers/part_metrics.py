@@ -88,11 +88,11 @@ def fields(part: Part, now: Reading | None, before: Reading | None) -> dict[str,
     >>> fields("flow", None, None)
     {'alive': 0, 'ready': 0}
     >>> fields("flow", Reading({"femtoward_alive": 1.0, "femtoward_flow_behind_seconds": 0.25}, {}), None)
-    {'alive': 1, 'behind_s': 0.25}
+    {'alive': 1, 'ready': 0, 'behind_s': 0.25}
     """
+    said: dict[str, Value] = {"alive": 0, "ready": 0}
     if now is None:
-        return {"alive": 0, "ready": 0}
-    said: dict[str, Value] = {}
+        return said
     for source in SOURCES:
         if part in source.parts and source.metric in now.sums:
             value = now.sums[source.metric]
