@@ -2,6 +2,7 @@
 
 import fcntl
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,11 @@ from wire import Tape, beating, birth_of, packets, played
 
 from dataflows.events import Bad
 from dataflows.flow import FlowError, FlowOptions, run_flow
+from dataflows.fold import Fold, Folded
 from dataflows.sink import StorePartition
 from dataflows.store import Store
-from ingest.journal import Journal, JournalReader, RecordKind
+from ingest.beacon import Beacon
+from ingest.journal import Journal, JournalReader, Record, RecordKind
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,48 @@ def test_a_flow_that_waits_for_room_on_a_full_disk_can_be_stopped(
         if digests(options) == once:
             break
     assert digests(options) == once
+
+
+def test_a_worker_that_hangs_is_missed_though_another_one_goes_on(
+    journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, hung, leave, beaten = [0.0], threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    class Counted(Beacon):
+        def beat(self) -> None:
+            super().beat()
+            beaten.release()
+
+    def others_go_on() -> None:
+        while beaten.acquire(blocking=False):
+            pass
+        for _ in range(5):
+            assert beaten.acquire(timeout=30.0)
+
+    def feed(fold: Fold, records: list[Record]) -> list[Folded]:
+        if not hung.is_set():
+            hung.set()
+            leave.wait(60.0)
+        return fed(fold, records)
+
+    fed = Fold.feed
+    monkeypatch.setattr(Fold, "feed", feed)
+    beacon, stopping = Counted(10.0, lambda: now[0]), threading.Event()
+    options = FlowOptions(data_dir=str(tmp_path), workers=2, journals={"main": str(journal)})
+    flow = threading.Thread(target=run_flow, args=(options, stopping.is_set, beacon))
+    flow.start()
+    assert hung.wait(30.0)
+    others_go_on()
+    assert beacon.state().alive
+    now[0] += 10.5
+    others_go_on()
+    assert not beacon.state().alive
+    assert "a step of one thread has not ended for 10 s" in beacon.state().detail
+    leave.set()
+    eventually(lambda: beacon.state().alive and rows(options) > 0)
+    stopping.set()
+    flow.join(30.0)
+    assert not flow.is_alive()
 
 
 def test_a_second_flow_in_the_same_folder_is_refused_with_words(journal: Path, tmp_path: Path) -> None:
