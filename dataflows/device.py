@@ -7,7 +7,7 @@ import msgspec
 from dataflows import pacing
 from dataflows.events import NAN, SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
-from dataflows.pacing import CREDIT_NS, NOISE_NS, QUEUED_NS, Credit
+from dataflows.pacing import BEFORE_NS, CREDIT_NS, NOISE_NS, QUEUED_NS, SINCE_NS, Credit
 from dataflows.waking import Now
 from ingest.clock import ClockState, correct, time_of_sample
 from ingest.packet import ALL_FLAGS, BadPacket, Block, Packet, StateFlag
@@ -70,6 +70,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
     turns: int = 0  # how often another boot sent a packet since two began to take turns
     turned_ns: int = 0
     flags: int = 0  # of the newest packet: locked if all of its sensors are, the others if one is
+    queue: Credit = Credit(BEFORE_NS)  # for all that it measured, queued or not
 
     def turn_hour(self, site: str, name: str, now: Now, revision: int) -> Ledger | None:
         """Begin the ledger of a new hour; return the finished one if it was not told."""
@@ -100,6 +101,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
             self.last_seen_ns = now.arrival_ns
             return None
         credit = pacing.refilled(self.credit, now.arrival_ns, CREDIT_NS)
+        queue = pacing.refilled(self.queue, now.arrival_ns, SINCE_NS, BEFORE_NS)
         cursors = {} if verdict.new_boot else self.cursors
         placed = _placed(cursors, packet, birth)
         if isinstance(placed, BadPacket):
@@ -114,16 +116,17 @@ class DeviceLog(msgspec.Struct, array_like=True):
             return bad
         (moved, blocks), (clock, t0_ns) = placed, timed
         packet_ns = pacing.cost_ns(blocks_ns, len(birth.streams))
-        if clock.end_ns >= now.arrival_ns - QUEUED_NS:
-            if credit.left_ns < packet_ns:
-                bad = self._flood(packet)
-                self.refused(bad, now)
-                return bad
-            credit = pacing.spent(credit, packet_ns)
+        queued = clock.end_ns < now.arrival_ns - QUEUED_NS
+        if (queue if queued else credit).left_ns < packet_ns:
+            bad = self._flood(packet, queued=queued)
+            self.refused(bad, now)
+            return bad
+        queue, credit = pacing.spent(queue, packet_ns), credit if queued else pacing.spent(credit, packet_ns)
         # A hole is a hole in time, whether the sample numbers show it or not.
         if t0_ns - self.clock.end_ns > HOLE_NS:
             blocks = tuple(block._replace(fresh=True, bridged=0) for block in blocks)
-        self.cursors, self.sequence, self.clock, self.credit = moved, sequence, clock, credit
+        self.cursors, self.sequence, self.clock = moved, sequence, clock
+        self.credit, self.queue = credit, queue
         self._count(verdict, packet.boot, now)
         self.last_seen_ns, self.offset_ns, self.packet_ns = now.arrival_ns, t0_ns - packet.t0_ns, packet_ns
         self.noise_floor = next((b.noise_floor for b in packet.blocks if b.stream == 0), self.noise_floor)
@@ -199,11 +202,16 @@ class DeviceLog(msgspec.Struct, array_like=True):
             self.flood, self.flooded_ns = self.flood + 1, now.arrival_ns
         self.noise = pacing.spent(self.noise, self.packet_ns)
 
-    def _flood(self, packet: Packet) -> BadPacket:
+    def _flood(self, packet: Packet, *, queued: bool = False) -> BadPacket:
+        came = (
+            f"a queue came that is more than {BEFORE_NS // SECOND_NS} s longer than the device was silent"
+            if queued
+            else f"{CREDIT_NS // SECOND_NS} s of samples came ahead of their time"
+        )
         return BadPacket(
             "flooding",
-            f"{CREDIT_NS // SECOND_NS} s of samples came ahead of their time, by the birth one such packet is expected "
-            f"every {self.packet_ns / 1e6:g} ms: correct the device, or the rates in its birth",
+            f"{came}, by the birth one such packet is expected every {self.packet_ns / 1e6:g} ms: correct the device, "
+            "or the rates in its birth",
             packet.boot,
             packet.seq,
         )

@@ -12,7 +12,11 @@ CREDIT_NS = 60 * SECOND_NS  # what a device may send ahead of time: a free-runni
 NOISE_NS = 600 * SECOND_NS  # what it may repeat, or send in vain: a broker may deliver a long queue twice
 QUICKER = (3, 2)  # credit grows so much faster than time: clocks differ, and packets repeat
 LEAST_PERIOD_NS = SECOND_NS // 50  # what a packet costs at the least: more of them a second are not served for long
-QUEUED_NS = 2 * SECOND_NS  # samples older than this on arrival were queued: they use no credit, for time ran meanwhile
+QUEUED_NS = 2 * SECOND_NS  # samples older than this on arrival were queued: ahead of time they are not
+BEFORE_NS = 600 * SECOND_NS  # what a device may have measured before it was first heard of ...
+SINCE_NS = (
+    24 * 3600 * SECOND_NS
+)  # ... and at most, however long it was silent: beyond time that went by it has no queue
 AT_ONCE = 8  # packets of one device that go on between two ticks: each costs its shard a round
 AT_ONCE_NS = SECOND_NS // 2  # or as many as it measures in so long
 AT_ONCE_AHEAD = 3  # of a device that has spent more than this of its credit: probably a flood that begins
@@ -46,10 +50,23 @@ def cost_ns(blocks_ns: Sequence[int], n_streams: int) -> int:
     return max(sum(blocks_ns) // n_streams, LEAST_PERIOD_NS)
 
 
-def refilled(credit: Credit, arrival_ns: int, most_ns: int) -> Credit:
-    """Let time pass."""
+def refilled(credit: Credit, arrival_ns: int, most_ns: int, first_ns: int | None = None) -> Credit:
+    """Let time pass.
+
+    Parameters
+    ----------
+    credit
+        As it was.
+    arrival_ns
+        Of the message at hand.
+    most_ns
+        It grows no further.
+    first_ns
+        What there is for the first message; None: `most_ns`.
+    """
     times, over = QUICKER
-    grown = credit.left_ns + (arrival_ns - credit.at_ns) * times // over if credit.at_ns else most_ns
+    first_ns = most_ns if first_ns is None else first_ns
+    grown = credit.left_ns + (arrival_ns - credit.at_ns) * times // over if credit.at_ns else first_ns
     return Credit(min(grown, most_ns), arrival_ns)
 
 

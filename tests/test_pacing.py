@@ -11,7 +11,7 @@ from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
 
 from dataflows.events import AlarmEvent, Bad, DeviceStatus, Ledger, Row, Vitals
 from dataflows.fold import Fold
-from dataflows.items import Bind, BlockData, Data, Item, Unbind
+from dataflows.items import Bind, BlockData, Data, Flooded, Item, Unbind
 from dataflows.pacing import AT_ONCE, CREDIT_NS, Credit, Pacing, refilled, spent
 from dataflows.shard import Shard
 from ingest.command import Admit, Discharge
@@ -223,6 +223,40 @@ def test_a_queue_after_a_dead_spot_is_no_flood_however_long(away_s: float) -> No
     assert [row for _, row in folded if isinstance(row, Bad)] == []
     assert sum(isinstance(item, Data) for _, item in folded) == n
     assert [row.lost for _, row in folded if isinstance(row, Ledger)][-1] == 0
+
+
+def test_a_flood_of_samples_that_claim_to_be_old_is_paced_as_long_as_it_lasts_and_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held_bytes = 2 << 20
+    monkeypatch.setattr("dataflows.pacing.HELD_BYTES", held_bytes)
+    tape = Tape()
+    for device in ("w1", "f1"):
+        tape.birth(birth_of(device, device))
+    good, samples = packets("w1", beating(40.0, 70.0)), packets("f1", beating(1.0))[3].blocks[0].samples
+    for tick in range(160):
+        tape.now_ns = T0_NS + (tick + 1) * 250 * MS + 20 * MS
+        tape.tick()
+        for n in range(tick * 50, (tick + 1) * 50):  # measured in the last hour and a half, it says
+            t0_ns = T0_NS + n * 250 * MS - 5400 * SECOND_NS
+            tape.packet(Packet(1, "f1", "b1", 0, n, t0_ns, 2, (Block(0, n * 125, 1, 0.0, samples),)))
+        tape.packet(good[tick])
+    fold, between, most = Fold(1), 0, 0
+    out = list[object]()
+    for record in tape.records:
+        came = [content for _, content in fold.feed([record])]
+        out += came
+        passed = sum(isinstance(item, Data) and item.device == "s/f1" for item in came)
+        between = passed if record.kind == RecordKind.TICK else between + passed
+        most = max(most, between)
+    assert most <= AT_ONCE
+    assert {row.reason for row in out if isinstance(row, Bad)} == {"flooding"}
+    assert "more than 600 s longer than the device was silent" in next(
+        row.detail for row in out if isinstance(row, Bad)
+    )
+    assert sum(isinstance(item, Flooded) and item.packets > 0 for item in out) == 1
+    taken = fold._here.census.look("s/f1").hours[-1].tally.stored
+    assert 600 * 4 < taken < 680 * 4
 
 
 def busy_tape() -> Tape:
