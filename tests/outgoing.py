@@ -10,8 +10,10 @@ from dataflows.events import (
     AlarmState,
     Answer,
     Bad,
+    BedState,
     DeviceStatus,
     Ledger,
+    Need,
     PatientInfo,
     Priority,
     Reading,
@@ -66,6 +68,11 @@ def alarm(
     )
 
 
+def bed(patient: str = "p1", need: Need = 0, at_ns: int = SECOND * NS) -> BedState:
+    """How one bed stands."""
+    return BedState("north", patient, at_ns, "icu", "bed 1", True, need, "", "", "", at_ns, 0, 0)
+
+
 def device(revision: int = 1, state: str = "online", last_seen_ns: int = SECOND * NS) -> DeviceStatus:
     """What is known of one device."""
     return DeviceStatus("north", "w1", "p1", "ref", True, state, "", last_seen_ns, 1.5, 0.02, revision)
@@ -88,6 +95,7 @@ def one_of_each() -> list[Row]:
         wave(),
         alarm(),
         PatientInfo("north", "p1", "bed 1", ("w1",), True, 1),
+        bed(),
         device(),
         ledger(),
         Bad("north", 7, 0, SECOND * NS, "femtoward/v1/north/w1/data", "undecodable", "cut short", 12),

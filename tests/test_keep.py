@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
-from outgoing import NS, SECOND, alarm, device, ledger, vitals, wave
+from outgoing import NS, SECOND, alarm, bed, device, ledger, vitals, wave
 from wire import Tape
 
 from dataflows import keeper as keeper_module
@@ -96,6 +96,16 @@ def test_rows_go_when_they_are_older_than_asked_for_and_the_newest_row_of_all_st
     assert ward.store.last_id() == last
     assert ward.reports() == []
     assert [row.second for row in ward.store.latest_vitals().values()] == [NOW]
+
+
+def test_rows_of_beds_go_as_vitals_do_and_a_bed_that_is_told_of_stays_known(ward: Ward) -> None:
+    old, young = (NOW - 3 * DAY_S) * NS, NOW * NS
+    ward.store.put(
+        [bed(at_ns=old), bed("p2", at_ns=old), bed(at_ns=young), vitals(second=NOW), alarm_at("a1", 0, "active", NOW)]
+    )
+    ward.rounds()
+    assert ward.keys("bed") == [f"p1/{young}"]
+    assert list(ward.store.beds()) == [("north", "p1")]
 
 
 def test_age_is_told_by_the_rows_and_not_by_a_clock(ward: Ward) -> None:

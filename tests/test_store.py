@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from outgoing import SECOND, alarm, any_row, device, ledger, one_of_each, vitals, wave
+from outgoing import SECOND, alarm, any_row, bed, device, ledger, one_of_each, vitals, wave
 
 from dataflows.body import decode_named, encode
 from dataflows.disk_full import is_full
@@ -30,13 +31,13 @@ def path(tmp_path: Path) -> Path:
 
 def test_every_kind_of_row_comes_back_in_the_order_in_which_it_was_put(path: Path) -> None:
     with Store(path) as store:
-        assert store.put(one_of_each()) == Put(9, 0, 0, 0)
+        assert store.put(one_of_each()) == Put(10, 0, 0, 0)
         stored = store.read(0, 100)
-        assert [row.id for row in stored] == list(range(1, 10))
+        assert [row.id for row in stored] == list(range(1, 11))
         assert [encode(row.row) for row in stored] == [encode(row) for row in one_of_each()]
         assert [row.row.kind for row in store.read(2, 100, kinds=("ledger", "alarm"))] == ["alarm", "ledger"]
         assert [row.id for row in store.read(2, 3)] == [3, 4, 5]
-        assert [row.id for row in store.read(0, 2, kinds=("bad", "vitals", "answer"))] == [1, 7]
+        assert [row.id for row in store.read(0, 2, kinds=("bad", "vitals", "answer"))] == [1, 8]
 
 
 @given(any_row)
@@ -48,7 +49,7 @@ def test_the_same_row_twice_is_nothing_new(path: Path) -> None:
     with Store(path) as store:
         store.put(one_of_each())
         before = store.last_id()
-        assert store.put(one_of_each()) == Put(0, 9, 0, 0)
+        assert store.put(one_of_each()) == Put(0, 10, 0, 0)
         assert store.last_id() == before
         assert store.put([vitals(second=1), vitals(second=1)]) == Put(1, 1, 0, 0)
 
@@ -176,6 +177,23 @@ def test_patients_and_devices_are_those_of_the_newest_revision(path: Path) -> No
         assert store.patients()["north", "p1"].bed == "bed 1"
         assert store.devices()["north", "w1"].state == "lost"
         assert [store.count(kind) for kind in ("device", "vitals", "nothing")] == [1, 1, 0]
+
+
+def test_of_each_bed_the_newest_row_is_told_whatever_came_first(path: Path) -> None:
+    with Store(path) as store:
+        store.put([bed(need=6, at_ns=5), bed("p2", at_ns=3)])
+        store.put([bed(need=0, at_ns=4), bed("p2", at_ns=9, need=1)])
+        assert {key: row.need for key, row in store.beds().items()} == {("north", "p1"): 6, ("north", "p2"): 1}
+        assert store.count("bed") == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "since"),
+    [(vitals(), "ward"), (alarm(), "ward"), (device(), "declared_noise_floor"), (one_of_each()[3], "ward")],
+)
+def test_rows_of_an_older_store_are_read_with_what_they_did_not_say_left_open(row: Row, since: str) -> None:
+    older = msgspec.msgpack.encode(msgspec.msgpack.decode(encode(row))[: row.__struct_fields__.index(since)])
+    assert encode(decode_named(row.kind, older)) == encode(row)
 
 
 def test_commit_times_are_written_by_the_next_put_and_by_closing(path: Path) -> None:
