@@ -7,7 +7,8 @@ from deploy.grafana.events import alarm_log, event_overrides
 from deploy.grafana.influxql import INTERVAL, chosen, fields, select
 from deploy.grafana.layout import Shelf
 from deploy.grafana.model import Dashboard, Panel
-from deploy.grafana.panels import BACKGROUND, TEXT, bars, influx, math, stat, summed, table, trend
+from deploy.grafana.panels import BACKGROUND, TEXT, bars, stat, table, trend
+from deploy.grafana.targets import influx, math, summed
 from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED, PRIORITY, WORDS, values
 
 CHOICES: tuple[Choice, ...] = ("site", "ward", "patient")
@@ -143,6 +144,7 @@ def _burden() -> Panel:
         ],
         empty=NONE_RAISED,
         unit="suffix: /d",
+        name="${__field.labels.priority} ${__field.labels.condition}",
         overrides=COLOURS,
     )
 

@@ -16,7 +16,7 @@ SEEN = "time > now() - 1d"
 WHO = ("site", "patient")
 ORDER = (
     *("need", "bed", "patient", "words", "since", "HR", "± HR", "HR quality", "pulse", "± pulse", "temp", "± temp"),
-    *("signal", "quality", "because", "last seen", "standing", "acknowledged", "site", "coverage"),
+    *("signal", "quality", "because", "Time", "standing", "acknowledged", "site", "coverage"),
 )
 WHY_EMPTY = (
     "No bed is known here: nobody is admitted at this site and ward, or nothing has reached InfluxDB for two hours "
@@ -82,11 +82,11 @@ def _one_row_each() -> list[Transformation]:
     return [
         organized(of="A", drop=["Time"]),
         organized(of="B", drop=["Time"]),
-        organized(of="C", drop=["coverage"], rename={"Time": "last seen"}),
+        organized(of="C", drop=["coverage"]),
         merged(),
         sorted_by("bed"),
         sorted_by("need", falling=True),
-        organized(order=ORDER),
+        organized(order=ORDER, rename={"Time": "last seen"}),
     ]
 
 

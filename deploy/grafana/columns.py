@@ -55,9 +55,9 @@ def sorted_by(name: str, *, falling: bool = False) -> Transformation:
 
 
 def parted_by(name: str) -> Transformation:
-    """One frame for each value of a column."""
+    """One series for each value of a column, which becomes a label."""
     return Transformation(
-        id="partitionByValues", options={"fields": [name], "keepFields": False, "naming": {"asLabels": False}}
+        id="partitionByValues", options={"fields": [name], "keepFields": False, "naming": {"asLabels": True}}
     )
 
 

@@ -102,6 +102,7 @@ class Defaults(Part, frozen=True, kw_only=True):
     min: float | None = None
     max: float | None = None
     no_value: str = ""
+    display_name: str = ""  # out of labels, where those of the data source will not do
     mappings: tuple[Mapped, ...] = ()
     thresholds: Thresholds | None = None
     color: Options | None = None

@@ -1,17 +1,13 @@
 """The kinds of panels that we use, each with what all of its kind have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from deploy.grafana.influxql import Query
 from deploy.grafana.model import (
-    EXPRESSION,
     INFLUX,
     DataSource,
     Defaults,
-    Expression,
     FieldConfig,
-    Influx,
     Link,
     Mapped,
     Override,
@@ -21,9 +17,9 @@ from deploy.grafana.model import (
     Thresholds,
     Transformation,
 )
-from deploy.grafana.words import NOTHING
+from deploy.grafana.targets import Queries, asked
+from deploy.grafana.words import NOTHING, QUIET, SEEN, steps
 
-Queries = Query | Mapping[str, Query]  # one, or several by their letters
 MIXED = DataSource(type="datasource", uid="-- Mixed --")
 LEGEND = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
 HIDDEN_LEGEND = {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []}
@@ -73,7 +69,7 @@ def trend(  # noqa: PLR0913 - each is an option of the panel
         title=title,
         description=description,
         datasource=INFLUX,
-        targets=_targets(queries, "time_series", alias),
+        targets=asked(queries, "time_series", alias),
         field_config=FieldConfig(defaults=defaults, overrides=tuple(overrides)),
         options={"legend": LEGEND, "tooltip": TOOLTIP},
         interval=interval,
@@ -95,6 +91,7 @@ def table(
     defaults = Defaults(
         no_value=empty,
         color={"mode": "thresholds"},
+        thresholds=steps(QUIET),
         custom={"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False},
     )
     dashes = Override(matcher={"id": "byRegexp", "options": ".*"}, properties=(Property(id="noValue", value=NOTHING),))
@@ -103,7 +100,7 @@ def table(
         title=title,
         description=description,
         datasource=INFLUX,
-        targets=_targets(queries, "table", ""),
+        targets=asked(queries, "table", ""),
         field_config=FieldConfig(defaults=defaults, overrides=(dashes, *overrides)),
         options={"showHeader": True, "cellHeight": height},
         transformations=tuple(transformations),
@@ -137,7 +134,7 @@ def stat(  # noqa: PLR0913 - each is an option of the panel
         title=title,
         description=description,
         datasource=INFLUX,
-        targets=_targets(queries, "time_series", "$col"),
+        targets=asked(queries, "time_series", "$col"),
         field_config=FieldConfig(defaults=defaults, overrides=()),
         options={
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -160,12 +157,13 @@ def timeline(  # noqa: PLR0913 - each is an option of the panel
     alias: str = "",
     transformations: Sequence[Transformation] = (),
     overrides: Sequence[Override] = (),
+    name: str = "",
     hole_s: int = 0,
     interval: str = "",
 ) -> Panel:
     """States over time, each lasting until the next, or (`hole_s`) at most so long.
 
-    With transformations the answers come as tables.
+    With transformations the answers come as tables, and `name` names the series by their labels.
     """
     custom: dict[str, object] = {"fillOpacity": 80, "lineWidth": 0}
     if hole_s:
@@ -174,15 +172,17 @@ def timeline(  # noqa: PLR0913 - each is an option of the panel
         no_value=empty,
         mappings=mappings,
         color={"mode": "thresholds"},
+        thresholds=steps(QUIET),
         custom=custom,
         unit="string",
+        display_name=name,
     )
     return Panel(
         type="state-timeline",
         title=title,
         description=description,
         datasource=INFLUX,
-        targets=_targets(queries, "table" if transformations else "time_series", alias),
+        targets=asked(queries, "table" if transformations else "time_series", alias),
         field_config=FieldConfig(defaults=defaults, overrides=tuple(overrides)),
         options={
             "mergeValues": True,
@@ -204,9 +204,10 @@ def bars(
     *,
     empty: str,
     unit: str,
+    name: str,
     overrides: Sequence[Override] = (),
 ) -> Panel:
-    """One bar for each series: what expressions came to."""
+    """One bar for each series: what expressions came to; `name` names them by their labels."""
     return Panel(
         type="bargauge",
         title=title,
@@ -214,7 +215,15 @@ def bars(
         datasource=MIXED,
         targets=tuple(targets),
         field_config=FieldConfig(
-            defaults=Defaults(unit=unit, decimals=1, min=0.0, no_value=empty, color={"mode": "thresholds"}),
+            defaults=Defaults(
+                unit=unit,
+                decimals=1,
+                min=0.0,
+                no_value=empty,
+                display_name=name,
+                color={"mode": "thresholds"},
+                thresholds=steps(SEEN),
+            ),
             overrides=tuple(overrides),
         ),
         options={
@@ -228,33 +237,3 @@ def bars(
             "minVizHeight": 24,
         },
     )
-
-
-def influx(
-    letter: str, query: Query, form: Literal["table", "time_series"], alias: str = "", *, hide: bool = False
-) -> Influx:
-    """One query of a panel."""
-    return Influx(
-        ref_id=letter,
-        query=query.text,
-        result_format=form,
-        alias=alias,
-        hide=hide,
-        raw_query=True,
-        datasource=INFLUX,
-    )
-
-
-def math(letter: str, expression: str, *, hide: bool = False) -> Expression:
-    """Arithmetic on other queries, named by ``$A``."""
-    return Expression(ref_id=letter, type="math", expression=expression, hide=hide, datasource=EXPRESSION)
-
-
-def summed(letter: str, of: str) -> Expression:
-    """Sum of each series of a query; hidden."""
-    return Expression(ref_id=letter, type="reduce", expression=of, reducer="sum", hide=True, datasource=EXPRESSION)
-
-
-def _targets(queries: Queries, form: Literal["table", "time_series"], alias: str) -> tuple[Influx, ...]:
-    named = {"A": queries} if isinstance(queries, Query) else queries
-    return tuple(influx(letter, query, form, alias) for letter, query in named.items())

@@ -127,6 +127,7 @@ def _conditions() -> Panel:
         "One line for each condition that was alarmed: arrhythmias and what keeps the sensors from hearing.",
         select("alarm", fields("quality", "condition", "state"), where=chosen(*PLACE)),
         transformations=[organized(drop=["quality"]), parted_by("condition")],
+        name="${__field.labels.condition}",
         mappings=values(STATE),
         empty="No alarm was raised or over in the time shown",
     )
