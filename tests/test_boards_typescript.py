@@ -41,7 +41,7 @@ def checked(project: Path, name: str, *boards: str) -> str:
     """What the compiler says of dashboards."""
     said = [f"export const board{number}: Plain<Dashboard> = {text};" for number, text in enumerate(boards)]
     (project / f"{name}.ts").write_text("\n".join([HEAD, *said]))
-    command = [project / "node_modules" / ".bin" / "tsc", *STRICT, f"{name}.ts"]
+    command = [str(project / "node_modules" / ".bin" / "tsc"), *STRICT, f"{name}.ts"]
     return subprocess.run(command, cwd=project, check=False, capture_output=True, text=True, timeout=120).stdout
 
 
