@@ -61,7 +61,10 @@ def examine(settings: Settings) -> Iterator[Line]:
     if settings.influx:
         if verdict := receivers.influx_secret(settings.influx):
             yield Line("influx secret", *verdict)
-        yield _influx(settings.influx.url)
+        answers = _influx(settings.influx.url)
+        yield answers
+        if answers.verdict == "ok":
+            yield Line("influx setup", *receivers.influx_setup(settings.influx))
     if settings.grafana:
         yield Line("grafana", *receivers.grafana(settings.grafana))
     for webhook in settings.webhook:

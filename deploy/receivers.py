@@ -10,6 +10,7 @@ import urllib3
 
 from dataflows.couriers.secret import read_secret
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
+from deploy.problem import UserError
 from deploy.settings import Broker, Grafana, Influx, Webhook
 
 WAIT_S = 5.0
@@ -52,6 +53,25 @@ def grafana(settings: Grafana) -> Verdict:
             "warning", f"{settings.url} answers {answer.status} to /api/health: is it Grafana, and the right port?"
         )
     return Verdict("ok", f"{settings.url} answers; its secret is {verdict.said}")
+
+
+def influx_setup(influx: Influx) -> Verdict:
+    """Compare what InfluxDB has with what it must have to keep and thin out as the settings say."""
+    from deploy.provision.influx import plan  # noqa: PLC0415 - brings its client, which only this needs
+    from deploy.provision.plan import due  # noqa: PLC0415
+
+    try:
+        lacking = due(plan(influx))
+    except UserError as error:
+        return Verdict("warning", str(error))
+    if not lacking:
+        return Verdict("ok", f"keeps and thins out as tiers = {influx.tiers!r} has it")
+    names = ", ".join(f"{step.what} {step.name}" for step in lacking[:3])
+    return Verdict(
+        "warning",
+        f"{len(lacking)} things to make or change ({names}{', ...' if len(lacking) > 3 else ''}): run "
+        "`femtoward provision --config FILE`",
+    )
 
 
 def webhook(settings: Webhook) -> Verdict:

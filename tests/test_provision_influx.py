@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from dataflows.couriers.policies import POLICIES
 from dataflows.couriers.tier_queries import THINNINGS
+from deploy import receivers
 from deploy.problem import UserError
 from deploy.provision import influx
 from deploy.provision.plan import Step, due
@@ -96,6 +97,18 @@ def test_what_was_changed_on_an_influxd_is_put_right_and_what_is_kept_longer_sta
     assert (kept["wave"], kept["forever"], kept["minute"]) == ("48h0m0s", "0s", "90000h0m0s")
     queries = next(one for one in influxd.query("SHOW CONTINUOUS QUERIES") if one["name"] == "changed")
     assert {row[0] for row in queries["values"]} == {"mine", *(thinning.name for thinning in THINNINGS)}
+
+
+@pytest.mark.servers
+def test_the_doctor_says_what_provisioning_would_do(influxd: InfluxServer) -> None:
+    settings = v1(influxd, "sick")
+    verdict, said = receivers.influx_setup(settings)
+    assert verdict == "warning"
+    assert said.startswith("10 things to make or change (database sick, retention policy second, retention policy wave")
+    assert "run `femtoward provision" in said
+    apply(settings)
+    assert receivers.influx_setup(settings).verdict == "ok"
+    assert receivers.influx_setup(replace(settings, url="http://127.0.0.1:1")).verdict == "warning"
 
 
 @pytest.mark.servers
