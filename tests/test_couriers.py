@@ -22,6 +22,7 @@ from dataflows.couriers.carrier import Carrier, Health
 from dataflows.couriers.courier import STUCK_S, CourierOptions, _report_at, _tell, run_couriers
 from dataflows.couriers.cursors import seen
 from dataflows.couriers.influx_options import InfluxOptions
+from dataflows.couriers.schema import qualified
 from dataflows.couriers.webhook import WebhookOptions
 from dataflows.events import Row
 from deploy.bench.ward_rows import ward_rows
@@ -301,6 +302,24 @@ def test_a_backlog_of_every_kind_of_outage_drains_without_loss(place: Place, tmp
         check = check_points(Influx(int(server.url.rpartition(":")[2]), "femtoward"), rows)
     assert not check.wrong
     assert check.points > 10_000
+
+
+@pytest.mark.servers
+def test_couriers_thin_vitals_out_where_they_are_told_to(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "influx"
+    folder.mkdir()
+    begin_s = int(time.time()) // 3600 * 3600 - 3600
+    rows = [row for rows in ward_rows(2, begin_s, 90) for row in rows]
+    place.put(*rows)  # without times of commit, as of old: everything is ripe
+    with InfluxServer(folder) as server:
+        with running(place, influx=InfluxOptions(url=server.url, api="v1", tiers="courier")):
+            pass  # draining delivers what is there
+        kept = {"vitals": 2 * 90, "vitals_1m": 2 * 2, "vitals_1h": 2}
+        for measurement, n_points in kept.items():
+            [series] = server.query(f"SELECT count(hr) FROM {qualified(measurement)}")  # noqa: S608
+            assert series["values"][0][1] == n_points
+    last = max(id_ for id_, row in enumerate(rows, start=1) if row.kind == "vitals")
+    assert [place.settled(name) for name in ("influx", "influx-minute", "influx-hour")] == [len(rows), last, last]
 
 
 @pytest.mark.servers
