@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test check format dashboards lock clean
+.PHONY: demo test check format dashboards screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
@@ -38,6 +38,10 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Pictures of the ward page, to be looked at; needs Debian's chromium.
+screenshots: $(READY)
+	$(BIN)/python tests/take_screenshots.py screenshots
 
 # Pins every dependency with its hashes from the ranges in pyproject.toml.
 lock: $(READY)

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from conftest import program
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from servers import answers, eventually
 
 # Told to the test by the page whenever a burst of the alarm signal is really played.
 LISTEN = """
@@ -62,6 +64,7 @@ def looking_at(browser: Browser, url: str, **options: Any) -> Iterator[Watched]:
     watched = Watched(page)
     page.on("console", lambda said: watched.complaints.append(said.text) if said.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+    eventually(lambda: answers(urlsplit(url).port or 0), what="the page to be served")
     page.goto(url)
     try:
         yield watched

@@ -3,7 +3,7 @@
 import { find, make, mark, plusMinus, put, short, tenths, trust, whole } from "./words.js";
 
 const FIGURES = [
-  ["heart rate", "bpm", "hr", whole],
+  ["HR", "bpm", "hr", whole],
   ["pulse", "bpm", "pulse", whole],
   ["skin", "°C", "temp", tenths],
   ["RMSSD", "ms", "rmssd", whole],
@@ -14,7 +14,7 @@ export class Chosen {
   constructor() {
     this.cells = FIGURES.map(([name, unit, field, shown]) => {
       const group = find("figures").appendChild(make("div"));
-      group.append(make("dt", "", `${name}, ${unit}`));
+      group.append(make("dt", "", `${name} ${unit}`));
       const cell = group.appendChild(make("dd"));
       const value = cell.appendChild(make("span"));
       const rest = cell.appendChild(make("small"));

@@ -117,6 +117,7 @@ function acknowledgeHere() {
     ? open.find(({ tile }) => tile.key === focused)
     : (open.find(({ tile }) => tile.key === chosen) ?? open[0]);
   if (pick) askToAcknowledge(pick.tile.key, pick.alarm.id);
+  else announcer.say("say-soon", ["There is no alarm here to acknowledge"]);
 }
 
 function sendAcknowledgement(said) {

@@ -34,6 +34,7 @@ export class Sweep {
     /** Values by second. @type {Map<number, Float32Array>} */
     this.seconds = new Map();
     this.lateness = []; // data time less page time at the arrival of each second
+    this.history = false; // what came last was history
     this.offset = null; // data time less page time of what is drawn now
     this.edge = -Infinity; // end of what has come
     this.drawn = null; // data time up to which the trace is drawn
@@ -62,10 +63,12 @@ export class Sweep {
     if (!this.gain || this.peak * this.gain > FULL * this.height) this.rescale();
   }
 
-  /** Several at once are history: the newest alone tells how late they come. */
+  /** Several at once are history, and have waited: the next one tells better how late they come. */
   addAll(seconds) {
+    if (this.history) this.lateness = [];
     for (const second of seconds) this.add(second);
-    if (seconds.length > 1) this.lateness = this.lateness.slice(-1);
+    this.history = seconds.length > 1;
+    if (this.history) this.lateness = this.lateness.slice(-1);
   }
 
   /** Draw what is due; called for every frame. */

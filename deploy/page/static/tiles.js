@@ -3,8 +3,9 @@
 import { called, make, mark, NOT_MEASURED, plusMinus, put, tenths, trust, whole } from "./words.js";
 
 const GAP = 8;
-const LEAST = { width: 118, height: 92 }; // below this the beds scroll
+const LEAST = { width: 136, height: 104 }; // below this the beds scroll
 const TALLEST = 330;
+const LONG = 26; // characters of an alarm that may need two lines
 const SHAPE = 1.55; // width to height at which numbers are largest
 
 export class Tiles {
@@ -101,7 +102,9 @@ class Tile {
     this.quality = top.appendChild(make("span", "quality"));
     const rate = this.button.appendChild(make("span", "rate"));
     this.hr = rate.appendChild(make("span", "hr"));
-    this.u = rate.appendChild(make("span", "u"));
+    const side = rate.appendChild(make("span", "side"));
+    side.append(make("span", "", "bpm"));
+    this.u = side.appendChild(make("span", "u"));
     const more = this.button.appendChild(make("span", "more"));
     this.pulse = labelled(more, "pulse ", "");
     this.temp = labelled(more, "", " °C");
@@ -124,9 +127,13 @@ class Tile {
     put(this.u, plusMinus(bed.hr));
     put(this.pulse, whole(bed.pulse));
     put(this.temp, tenths(bed.temp));
-    put(this.worst, worst ? (worst.state === "acknowledged" ? `${called(worst)} (seen)` : called(worst)) : "");
+    const words = worst ? (worst.state === "acknowledged" ? `${called(worst)} (seen)` : called(worst)) : "";
+    put(this.worst, words);
     put(this.rest, rest.length ? ` +${rest.length}` : "");
-    mark(this.button, "class", `tile ${worst ? `${worst.priority} ${worst.state}` : "calm"}${stale ? " stale" : ""}`);
+    const length = words.length + (rest.length ? 3 : 0);
+    this.band.style.setProperty("--long", String(Math.max(20, length)));
+    const kind = worst ? `${worst.priority} ${worst.state}` : "calm";
+    mark(this.button, "class", `tile ${kind}${length > LONG ? " long" : ""}${stale ? " stale" : ""}`);
     mark(this.button, "data-need", String(bed.need));
     mark(this.button, "aria-label", spoken(bed, worst, trusted));
   }
@@ -136,7 +143,7 @@ function labelled(parent, before, after) {
   const holder = parent.appendChild(make("span"));
   if (before) holder.append(before);
   const value = holder.appendChild(make("b", "", NOT_MEASURED));
-  if (after) holder.append(after);
+  if (after) holder.append(make("span", "unit", after));
   return value;
 }
 
