@@ -28,7 +28,10 @@ PACKAGES = (
     "prometheus-client",
     "rich",
     "scipy",
+    "starlette",
     "typer",
+    "uvicorn",
+    "websockets",
     "wfdb",
 )
 SLOW_FSYNC_MS = 20.0

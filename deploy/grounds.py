@@ -1,4 +1,4 @@
-"""What the doctor looks at on this host: room on the disk, ports of health, and what earlier runs have left."""
+"""What the doctor looks at on this host: room on the disk, ports, and what earlier runs have left."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from deploy.health import need_free
 from deploy.parts import everyone
 from deploy.problem import UserError
 from deploy.settings import Settings
+from deploy.wiring import page_options
 from ingest.room import Room, Stage
 
 GB = 10**9
@@ -28,6 +29,8 @@ def grounds(settings: Settings) -> Iterator[Finding]:
     """Look at one thing after the other."""
     yield room(settings)
     yield ports(settings)
+    if settings.page is not None:
+        yield page(settings)
     yield recovery(settings)
 
 
@@ -71,6 +74,22 @@ def ports(settings: Settings) -> Finding:
         return Finding("health ports", "problem", taken[0])
     shown = ", ".join(f"{name} {port}" for name, port in wanted if port > 0)
     return Finding("health ports", "ok", f"{settings.health.host}: {shown or 'none is fixed'}")
+
+
+def page(settings: Settings) -> Finding:
+    """Port and access token of the ward page; a ward that runs here has the port."""
+    from deploy.page.server import address, listen  # noqa: PLC0415 - brings the web server
+
+    try:
+        options = page_options(settings)
+    except UserError as error:
+        return Finding("page", "problem", str(error))
+    try:
+        listen(options.host, options.port).close()
+    except UserError as error:
+        return Finding("page", "warning", str(error))
+    who = "for whoever has the access token" if options.token else "for this machine alone"
+    return Finding("page", "ok", f"{address(options.host, options.port)} {who}")
 
 
 def recovery(settings: Settings) -> Finding:

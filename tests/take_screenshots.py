@@ -37,7 +37,12 @@ def acknowledged(seen: Watched, ward: Flow) -> None:
     seen.page.get_by_label("Your name").fill("nina")
     seen.page.get_by_label("Note").fill("on my way")
     seen.page.keyboard.press("Enter")
-    eventually(lambda: ward.answer() or "acknowledged" in (seen.tile(key(6)).get_attribute("class") or ""))
+
+    def done() -> bool:
+        ward.answer()
+        return "acknowledged" in (seen.tile(key(6)).get_attribute("class") or "")
+
+    eventually(done, what="the alarm to be acknowledged")
 
 
 def main(folder: Path) -> None:
@@ -57,7 +62,7 @@ def main(folder: Path) -> None:
                     for name, (width, height) in (("wall", WALL), ("landscape", LANDSCAPE), ("portrait", PORTRAIT)):
                         seen.page.set_viewport_size({"width": width, "height": height})
                         for theme in ("dark", "light"):
-                            seen.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of the two
+                            seen.page.emulate_media(color_scheme=theme)
                             seen.page.wait_for_timeout(300)
                             seen.page.screenshot(path=folder / f"{beds}-beds-{name}-{theme}.png")
                     if beds == 12:

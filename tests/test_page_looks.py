@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # comes without types
 from browser import Watched, chromium, looking_at
 from pages import Flow, Server, alarm, flow, key, server, vitals
 from playwright.sync_api import Browser, expect
@@ -72,6 +72,7 @@ def test_forty_eight_beds_keep_thirty_frames_a_second(browser: Browser, page_ser
         measured: list[float] = []
         while len(measured) < 5 and max(measured, default=0.0) < 30.0:
             measured.append(seen.page.evaluate(FRAMES_PER_S, 3000))
+        print(f"frames a second with {BEDS} beds: {max(measured):.0f}")  # noqa: T201 - a figure, seen with -s
         assert max(measured) >= 30.0, measured
         assert seen.page.evaluate("performance.now()") - heard >= 3000.0
         expect(seen.tile(key(0)).locator(".quality")).to_have_text("good")  # and data went on flowing
@@ -79,16 +80,18 @@ def test_forty_eight_beds_keep_thirty_frames_a_second(browser: Browser, page_ser
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("what", ["ward", "acknowledge", "keys"])
-def test_axe_finds_nothing_serious(browser: Browser, page_server: Server, scheme: Scheme, what: str) -> None:
+def test_axe_finds_nothing(browser: Browser, page_server: Server, scheme: Scheme, what: str) -> None:
     with looking_at(browser, page_server.url, color_scheme=scheme, reduced_motion="reduce") as seen:
         ready(seen)
         if what == "acknowledge":
             seen.page.keyboard.press("a")
         elif what == "keys":
             seen.page.keyboard.press("?")
-        found = Axe().run(seen.page).response["violations"]
-        serious = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
-        assert [one for one in serious if one] == []
+        found = Axe().run(seen.page).response
+        assert len(found["passes"]) > 15
+        assert [
+            (one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]]) for one in found["violations"]
+        ] == []
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)

@@ -15,12 +15,14 @@ import pytest
 from outgoing import alarm, vitals, wave
 from pages import Flow, Server, flow, key, server
 from pages import alarm as raised
+from servers import free_port
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from dataflows.events import PatientInfo
 from dataflows.store import Store
+from deploy import grounds
 from deploy.page.messages import Acknowledge, Changes, Snapshot
 from deploy.problem import UserError
 from deploy.settings import parse_settings
@@ -295,6 +297,15 @@ def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch)
         page_options(settings)
     monkeypatch.setenv("WARD_TOKEN", TOKEN)
     assert page_options(settings).token == TOKEN
+
+
+def test_the_doctor_looks_at_its_token_and_its_port(served: Server) -> None:
+    taken = grounds.page(parse_settings(f"[page]\nport = {served.port}"))
+    assert (taken.verdict, "Address already in use" in taken.said) == ("warning", True)
+    free = grounds.page(parse_settings(f"[page]\nport = {free_port()}"))
+    assert (free.verdict, "for this machine alone" in free.said) == ("ok", True)
+    unset = grounds.page(parse_settings('[page]\nsecret_env = "NOT_SET_ANYWHERE"'))
+    assert (unset.verdict, "NOT_SET_ANYWHERE is not set" in unset.said) == ("problem", True)
 
 
 def test_many_pages_at_once_are_bounded(served: Server) -> None:
