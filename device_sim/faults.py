@@ -32,7 +32,7 @@ FAULTS: tuple[FaultName, ...] = get_args(FaultName)
 
 # A magnet or a phone beside the sensor: an offset beyond the range of +-5 nT, along z. A sensor that reaches further
 # takes as much more to saturate.
-SATURATION_PT, SATURATION_RANGES = 9000.0, 1.8
+SATURATION_PT, SATURATION_RANGES = 9000.0, 1.2
 # White noise that buries a 50 pT beat: 15 pT/rtHz gives about -5 dB in 40 Hz (formula in DOMAIN 1.1).
 NOISE_PT = 15.0
 # A laser that hops to another mode shifts the light's frequency: a fictitious field (light shift); from memory.

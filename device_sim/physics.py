@@ -13,7 +13,7 @@ from device_sim.environment import Grid, Surroundings, interference
 from device_sim.faults import Fault
 from device_sim.heartvector import AFTER_S, BEFORE_S
 from device_sim.hitches import Hitches, during, intrude, weaken
-from device_sim.imu import BREATH_MS2, accelerations
+from device_sim.imu import BREATH_MS2, Imu, ImuState, accelerations
 from device_sim.life import hand_pulse, heart_dipoles, modulations, movements, pulses, skin_changes
 from device_sim.moment import Moment
 from device_sim.movement import BREATH_SHIFT_M, breath_turn, field_of_movement
@@ -28,7 +28,7 @@ from device_sim.spad import (
     TRANSIT_S,
     Spad,
 )
-from device_sim.thermometer import off_body, temperatures
+from device_sim.thermometer import Thermometer, ThermometerState, off_body
 from device_sim.tones import evaluate, upsample
 from device_sim.unit import Unit
 from device_sim.wearable import ACCELERATION_RATE_HZ, PPG_RATE_HZ, SLOTS_PER_CHUNK
@@ -91,7 +91,10 @@ class Physics:
         self._grid = grid
         self._chances = chances
         self._spad = Spad(bin_s=1.0 / PPG_RATE_HZ)
+        self._imu, self._thermometer = Imu(), Thermometer()
         self._state: State | None = None
+        self._motion: ImuState | None = None
+        self._heat: ThermometerState | None = None
         self._hitches = Hitches(kind.head, [one.fault for one in chances])
         self._mix = np.concatenate([wear.heart_lead, wear.room_lead], axis=-1)
         worn = 0.0 if kind.head.stand_off_m else 1.0
@@ -108,22 +111,9 @@ class Physics:
             chances.noise.standard_normal(out=white[row])
         knots = self._breath(now, now.starts_s[:, None] + np.arange(_BREATH_KNOTS * CHUNK_S + 1) / _BREATH_KNOTS)
         reading, noise_pt = self._magnetic(now, knots, white[:, :n_field].reshape(n, -1, self._rate_hz))
-        steps = np.arange(ACCELERATION_RATE_HZ) / ACCELERATION_RATE_HZ
-        t = now.starts_s[:, None] + steps
-        acceleration = accelerations(
-            self._body.posture,
-            self._breath(now, t),
-            t,
-            white[:, n_field : n_field + n_acceleration].reshape(n, 3, ACCELERATION_RATE_HZ),
-        )
-        t = now.starts_s[:, None]
-        temperature = temperatures(self._body.skin_cel + skin_changes(now), self._body.skin_slow, t, white[:, -1:])
-        for row, move in movements(now, 0.0, ACCELERATION_RATE_HZ, ACCELERATION_RATE_HZ):
-            acceleration[row] = moved_acceleration(acceleration[row], self._body.posture.gravity_ms2[row], move)
+        white_motion = white[:, n_field : n_field + n_acceleration].reshape(n, 3, ACCELERATION_RATE_HZ)
+        acceleration, temperature = self._contact(now, white_motion, white[:, -1:])
         counts = self._light(now, upsample(knots, PPG_RATE_HZ // _BREATH_KNOTS))
-        for row, fault in now.faults:
-            if fault.name == "off-body":
-                self._take_off(row, fault, now.starts_s[row], acceleration, temperature)
         locked: Mask = np.all(reading.locked.reshape(n, SLOTS_PER_CHUNK, -1), axis=-1)
         zeroing: Mask = np.any(reading.zeroing.reshape(n, SLOTS_PER_CHUNK, -1), axis=-1)
         return Signals(
@@ -136,6 +126,25 @@ class Physics:
             acceleration,
             temperature,
         )
+
+    def _contact(self, now: Moment, white_motion: Array, white_heat: Array) -> tuple[Array, Array]:
+        """Readings of accelerometers and thermometers, shapes (n, 3, 52) and (n, 1)."""
+        body, unit = self._body, self._wear.unit
+        t = now.starts_s[:, None] + np.arange(ACCELERATION_RATE_HZ) / ACCELERATION_RATE_HZ
+        motion = accelerations(body.posture, self._breath(now, t), t)
+        for row, move in movements(now, 0.0, ACCELERATION_RATE_HZ, ACCELERATION_RATE_HZ):
+            motion[row] = moved_acceleration(motion[row], body.posture.gravity_ms2[row], move)
+        second = now.starts_s[:, None]
+        heat = (body.skin_cel + skin_changes(now))[:, None] + evaluate(body.skin_slow, second)
+        for row, fault in now.faults:
+            if fault.name == "off-body":
+                self._take_off(row, fault, now.starts_s[row], motion, heat)
+        if self._motion is None or self._heat is None:
+            self._motion = self._imu.init(motion[..., 0], unit.imu)
+            self._heat = self._thermometer.init(heat[:, 0])
+        self._motion, acceleration = self._imu.step(self._motion, motion, white_motion, unit.imu)
+        self._heat, temperature = self._thermometer.step(self._heat, heat, white_heat, unit.contact_cel)
+        return acceleration, temperature
 
     def _breath(self, now: Moment, t_s: Array) -> Array:
         """Filling of the lungs, -1 to 1 at rest, at times of shape ``(n, n_samples)``."""

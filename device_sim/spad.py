@@ -78,21 +78,41 @@ class Spad:
         (DOMAIN 1.2: three-wavelength SPAD oximeter).
     dark_cps
         Dark counts per second of the array; from memory.
+    afterpulse
+        Share of the counts that are followed by one more, by a carrier that was trapped; about 1 % (DOMAIN 1.2).
+    leak
+        Share of a neighbouring wavelength's light that an emitter still gives while another is on; from memory.
     """
 
     bin_s: float = 0.010
     dead_time_s: float = 1e-9
     dark_cps: float = 20e3
+    afterpulse: float = 0.01
+    leak: float = 0.002
 
     def __post_init__(self) -> None:
         """Refuse a counter that cannot be."""
         if not (self.bin_s > 0.0 and self.dead_time_s >= 0.0 and self.dark_cps >= 0.0):
             raise ValueError(f"{self}: need bin_s > 0, dead_time_s >= 0 and dark_cps >= 0")
+        if not (0.0 <= self.afterpulse < 1.0 and 0.0 <= self.leak < 0.5):
+            raise ValueError(f"{self}: need 0 <= afterpulse < 1 and 0 <= leak < 0.5")
+
+    def mean_cps(self, rate_cps: float) -> float:
+        """Counts per second that are registered of photons that come at a rate."""
+        arrivals = rate_cps + self.dark_cps
+        return arrivals / (1.0 + arrivals * self.dead_time_s) * (1.0 + self.afterpulse)
+
+    def fano(self, rate_cps: float) -> float:
+        """Variance over mean of the counts of a bin."""
+        busy = 1.0 + (rate_cps + self.dark_cps) * self.dead_time_s
+        p = self.afterpulse
+        return (1.0 + p) * busy**-2 + p * (1.0 - p) / (1.0 + p)
 
     def count(self, rates_cps: Array, rngs: list[Generator]) -> Array:
         """Registered counts per bin.
 
-        The mean is that of a non-paralysable counter and so is the variance, ``mean / (1 + n dead_time_s)^2``.
+        The mean is that of a non-paralysable counter and so is the variance, ``mean / (1 + n dead_time_s)^2``; then
+        each count may be followed by one more.
 
         Parameters
         ----------
@@ -101,9 +121,16 @@ class Spad:
         rngs
             One generator per row.
         """
-        arrivals = (rates_cps + self.dark_cps) * self.bin_s
+        mixed = rates_cps
+        if self.leak and rates_cps.shape[1] > 1:
+            mixed = (1.0 - self.leak) * rates_cps + self.leak * np.roll(rates_cps, 1, axis=1)
+        arrivals = (mixed + self.dark_cps) * self.bin_s
         drawn = np.empty_like(arrivals)
         for row, rng in enumerate(rngs):
             drawn[row] = rng.poisson(arrivals[row])
         busy = 1.0 + arrivals * (self.dead_time_s / self.bin_s)
-        return np.maximum(np.rint(arrivals / busy + (drawn - arrivals) * busy**-1.5), 0.0)
+        counts = np.maximum(np.rint(arrivals / busy + (drawn - arrivals) * busy**-1.5), 0.0)
+        if self.afterpulse:
+            for row, rng in enumerate(rngs):
+                counts[row] += rng.binomial(counts[row].astype(np.int64), self.afterpulse)
+        return counts

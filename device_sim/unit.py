@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from device_sim.devices import Head
 from device_sim.field import half_space_lead
 from device_sim.gradiometer import ScalarGradiometer
+from device_sim.imu import ImuUnit, random_imu
+from device_sim.thermometer import CONTACT_CEL
 from device_sim.tones import Tones, random_tones
 
 Array = NDArray[np.float64]
@@ -26,6 +28,8 @@ class Unit(NamedTuple):
     mixing: Array  # (n, n_all, n_all): gains on the diagonal, cross-talk beside it
     mismatch: Array  # (n, n_all): of the two cells of a gradiometer
     drift: Tones  # (n, n_tones), of the gain
+    imu: ImuUnit
+    contact_cel: Array  # (n,): error of the thermometer's contact
 
 
 def random_unit(rng: Generator, head: Head) -> Unit:
@@ -44,6 +48,8 @@ def random_unit(rng: Generator, head: Head) -> Unit:
         mixing=(np.eye(n) + head.cross_talk * beside) * gains[:, None],
         mismatch=spread * rng.standard_normal(n),
         drift=random_tones(rng, 3, GAIN_DRIFT_BAND_HZ, GAIN_DRIFT),
+        imu=random_imu(rng),
+        contact_cel=np.array(rng.normal(0.0, CONTACT_CEL)),
     )
 
 

@@ -9,13 +9,15 @@ from device_sim.bodies import chances_of, heart_lead, random_body, stacked
 from device_sim.devices import DEVICES
 from device_sim.environment import ROOMS, interference, random_grid, random_surroundings
 from device_sim.faults import Fault
-from device_sim.field import half_space_lead, normal_lead
+from device_sim.field import half_space_lead, normal_lead, sphere_lead
 from device_sim.flutter import atrial_fibrillation
 from device_sim.heartvector import R_DIRECTION, heart_vectors
+from device_sim.imu import Imu, ImuUnit
+from device_sim.movement import field_of_movement
 from device_sim.physiology import Beat
 from device_sim.scenario import load_scenario, script_of
 from device_sim.spad import PULSE, TRANSIT_S, Spad, pulse_waves
-from device_sim.thermometer import ROOM_CEL, off_body
+from device_sim.thermometer import ROOM_CEL, Thermometer, off_body
 from device_sim.tones import Tones, stack, upsample
 from device_sim.unit import random_unit
 from device_sim.wearable import N_FIELD, N_MCG
@@ -58,6 +60,54 @@ def test_the_half_space_field_has_neither_divergence_nor_curl() -> None:
     np.testing.assert_allclose((gradient - gradient.transpose(0, 2, 1)) / size, 0.0, atol=1e-5)
 
 
+def sphere_field(source_m: Array, at: Array, moment: Array) -> Array:
+    return np.stack([sphere_lead(source_m, at, np.tile(e, (len(at), 1))) @ moment for e in np.eye(3)], axis=-1)
+
+
+SCALP_M = 0.105 * np.array([[0.0, -1.0, 0.0], [0.6, -0.64, 0.48], [-0.48, -0.6, 0.64]])
+CORTEX_M = np.array([0.01, -0.06, 0.03])
+
+
+def test_a_radial_dipole_in_a_sphere_gives_no_field_in_any_direction() -> None:
+    np.testing.assert_allclose(sphere_field(CORTEX_M, SCALP_M, 1e-7 * CORTEX_M), 0.0, atol=1e-9)
+
+
+def test_the_spheres_field_agrees_with_biot_savart_along_the_radius() -> None:
+    away = SCALP_M - CORTEX_M
+    free = 1e-7 * 1e12 * np.cross(Q, away) / np.sum(away**2, axis=-1, keepdims=True) ** 1.5
+    radial = SCALP_M / np.sqrt(np.sum(SCALP_M**2, axis=-1, keepdims=True))
+    np.testing.assert_allclose(
+        np.sum(sphere_field(CORTEX_M, SCALP_M, Q) * radial, axis=-1), np.sum(free * radial, axis=-1), rtol=1e-10
+    )
+
+
+def test_the_spheres_field_has_neither_divergence_nor_curl() -> None:
+    h = 1e-5
+    slopes = [
+        (sphere_field(CORTEX_M, SCALP_M + h * e, Q) - sphere_field(CORTEX_M, SCALP_M - h * e, Q)) / (2 * h)
+        for e in np.eye(3)
+    ]
+    gradient = np.stack(slopes, axis=1)
+    size = np.abs(gradient).max()
+    np.testing.assert_allclose(np.trace(gradient, axis1=1, axis2=2) / size, 0.0, atol=1e-5)
+    np.testing.assert_allclose((gradient - gradient.transpose(0, 2, 1)) / size, 0.0, atol=1e-5)
+
+
+def test_a_sphere_as_large_as_the_earth_is_a_half_space() -> None:
+    centre = np.array([0.0, 0.0, -6.4e6])
+    sensors = np.random.default_rng(8).uniform(-0.05, 0.05, (5, 3))
+    axes = np.tile([0.6, 0.0, 0.8], (5, 1))
+    flat = half_space_lead(HEART_M, sensors, axes)
+    # A small dipole far from the centre: figures of 10^6 m and of 10^-2 m meet, so not to the last digit.
+    np.testing.assert_allclose(
+        sphere_lead(HEART_M - centre, sensors - centre, axes), flat, atol=1e-3 * np.abs(flat).max()
+    )
+
+
+def test_a_source_in_the_middle_of_the_sphere_is_silent() -> None:
+    np.testing.assert_allclose(sphere_field(np.zeros(3), SCALP_M, Q), 0.0, atol=1e-12)
+
+
 def test_the_best_channel_sees_the_r_peak_that_was_asked_for_and_the_reference_little() -> None:
     script = script_of(load_scenario("quiet"), 0)
     for index in range(5):
@@ -70,11 +120,85 @@ def test_the_best_channel_sees_the_r_peak_that_was_asked_for_and_the_reference_l
 
 @pytest.mark.parametrize(("rate_cps", "dead_time_s"), [(2e3, 1e-9), (5e7, 1e-9), (5e7, 28.5e-9)])
 def test_photon_counts_have_mean_and_variance_of_a_counter_with_dead_time(rate_cps: float, dead_time_s: float) -> None:
-    spad = Spad(dead_time_s=dead_time_s, dark_cps=0.0)
+    spad = Spad(dead_time_s=dead_time_s, dark_cps=0.0, afterpulse=0.0)
     counts = spad.count(np.full((1, 1, 40_000), rate_cps), [np.random.default_rng(6)])
     busy = 1.0 + rate_cps * dead_time_s
     assert counts.mean() == pytest.approx(rate_cps * 0.01 / busy, rel=0.002)
     assert counts.var() / counts.mean() == pytest.approx(busy**-2, rel=0.03)
+
+
+def test_photon_counts_are_those_of_a_counter_simulated_event_by_event() -> None:
+    rng = np.random.default_rng(9)
+    rate_cps, dead_s, bin_s, p, n_bins = 2e7, 20e-9, 20e-6, 0.05, 20_000
+    # From one registered photon to the next: the dead time, then an exponential wait.
+    times = np.cumsum(dead_s + rng.exponential(1.0 / rate_cps, int(1.02 * n_bins * bin_s * rate_cps)))
+    true = np.bincount((times / bin_s).astype(np.int64))[: n_bins - 1].astype(np.float64)
+    true += rng.binomial(true.astype(np.int64), p)
+    spad = Spad(bin_s=bin_s, dead_time_s=dead_s, dark_cps=0.0, afterpulse=p)
+    drawn = spad.count(np.full((1, 1, n_bins), rate_cps), [rng])[0, 0]
+    for counts in (true, drawn):
+        assert counts.mean() == pytest.approx(spad.mean_cps(rate_cps) * bin_s, rel=0.002)
+        assert counts.var() / counts.mean() == pytest.approx(spad.fano(rate_cps), rel=0.04)
+
+
+def test_one_wavelength_leaks_a_little_into_its_neighbour() -> None:
+    rates = np.array([1e8, 0.0, 0.0])[None, :, None].repeat(200, axis=2)
+    counts = Spad(dark_cps=0.0, dead_time_s=0.0, leak=0.01).count(rates, [np.random.default_rng(10)]).mean(axis=-1)[0]
+    assert counts[1] / counts[0] == pytest.approx(0.01 / 0.99, rel=0.01)
+    assert counts[2] == 0.0
+
+
+def test_an_accelerometer_has_its_bandwidth_delay_noise_range_and_misalignment() -> None:
+    imu = Imu(noise_ms2=0.0)
+    unit = ImuUnit(np.array([[[1.01, 0.0, 0.0], [0.02, 1.0, 0.0], [0.0, 0.0, 1.0]]]), np.array([[0.0, 0.0, 0.3]]))
+    t = np.arange(5200) / 52.0
+    for frequency_hz, gain in ((0.5, 1.0), (13.0, np.sqrt(0.5))):
+        true = np.zeros((1, 3, 5200))
+        true[0, 0] = np.sin(2.0 * np.pi * frequency_hz * t)
+        _, seen = imu.step(imu.init(true[..., 0], unit), true, np.zeros_like(true), unit)
+        spectrum = seen[0, :, 2600:] @ np.exp(-2j * np.pi * frequency_hz * t[2600:]) / 1300.0
+        np.testing.assert_allclose(np.abs(spectrum[:2]), np.array([1.01, 0.02]) * gain, rtol=0.003)
+        if frequency_hz < 1.0:
+            late_s = -(np.angle(spectrum[0]) + np.pi / 2.0) / (2.0 * np.pi * frequency_hz)
+            assert late_s == pytest.approx(imu.path.total_delay_s(0), abs=1e-4)
+    assert seen[0, 2].mean() == pytest.approx(0.3)
+    true[:] = 100.0
+    _, seen = imu.step(imu.init(true[..., 0], unit), true, np.zeros_like(true), unit)
+    assert seen.max() == imu.range_ms2
+
+
+def test_a_thermometer_follows_with_the_time_constant_of_its_contact_and_its_error_stays() -> None:
+    thermometer = Thermometer(noise_cel=0.0, contact_s=5.0)
+    skin = np.concatenate([np.full(10, 30.0), np.full(200, 31.0)])[None]
+    _, seen = thermometer.step(thermometer.init(skin[:, 0]), skin, np.zeros_like(skin), np.array([0.2]))
+    assert seen[0, 9] == pytest.approx(30.2)
+    assert seen[0, 10 + 4] == pytest.approx(31.2 - np.exp(-1.0), abs=1e-6)
+    assert seen[0, -1] == pytest.approx(31.2)
+
+
+def test_a_turn_in_a_remnant_field_and_a_shift_in_its_gradient_are_artefacts() -> None:
+    turn, shift = np.zeros((1, 3, 1)), np.zeros((1, 3, 1))
+    turn[0, 1], shift[0, 2] = np.radians(10.0), 0.01
+    still = np.zeros((1, 3, 1))
+    field = np.array([[0.0, 0.0, 2000.0]])
+    gradient = 1000.0 * np.diag([-0.5, -0.5, 1.0])[None]
+    assert abs(field_of_movement(field, gradient, turn, still)[0, 0, 0]) == pytest.approx(347.3, rel=0.001)
+    assert field_of_movement(field, gradient, still, shift)[0, 2, 0] == pytest.approx(10.0)
+    moved = field[..., None] + field_of_movement(field, 0.0 * gradient, turn, still)
+    assert np.sqrt(np.sum(moved**2)) == pytest.approx(2000.0)
+
+
+def test_rooms_are_as_noisy_as_they_say() -> None:
+    rng = np.random.default_rng(11)
+    sizes = {}
+    for name, room in ROOMS.items():
+        grid, around = random_grid(rng), stacked([random_surroundings(rng, room) for _ in range(8)])
+        field = np.concatenate(
+            [interference(around, grid, np.full(8, float(k)), 500, 500.0) for k in range(100)], axis=-1
+        )
+        sizes[name] = field.std(axis=-1).mean()
+        assert np.sqrt(np.sum(field.mean(axis=-1) ** 2, axis=-1)).max() <= 1.2 * room.remnant_pt
+    assert sizes["shielded-room"] < 0.3 * sizes["light-shield"] < 0.01 * sizes["open-ward"]
 
 
 def test_a_pulse_rises_one_transit_time_after_the_r_peak() -> None:
