@@ -25,6 +25,7 @@ store-enabled = false
 [http]
 bind-address = "127.0.0.1:{http}"
 log-enabled = false
+auth-enabled = {auth}
 """
 
 
@@ -35,17 +36,21 @@ class InfluxServer:
     ----------
     folder
         An empty folder.
+    admin
+        Password of its administrator `root`, whom `query` asks as and whom the first query must make; empty: it lets
+        everyone do everything.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, admin: str = "") -> None:
         self._program = program("influxd")
         http, rpc = _free_ports(2)
         self.url = f"http://127.0.0.1:{http}"
         self._config = folder / "influxd.conf"
-        self._config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc))
+        self._config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc, auth=str(bool(admin)).lower()))
         self._log = folder / "influxd.log"
         self._process: subprocess.Popen[str] | None = None
-        self._http = urllib3.PoolManager(retries=False)
+        identity = urllib3.make_headers(basic_auth=f"root:{admin}") if admin else None
+        self._http = urllib3.PoolManager(retries=False, headers=identity)
 
     def start(self) -> None:
         """Start it and return when it listens."""

@@ -278,6 +278,32 @@ def test_a_lane_that_fails_alone_is_woken_by_the_success_of_others_only_once() -
     assert lanes.next(11.0) == poison
 
 
+def test_a_courier_waits_as_long_as_its_receiver_asks(place: Place) -> None:
+    clock_s = [100.0]
+    tried: list[float] = []
+
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        tried.append(clock_s[0])
+        if len(tried) == 1:
+            raise DeliveryFailed("too many requests", retry_after_s=30.0)
+        return ()
+
+    courier, stopping = Recorder(act), threading.Event()
+    carrier = Carrier(courier, place.store, place.cursors, Reports(), FAST, now_s=lambda: clock_s[0])
+    thread = threading.Thread(target=carrier.run, args=(stopping,))
+    place.put(alarm())
+    thread.start()
+    eventually(lambda: carrier.health.why_not)
+    clock_s[0] += 29.9
+    eventually(lambda: carrier.health.round_s == clock_s[0])  # it went round, and let be
+    assert tried == [100.0]
+    clock_s[0] += 0.2
+    courier.wait_for(1)
+    stopping.set()
+    thread.join(WAIT_S)
+    assert tried == [100.0, 130.1]
+
+
 def test_a_lane_that_lingers_goes_when_it_fills_a_batch_or_its_oldest_row_has_waited() -> None:
     lanes = Lanes(lambda _: "", 3, BackOff(10.0, 10.0), linger_s=0.2, random_0_1=lambda: 1.0)
     rows = [Stored(number, alarm(f"a{number}")) for number in range(1, 7)]

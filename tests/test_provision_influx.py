@@ -1,5 +1,6 @@
 """InfluxDB's part of provisioning: on a real influxd by InfluxQL, and against the documented API of InfluxDB 2.7."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,14 +9,19 @@ from http_stub import HttpStub
 from influx2_stub import ORG, Influx2Stub
 from influx_server import InfluxServer
 from msgspec.structs import replace
+from outgoing import vitals
 
+from dataflows.couriers.carrier import DeliveryFailed
+from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.policies import POLICIES
 from dataflows.couriers.tier_queries import THINNINGS
+from dataflows.store import Stored
 from deploy import receivers
 from deploy.problem import UserError
 from deploy.provision import influx
 from deploy.provision.plan import Step, due
 from deploy.settings import Influx
+from deploy.wiring import influx_options
 
 TOKEN = "a-token-that-must-not-be-seen"  # noqa: S105 - of no server
 NAMES = [policy.name for policy in POLICIES]
@@ -132,6 +138,43 @@ def test_continuous_queries_of_provisioning_thin_out_by_themselves(influxd: Infl
     for (_, query), thinning in zip(found["values"], THINNINGS, strict=True):
         assert f"RESAMPLE EVERY {thinning.every} FOR {thinning.back} " in query
         assert f"INTO runs.{thinning.tier.policy}.{thinning.tier.measurement} FROM runs.second.vitals" in query
+
+
+@pytest.mark.servers
+def test_an_administrator_provisions_and_a_writer_writes_and_no_password_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "INFLUX_PASSWORD"
+    monkeypatch.setenv(variable, TOKEN)
+    with InfluxServer(tmp_path, admin=TOKEN) as server:
+        server.query(f"CREATE USER root WITH PASSWORD '{TOKEN}' WITH ALL PRIVILEGES")
+        server.query(f"CREATE USER writer WITH PASSWORD '{TOKEN}'")
+        server.query("CREATE DATABASE ward")
+        server.query("GRANT WRITE ON ward TO writer")
+        root = Influx(url=server.url, api="v1", bucket="ward", user="root", secret_env=variable)
+        writer = replace(root, user="writer")
+        row = Stored(1, vitals(second=int(time.time())))
+        said = []
+        for wrong in (root, writer):  # neither the password nor the rights
+            monkeypatch.setenv(variable, f"{TOKEN}-not" if wrong is root else TOKEN)
+            courier = InfluxCourier(influx_options(wrong))
+            with pytest.raises(DeliveryFailed) as failure:
+                courier.deliver([row])
+            courier.close()
+            with pytest.raises(UserError) as refusal:
+                influx.plan(wrong)
+            said += [str(failure.value), str(refusal.value)]
+        assert "InfluxDB answers 401 (check the token or the password): authorization failed" in said[0]
+        assert "authorization failed; need the rights of an administrator" in said[1]
+        assert said[2].endswith("; run `femtoward provision`")
+        assert said[3].endswith("; need the rights of an administrator")
+        assert not any(TOKEN in one for one in said)
+        apply(root)
+        assert not due(influx.plan(root))
+        courier = InfluxCourier(influx_options(writer))
+        assert courier.deliver([row]) == []
+        courier.close()
+        assert server.query('SELECT hr FROM "second".vitals', "ward")
 
 
 def test_provisioning_influxdb_2_makes_buckets_and_tasks_once(two: tuple[Influx2Stub, Influx]) -> None:
