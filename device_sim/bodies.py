@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
+from device_sim.brain import Brain, random_brain
 from device_sim.breath import Breath, random_breath
 from device_sim.devices import DEVICES, Head
 from device_sim.field import normal_lead
@@ -53,6 +54,7 @@ class Body(NamedTuple):
     f_wave_start: Array  # (n,)
     light: Array  # (n,): how much light this skin gives back
     sway_rad: Array  # (n, 3): rotation vector by which the heart turns when the lungs are full
+    brain: Brain
 
 
 def chances_of(seed: int, index: int) -> Chances:
@@ -83,6 +85,7 @@ def random_body(rng: Generator, script: Script, peak_pt: float | None) -> Body:
         f_wave_start=np.array(rng.uniform()),
         light=np.array(rng.uniform(0.6, 1.2)),
         sway_rad=BREATH_SWAY_RAD * rng.standard_normal(3) / np.sqrt(3.0),
+        brain=random_brain(rng),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import msgspec
 
@@ -66,6 +66,8 @@ def need_one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that begins at `from_s` and lasts `for_s` (0: until the end)."""
 
+    what: ClassVar[str]
+
     from_s: float
     for_s: float = 0.0
 
@@ -79,9 +81,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """When it ends; infinity: never."""
         return self.from_s + (self.for_s or math.inf)
 
+    @property
+    def name(self) -> str:
+        """Which of its kind it is; the kind itself where there is only one."""
+        name = getattr(self, self.what, None)
+        return name if isinstance(name, str) else self.what
+
 
 class RhythmEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rhythm of the heart."""
+
+    what: ClassVar[str] = "rhythm"
 
     rhythm: str
     rate_bpm: float = 0.0  # 0: as is usual for the rhythm, else the patient's own
@@ -99,6 +109,8 @@ class RhythmEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class BreathEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another way to breathe."""
+
+    what: ClassVar[str] = "breath"
 
     breath: str
     rate_bpm: float = 0.0  # 0: the patient's own
@@ -118,6 +130,8 @@ class BreathEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class BloodEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Less oxygen in the blood, or less blood in the skin."""
 
+    what: ClassVar[str] = "blood"
+
     blood: str
     spo2: float = 85.0  # % that a desaturation goes down to
     level: float = 0.2  # of the pulse in the light that a change of perfusion leaves
@@ -135,6 +149,8 @@ class BloodEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class TemperatureEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fever or cooling."""
 
+    what: ClassVar[str] = "temperature"
+
     core_cel: float
     ramp_s: float = 3600.0
 
@@ -148,6 +164,8 @@ class TemperatureEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=T
 class ActivityEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the patient does, or is done to the patient; otherwise the patient rests."""
 
+    what: ClassVar[str] = "activity"
+
     activity: str
     size: float = 1.0  # against the usual size of the movement
 
@@ -160,6 +178,8 @@ class ActivityEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class CourseEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deterioration over hours, in heart, lungs, blood and temperature at once."""
+
+    what: ClassVar[str] = "course"
 
     course: str
     over_s: float = 4 * 3600.0  # it takes this long to reach its full size
@@ -176,6 +196,8 @@ class CourseEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class StEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A shift of the ST segment, and another T wave."""
 
+    what: ClassVar[str] = "st"
+
     st: float = 0.2  # of the R peak; negative: a depression
     t_wave: float = 1.0  # what the T wave is multiplied by; negative: inverted
     ramp_s: float = 20.0
@@ -191,6 +213,8 @@ class StEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class BrainEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a cap sees: a rhythm, an artefact, spikes."""
 
+    what: ClassVar[str] = "brain"
+
     brain: str
     size: float = 1.0  # against the usual size
     per_min: float = 0.0  # blinks and spikes; 0: as usual
@@ -205,6 +229,8 @@ class BrainEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class FaultEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault of the device."""
+
+    what: ClassVar[str] = "fault"
 
     fault: str
 

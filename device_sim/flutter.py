@@ -12,9 +12,10 @@ Array = NDArray[np.float64]
 # f-waves: 4-9 Hz (DOMAIN 1.3), about 5 % of R; flutter waves twice that. From memory.
 F_WAVE_SIZE = np.array([0.035, 0.030, 0.02])
 FLUTTER_SIZE = np.array([0.03, -0.10, 0.03])
-# Ventricular fibrillation: 3-7 Hz, chirped (DOMAIN 1.3), at first half as high as a QRS, finer in minutes. Memory.
-VF_SIZE = np.array([0.42, -0.45, 0.25])
-VF_HZ, VF_SWING_HZ = 4.9, 1.3
+# Ventricular fibrillation: 3-7 Hz, chirped (DOMAIN 1.3), at first a third to half of a QRS, finer in minutes. Memory.
+VF_SIZE = np.array([0.26, -0.28, 0.16])
+# Wavelets: rate, how far it swings, how often a second.
+VF_WAVELETS = ((4.6, 1.0, 0.17), (5.4, 1.1, 0.23), (4.1, 0.7, 0.31))
 VF_FINER_S, VF_FINEST = 240.0, 0.35
 QUIVERING: tuple[RhythmName, ...] = ("atrial-fibrillation", "atrial-flutter", "ventricular-fibrillation")
 _EDGE_S = 0.3  # it takes this long to set in and to stop
@@ -63,17 +64,18 @@ def atrial_flutter(t_s: Array) -> Array:
 
 
 def ventricular_fibrillation(t_s: Array, from_s: float, start: float) -> Array:
-    """A tone that is chirped between 3 and 7 Hz, comes and goes, turns in space, and grows finer with time."""
+    """Wavelets that are chirped between 3 and 7 Hz, come and go, differ from axis to axis, and grow finer with time."""
     turn = 2.0 * np.pi * t_s
-    # The phase's swing is that of the frequency over the rate of the swing.
-    swing = 0.7 * np.sin(0.17 * turn + 2.0) / 0.17 + 0.3 * np.sin(0.41 * turn) / 0.41
-    phase = 2.0 * np.pi * (VF_HZ * t_s + start) + VF_SWING_HZ * swing
-    size = (1.0 + 0.35 * np.sin(0.27 * turn + 1.0) + 0.2 * np.sin(0.73 * turn)) * np.maximum(
-        VF_FINEST, np.exp(-np.maximum(t_s - from_s, 0.0) / VF_FINER_S)
-    )
-    slow = 0.13 * turn
-    wave = size * (np.sin(phase) + 0.2 * np.sin(2.0 * phase + 0.5))
-    turned = size * np.cos(phase + 0.6 * np.sin(slow))
-    return VF_SIZE[:, None] * np.stack(
-        [wave * np.cos(slow) + turned * np.sin(slow), 0.7 * wave + 0.5 * turned, turned * np.cos(0.7 * slow)]
-    )
+    finer = np.maximum(VF_FINEST, np.exp(-np.maximum(t_s - from_s, 0.0) / VF_FINER_S))
+    waves = []
+    for number, (rate_hz, swing_hz, slow_hz) in enumerate(VF_WAVELETS):
+        # The phase's swing is that of the frequency over the rate of the swing.
+        swing = (
+            0.7 * np.sin(slow_hz * turn + 2.0 * number) / slow_hz + 0.3 * np.sin(2.6 * slow_hz * turn) / 2.6 / slow_hz
+        )
+        phase = 2.0 * np.pi * (rate_hz * t_s + (number + 1) * start) + swing_hz * swing
+        size = 1.0 + 0.4 * np.sin((0.21 + 0.06 * number) * turn + 1.7 * number)
+        waves.append(size * (np.sin(phase) + 0.25 * np.sin(2.0 * phase + 0.5)))
+    first, second, third = waves
+    mixed = np.stack([first + 0.5 * second, 0.8 * first + 0.6 * third, second + 0.5 * third])
+    return VF_SIZE[:, None] * finer * mixed

@@ -1,10 +1,13 @@
 """The bodies' side of a second: breath, heart, pulse and skin of every patient, whatever sensor looks at them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from device_sim.activity import PRESS_HZ, PRESS_STROKE, Movement, movement
 from device_sim.bodies import Body
+from device_sim.brain import brain_moments
 from device_sim.breath import Breath
 from device_sim.course import CORE_CEL, SKIN_OF_CORE
 from device_sim.flutter import quivering
@@ -89,6 +92,15 @@ def movements(now: Moment, delay_s: float, n_samples: int, rate_hz: float) -> li
     """Rows whose device moves, and how, `delay_s` before the times of the samples."""
     steps = np.arange(n_samples) / rate_hz - delay_s
     return [(row, movement(span, now.starts_s[row] + steps)) for row, span in now.activities]
+
+
+def head_moments(
+    body: Body, now: Moment, rows: Sequence[int], starts_s: Array, n_samples: int, rate_hz: float
+) -> Array:
+    """Moments of the dipoles in the heads of some patients, A m, shape ``(n_rows, n_sources, n_samples)``."""
+    steps = np.arange(n_samples) / rate_hz
+    spans = {row: [span for at, span in now.brains if at == row] for row in rows}
+    return np.stack([brain_moments(body.brain, row, spans[row], starts_s[row] + steps) for row in rows])
 
 
 def hand_pulse(t_s: Array, rate_hz: float) -> Array:

@@ -22,7 +22,7 @@ FLUTTER_HZ, FLUTTER_STRAY = 5.0, 0.12
 # Runs of 3 to 8 ventricular beats at 160 bpm, one in about 20 beats; from memory.
 RUN_SHARE, RUN_BEATS, RUN_RR_S = 0.05, (3, 9), 60.0 / 160.0
 VT_SPREAD = 0.015  # of RR; from memory
-VT_STROKE, RUN_STROKE = 0.35, 0.5  # a heart that fast hardly fills; from memory
+VT_STROKE, RUN_STROKE = 0.7, 0.9  # beside what the short filling leaves; from memory
 # Sinus pauses of 2.2 to 3.6 s, below what is called asystole; from memory.
 PAUSE_SHARE, PAUSE_S = 0.08, (2.2, 3.6)
 # PR interval, from P wave to R peak: Wenckebach's grows until one P wave is not conducted; Mobitz II's does not grow.

@@ -2,15 +2,15 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 
 from device_sim.bodies import Body
+from device_sim.brain import instants
 from device_sim.breath import Lungs
 from device_sim.course import APNOEA_DEPTH, CORE_CEL, SKIN_OF_CORE, levels
-from device_sim.events import Event
 from device_sim.expected import Expected, FaultExpectations, HeartExpectations
 from device_sim.foreseen import event_expectations, hides, rhythm_expectations
 from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
@@ -33,14 +33,6 @@ from device_sim.truth import (
 
 _PULSE_AFTER_S = TRANSIT_S + PULSE[0][0]  # from the R peak to the top of the pulse
 LEAST_STROKE = 0.2  # a pulse smaller than this against a full one is none; from memory
-
-
-class _Listed(NamedTuple):
-    """Scripted events of one kind, and the attribute that names each."""
-
-    what: EventKind
-    events: Sequence[Event]
-    key: str
 
 
 class Scribe:
@@ -90,14 +82,14 @@ class Scribe:
         self._faults = FaultExpectations(phase_s)
         patient = lungs.script.patient
         self._eventful = bool(patient.events)
-        self._lists = (
-            _Listed("activity", patient.activities, "activity"),
-            _Listed("breath", patient.breaths, "breath"),
-            _Listed("blood", patient.blood, "blood"),
-            _Listed("temperature", patient.temperatures, ""),
-            _Listed("st", patient.st, ""),
-            _Listed("course", patient.courses, "course"),
-            _Listed("brain", patient.brain, "brain"),
+        self._others = (
+            *patient.activities,
+            *patient.breaths,
+            *patient.blood,
+            *patient.temperatures,
+            *patient.st,
+            *patient.courses,
+            *patient.brain,
         )
 
     def opening(self) -> list[TruthLine]:
@@ -141,7 +133,8 @@ class Scribe:
     def _rhythms(self, to_s: float) -> list[TruthLine]:
         lines: list[TruthLine] = []
         edges: set[float] = set()
-        for episode in self._script.episodes(self._now_s, to_s):
+        # One that ends just now touches no later time.
+        for episode in self._script.episodes(self._now_s - 1.0, to_s):
             edges.update(edge for edge in (episode.from_s, episode.to_s) if self._now_s <= edge < to_s)
             if self._now_s <= episode.from_s < to_s:
                 lines += self._alarms(rhythm_expectations(episode))
@@ -162,13 +155,16 @@ class Scribe:
                 span = self._span(fault.from_s, fault.to_s)
                 lines.append(FaultLine(patient=who.patient, device=who.device, fault=fault.name, **span))
                 lines += self._alarms(self._faults.begun(fault))
-        for listed in self._lists:
-            for one in self._script.spans(listed.events, self._now_s, to_s):
-                if self._now_s <= one.from_s < to_s:
-                    name = str(getattr(one.event, listed.key)) if listed.key else listed.what
-                    span = self._span(one.from_s, one.to_s)
-                    lines.append(EventLine(patient=who.patient, what=listed.what, name=name, **span))
-                    lines += self._alarms(event_expectations(one.event, one.from_s, one.to_s))
+        for one in self._script.spans(self._others, self._now_s, to_s):
+            if self._now_s <= one.from_s < to_s:
+                what, name, span = cast("EventKind", one.event.what), one.event.name, self._span(one.from_s, one.to_s)
+                lines.append(EventLine(patient=who.patient, what=what, name=name, **span))
+                lines += self._alarms(event_expectations(one.event, one.from_s, one.to_s))
+        for head in self._script.spans(self._script.patient.brain, self._now_s, to_s):
+            if head.event.brain in ("blinks", "spikes"):
+                for at in instants(head, float(self._body.brain.start), self._now_s, to_s):
+                    span = self._span(at, at)
+                    lines.append(EventLine(patient=who.patient, what="brain", name=head.event.brain[:-1], **span))
         return lines
 
     def _vitals(self, to_s: float) -> list[TruthLine]:

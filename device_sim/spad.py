@@ -62,7 +62,7 @@ def pulse_waves(beats: list[tuple[int, Beat, float]], starts_s: Array, n_samples
 def pulse_strength(beat: Beat) -> float:
     """Stroke of a beat against a full one: less after a short filling, and less from an ectopic focus."""
     filling: float = min(1.0, (beat.rr_s / FULL_RR_S) ** 1.5)
-    return filling * (0.7 if beat.kind == "V" else 1.0)
+    return filling * beat.stroke * (0.7 if beat.kind == "V" else 1.0)
 
 
 @dataclass(frozen=True)
