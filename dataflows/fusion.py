@@ -108,7 +108,8 @@ def evidence(second: Second, vitals: Fused, end_ns: IntArray) -> Evidence:
     frozen = (heart.frozen_ns > 0) & (end_ns - heart.frozen_ns >= FROZEN_NS) & ~fault
     say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS, 0)
     say("off-body", _known(off, second.motion.present & light.present), end_ns, second.thermal.temp, 0)
-    bad = poor & ~fault & ~frozen & ~off & ~heart.settling & (heart.asystole != 1)
+    # Where a pulse talks an asystole away, what is left is a poor signal.
+    bad = poor & ~fault & ~frozen & ~off & ~heart.settling & (asystole != 1)
     void = (heart.reason == Reason.NOT_FINITE).astype(np.int64)
     say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, void)
     blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~off

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy import cli_bench, cli_provision, cli_run
+from deploy import cli_bench, cli_provision, cli_run, cli_simulate
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -21,7 +21,6 @@ from deploy.options import (
     Patients,
     ScenarioName,
     Seed,
-    Supervised,
     Wfdb,
 )
 from deploy.problem import Stopped, UserError
@@ -156,53 +155,9 @@ def demo(  # noqa: PLR0913 - each is an option of the command line
 app.command()(cli_run.run)
 app.command(hidden=True)(cli_run.word)
 app.command()(cli_run.siege)
+app.command()(cli_simulate.simulate)
 app.command()(cli_provision.provision)
 app.command()(cli_bench.bench)
-
-
-@app.command()
-def simulate(  # noqa: PLR0913 - each is an option of the command line
-    *,
-    broker: Annotated[str, typer.Option(metavar="URL", help="Where to publish.")] = "mqtt://127.0.0.1:1883",
-    secret_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Password of the user in the broker's address.")
-    ] = None,
-    patients: Patients = 12,
-    scenario: ScenarioName = "ward",
-    seconds: Annotated[float, typer.Option(min=0.0, help="How long (0: until Ctrl-C).")] = 0.0,
-    speed: Annotated[float, typer.Option(help="Simulated seconds per second.")] = 1.0,
-    seed: Seed = 1,
-    site: Annotated[str, typer.Option(metavar="NAME", help="Site to publish as.")] = "demo",
-    truth: Annotated[Path | None, typer.Option(metavar="FILE", help="Write down what the flow must find.")] = None,
-    wfdb: Wfdb = "",
-    bundles: Annotated[bool, typer.Option("--bundles", help="One gateway with many devices in a message.")] = False,
-    as_json: AsJson = False,
-    supervised: Supervised = False,
-) -> int:
-    """Publish a simulated ward to a broker."""
-    from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
-    from deploy.signals import stop_by_thread  # noqa: PLC0415
-    from deploy.simulate import broker_of, in_words, sim_options  # noqa: PLC0415
-    from deploy.simulate import simulate as publish  # noqa: PLC0415
-
-    options = sim_options(
-        broker=broker_of(broker, secret_file),
-        patients=patients,
-        scenario=scenario,
-        seconds=seconds,
-        speed=speed,
-        seed=seed,
-        site=site,
-        truth=str(truth) if truth else None,
-        wfdb=wfdb or None,
-        bundles=bundles,
-    )
-    report = publish(options, stop_by_thread(supervised=supervised), progress)
-    if as_json:
-        show_json(report)
-    else:
-        show_lines(in_words(report))
-    return DONE
 
 
 @app.command()

@@ -175,7 +175,9 @@ class FaultExpectations:
             # What a sensor says of itself it says of a whole packet, also of one in which the fault begins.
             first_s = fault.from_s - PACKET_NS / 1e9
             expected.append(_technical(condition, first_s, fault.from_s + within_s, required=required))
-        expected += [_technical(may, fault.from_s, ended, required=False) for may in _MAY.get(fault.name, ())]
+        expected += [
+            _technical(may, fault.from_s - PACKET_NS / 1e9, ended, required=False) for may in _MAY.get(fault.name, ())
+        ]
         return expected
 
     def _contact(self, fault: Fault) -> list[Expected]:

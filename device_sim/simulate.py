@@ -21,6 +21,7 @@ from device_sim.recording import load_recording
 from device_sim.scenario import load_scenario, script_of
 from device_sim.truth import TruthLine, encode_line
 from device_sim.wearable import PACKET_NS
+from device_sim.witness import Witness
 from ingest.codec import encode_birth, encode_status
 from ingest.profile import NAME_PATTERN, WIRE_VERSION, Status
 from ingest.topics import bundle_topic, topic_of
@@ -147,17 +148,27 @@ def run_simulation(
         t_start_ns = time.time_ns() + 300_000_000 + 3_000_000 * options.patients
         begin = time.monotonic() + (t_start_ns - time.time_ns()) / 1e9
         fleet = Fleet(options.fleet(), t_start_ns)
+        witness = Witness(options.scenario, options.seed) if truth else None
+        if witness is not None:
+            witness.packets(list(enumerate(encode_birth(birth) for birth in fleet.births)))
         maker = Maker(fleet, round(options.seconds * 1e9 / PACKET_NS) if options.seconds else None)
         maker.start()
         try:
             pace = _Pace(options, publisher, fleet, begin)
             while not stopping.is_set() and (step := pace.next_step(maker, stopping)) is not None:
                 pace.play(step, stopping, truth)
+                if witness is not None:
+                    witness.packets(step.packets)
+                    witness.lines(step.lines)
                 if progress is not None and step.number % 4 == 3:
                     seconds = (step.number + 1) * PACKET_NS / 1e9
                     progress(Progress(seconds, publisher.published, publisher.acknowledged, publisher.connected))
             maker.stop()
-            _write(truth, fleet.closing_lines())
+            closing = fleet.closing_lines()
+            _write(truth, closing)
+            if witness is not None:
+                witness.lines(closing)
+                _write(truth, [witness.line()])
         finally:
             maker.stop()
             publisher.close(DRAIN_S)

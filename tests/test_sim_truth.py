@@ -13,7 +13,17 @@ from device_sim.expected import Expected, FaultExpectations, HeartExpectations
 from device_sim.faults import FAULTS, Fault
 from device_sim.foreseen import HARD
 from device_sim.scenario import load_scenario, names, script_of
-from device_sim.truth import AlarmLine, BeatLine, EventLine, FaultLine, PatientLine, RhythmLine, VitalLine, encode_line, read_truth
+from device_sim.truth import (
+    AlarmLine,
+    BeatLine,
+    EventLine,
+    FaultLine,
+    PatientLine,
+    RhythmLine,
+    VitalLine,
+    encode_line,
+    read_truth,
+)
 
 
 def expectations(times: list[float]) -> list[Expected]:

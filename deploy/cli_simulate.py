@@ -1,0 +1,128 @@
+"""`femtoward simulate`: publish a simulated ward, or show what would be published."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.options import DONE, AsJson, Patients, ScenarioName, Seed, Supervised, Wfdb
+from deploy.problem import UserError
+
+_INSTEAD = "--list, --plot, --witness and --days each do something else than publish: give one of them, or none"
+
+
+def simulate(  # noqa: PLR0913 - each is an option of the command line
+    *,
+    broker: Annotated[str, typer.Option(metavar="URL", help="Where to publish.")] = "mqtt://127.0.0.1:1883",
+    secret_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Password of the user in the broker's address.")
+    ] = None,
+    patients: Patients = 12,
+    scenario: ScenarioName = "ward",
+    seconds: Annotated[float, typer.Option(min=0.0, help="How long (0: until Ctrl-C).")] = 0.0,
+    speed: Annotated[float, typer.Option(help="Simulated seconds per second.")] = 1.0,
+    seed: Seed = 1,
+    site: Annotated[str, typer.Option(metavar="NAME", help="Site to publish as.")] = "demo",
+    truth: Annotated[Path | None, typer.Option(metavar="FILE", help="Write down what the flow must find.")] = None,
+    wfdb: Wfdb = "",
+    bundles: Annotated[bool, typer.Option("--bundles", help="One gateway with many devices in a message.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the built-in scenarios instead.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the scenario instead: signals and truth.")
+    ] = None,
+    witness: Annotated[
+        bool, typer.Option("--witness", help="Hash a run instead (60 s, or --seconds): same seed, same bytes.")
+    ] = False,
+    days: Annotated[float, typer.Option(min=0.0, help="Make so many days of vitals instead, without waveforms.")] = 0.0,
+    every: Annotated[float, typer.Option(metavar="S", help="Seconds from row to row of those days.")] = 60.0,
+    vitals: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="Write the days here (default: only measure).")
+    ] = None,
+    as_json: AsJson = False,
+    supervised: Supervised = False,
+) -> int:
+    """Publish a simulated ward to a broker."""
+    if sum((listing, plot is not None, witness, days > 0.0)) > 1:
+        raise UserError(_INSTEAD)
+    if listing:
+        return _list(as_json=as_json)
+    if plot is not None:
+        return _plot(scenario, plot, patients, seconds, seed, as_json=as_json)
+    if witness:
+        return _witness(scenario, patients, seconds, seed, as_json=as_json)
+    if days > 0.0:
+        return _days(scenario, patients, seed, days, every, vitals, as_json=as_json)
+    from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
+    from deploy.signals import stop_by_thread  # noqa: PLC0415
+    from deploy.simulate import broker_of, in_words, sim_options  # noqa: PLC0415
+    from deploy.simulate import simulate as publish  # noqa: PLC0415
+
+    options = sim_options(
+        broker=broker_of(broker, secret_file),
+        patients=patients,
+        scenario=scenario,
+        seconds=seconds,
+        speed=speed,
+        seed=seed,
+        site=site,
+        truth=str(truth) if truth else None,
+        wfdb=wfdb or None,
+        bundles=bundles,
+    )
+    report = publish(options, stop_by_thread(supervised=supervised), progress)
+    if as_json:
+        show_json(report)
+    else:
+        show_lines(in_words(report))
+    return DONE
+
+
+def _list(*, as_json: bool) -> int:
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.scenarios import library, library_in_words  # noqa: PLC0415
+
+    rows = library()
+    if as_json:
+        show_json({"scenarios": rows})
+    else:
+        show_lines(library_in_words(rows))
+    return DONE
+
+
+def _plot(scenario: str, path: Path, patients: int, seconds: float, seed: int, *, as_json: bool) -> int:
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.scenarios import picture  # noqa: PLC0415
+
+    shown = picture(scenario, path, patients, seconds, seed)
+    if as_json:
+        show_json({"scenario": scenario, "seed": seed, "patients": shown, "path": str(path)})
+    else:
+        show_lines([f"{shown} patients of {scenario} in {path}"])
+    return DONE
+
+
+def _witness(scenario: str, patients: int, seconds: float, seed: int, *, as_json: bool) -> int:
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.scenarios import witness  # noqa: PLC0415
+
+    line = witness(scenario, patients, seconds, seed)
+    if as_json:
+        show_json(line)
+    else:
+        show_lines([f"{line.sha256}  {line.scenario}, seed {line.seed}, version {line.version}"])
+    return DONE
+
+
+def _days(
+    scenario: str, patients: int, seed: int, days: float, every_s: float, path: Path | None, *, as_json: bool
+) -> int:
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.scenarios import day_options, days_in_words, make_days  # noqa: PLC0415
+
+    options = day_options(scenario=scenario, patients=patients, seed=seed, days=days, every_s=every_s)
+    report = make_days(options, path)
+    if as_json:
+        show_json(report)
+    else:
+        show_lines(days_in_words(report))
+    return DONE

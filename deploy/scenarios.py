@@ -1,0 +1,186 @@
+"""`femtoward simulate` without a broker: the library of scenarios, pictures, the witness, days of vitals."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from deploy.problem import UserError
+from device_sim.course import DAY_S
+from device_sim.days import DayBlock, DayOptions, days
+from device_sim.fleet import FleetOptions
+from device_sim.picture import MAX_PATIENTS, draw
+from device_sim.scenario import load_scenario, names
+from device_sim.truth import WitnessLine
+from device_sim.witness import witnessed
+
+WITNESSED_S = 60.0  # unless another time is asked for
+_ABOUT_COLUMNS = 88
+
+
+class ScenarioRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One scenario of the library."""
+
+    name: str
+    patients: int
+    seconds: float
+    devices: tuple[str, ...]
+    happens: tuple[str, ...]  # what is scripted, by name
+    about: str
+
+
+class DaysReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Days of vitals, and how fast they were made."""
+
+    scenario: str
+    seed: int
+    patients: int
+    days: float
+    every_s: float
+    rows: int  # patients times times
+    seconds: float  # that it took
+    times_real_time: float
+    path: str | None
+
+
+def library() -> list[ScenarioRow]:
+    """Every built-in scenario."""
+    rows = []
+    for name in names():
+        scenario = load_scenario(name)
+        happens = dict.fromkeys(event.name for script in scenario.patients for event in script.events)
+        devices = dict.fromkeys(script.device for script in scenario.patients)
+        rows.append(
+            ScenarioRow(
+                name=name,
+                patients=len(scenario.patients),
+                seconds=scenario.seconds,
+                devices=tuple(devices),
+                happens=tuple(happens),
+                about=scenario.about,
+            )
+        )
+    return rows
+
+
+def library_in_words(rows: Iterable[ScenarioRow]) -> list[str]:
+    """Table for people."""
+    lines = [f"{'scenario':<26} {'patients':>8} {'seconds':>8}  about"]
+    for row in rows:
+        about = row.about if len(row.about) <= _ABOUT_COLUMNS else f"{row.about[: _ABOUT_COLUMNS - 1]}…"
+        lines.append(f"{row.name:<26} {row.patients:>8} {row.seconds:>8g}  {about}")
+    return lines
+
+
+def picture(scenario: str, path: Path, patients: int, seconds: float, seed: int) -> int:
+    """Draw a scenario; answers how many of its patients are in the picture.
+
+    Raises
+    ------
+    UserError
+        The scenario is refused, or the file cannot be written.
+    """
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UserError(f"--plot {path}: need a file that ends in .png, .svg or .pdf")
+    options = _fleet(scenario, patients, seconds, seed)
+    shown = min(patients, len(load_scenario(scenario).patients), MAX_PATIENTS)
+    try:
+        draw(msgspec.structs.replace(options, patients=shown), path)
+    except OSError as error:
+        raise UserError(f"--plot {path} cannot be written: {error.strerror or error}") from error
+    return shown
+
+
+def witness(scenario: str, patients: int, seconds: float, seed: int) -> WitnessLine:
+    """Hash of a run; the same on machines of one kind.
+
+    Raises
+    ------
+    UserError
+        The scenario is refused.
+    """
+    return witnessed(_fleet(scenario, patients, seconds or WITNESSED_S, seed))
+
+
+def make_days(options: DayOptions, path: Path | None) -> DaysReport:
+    """Make days of vitals, measure how long that takes, and write them as a NumPy archive if a file is named.
+
+    Raises
+    ------
+    UserError
+        The scenario is refused, or the file cannot be written.
+    """
+    begin = time.perf_counter()
+    kept: list[DayBlock] = []
+    rows = 0
+    try:
+        for block in days(options):
+            rows += block.hr.size
+            if path is not None:
+                kept.append(block)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    took_s = time.perf_counter() - begin
+    if path is not None:
+        try:
+            _write_days(path, kept)
+        except OSError as error:
+            raise UserError(f"--vitals {path} cannot be written: {error.strerror or error}") from error
+    return DaysReport(
+        scenario=options.scenario,
+        seed=options.seed,
+        patients=options.patients,
+        days=options.days,
+        every_s=options.every_s,
+        rows=rows,
+        seconds=took_s,
+        times_real_time=options.days * DAY_S / took_s,
+        path=str(path) if path else None,
+    )
+
+
+def _write_days(path: Path, blocks: list[DayBlock]) -> None:
+    np.savez_compressed(
+        path,
+        t_s=np.concatenate([block.t_s for block in blocks]),
+        hr=np.concatenate([block.hr for block in blocks], axis=1, dtype=np.float32),
+        breath=np.concatenate([block.breath for block in blocks], axis=1, dtype=np.float32),
+        spo2=np.concatenate([block.spo2 for block in blocks], axis=1, dtype=np.float32),
+        skin_cel=np.concatenate([block.skin_cel for block in blocks], axis=1, dtype=np.float32),
+        core_cel=np.concatenate([block.core_cel for block in blocks], axis=1, dtype=np.float32),
+        moving=np.concatenate([block.moving for block in blocks], axis=1),
+        ill=np.concatenate([block.ill for block in blocks], axis=1),
+    )
+
+
+def day_options(**fields: object) -> DayOptions:
+    """Options that were checked.
+
+    Raises
+    ------
+    UserError
+        One of them is refused.
+    """
+    try:
+        return msgspec.convert(fields, DayOptions)
+    except msgspec.ValidationError as error:
+        raise UserError(str(error)) from error
+
+
+def days_in_words(report: DaysReport) -> list[str]:
+    """Lines for people."""
+    said = (
+        f"{report.days:g} days of {report.patients} patients, every {report.every_s:g} s: {report.rows} rows in "
+        f"{report.seconds:.2f} s, {report.times_real_time:,.0f} times real time; simulated"
+    )
+    return [said, f"vitals in {report.path}"] if report.path else [said]
+
+
+def _fleet(scenario: str, patients: int, seconds: float, seed: int) -> FleetOptions:
+    try:
+        load_scenario(scenario)
+        return FleetOptions(patients=patients, scenario=scenario, seconds=seconds, seed=seed)
+    except ValueError as error:
+        raise UserError(str(error)) from error
