@@ -38,7 +38,7 @@ def ward_rows(patients: int, begin_s: int, seconds: int, seed: int = 1) -> Itera
             samples = (beat[:RATE_HZ] + noise[number]).astype("<i2").tobytes()
             rows.append(_vitals(number, second, values[number].tolist()))
             rows.append(Wave(SITE, _name(number), second, "mcg", 0.0117, "pT", samples))
-            if (second + number) % ALARM_EVERY_S == 0:
+            if (second - begin_s + 3 * number) % ALARM_EVERY_S == 0:
                 strip = (beat + chance.normal(0.0, 300.0, len(beat))).astype("<i2").tobytes()
                 rows.append(_alarm(number, second, strip))
         yield rows
