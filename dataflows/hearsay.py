@@ -10,6 +10,8 @@ from dataflows.events import SECOND_NS, AlarmEvent, Condition
 from dataflows.items import WARD_KEY, Flooded, Reported, Tick, name_of
 from dataflows.ward import Moment, Ward
 
+EARLY_KEPT = 256  # floods of those who may have left for good
+
 
 class Hearsay:
     """Tells a shard's alarms of late data, floods, the broker, and what parts of the system report.
@@ -28,7 +30,8 @@ class Hearsay:
     flooding
         By patient, devices that flood, each with its packets too many.
     early
-        Floods of devices, each of which is yet to be bound: its binding waits behind what it had sent.
+        By patient and device, a flood of one that is yet to be bound, and its end: the binding waits behind what the
+        device had sent.
     """
 
     def __init__(self, ward: Ward) -> None:
@@ -36,7 +39,7 @@ class Hearsay:
         self.late: set[str] = set()
         self.failing: dict[str, str] = {}
         self.flooding: dict[str, dict[str, int]] = {}
-        self.early: dict[str, Flooded] = {}
+        self.early: dict[str, tuple[Flooded, ...]] = {}
 
     def forget(self, patient: str) -> None:
         """Let a patient go."""
@@ -58,6 +61,11 @@ class Hearsay:
                 rows += self.told("late-data", patients, at_ns, at_ns, age_s, truth=truth)
         return rows
 
+    def bound(self, device: str, patient: str) -> list[AlarmEvent]:
+        """Tell what was told too early of a device that is now bound."""
+        floods = self.early.pop(f"{patient} {device}", ())
+        return [row for flood in floods for row in self.flooded(flood, here=True)]
+
     def flooded(self, item: Flooded, *, here: bool) -> list[AlarmEvent]:
         """Take note of a flood that begins or ends.
 
@@ -68,11 +76,10 @@ class Hearsay:
         here
             The shard knows the patient.
         """
-        self.early.pop(item.device, None)
         if item.patient == WARD_KEY:
             self._ward.admit(WARD_KEY)
-        elif not here:
-            self.early |= {item.device: item} if item.packets else {}
+        elif not here:  # to come, or gone meanwhile
+            self._early(item)
             return []
         devices = self.flooding.get(item.patient, {})
         if not item.packets and item.device not in devices:
@@ -86,6 +93,14 @@ class Hearsay:
         rows = self.told("flooding", [item.patient], [at], [at], value, truth=bool(devices))
         who = ", ".join(sorted(map(name_of, devices)))
         return [replace(row, reason=f"{who} {row.reason}" if who else row.reason) for row in rows]
+
+    def _early(self, item: Flooded) -> None:
+        key = f"{item.patient} {item.device}"
+        begun = self.early.pop(key, ())[:1]
+        if item.packets or begun:
+            self.early[key] = (item,) if item.packets else (*begun, item)
+        if len(self.early) > EARLY_KEPT:
+            del self.early[next(iter(self.early))]
 
     def link(self, tick: Tick) -> list[AlarmEvent]:
         """Take note of how the connection to the broker is."""

@@ -192,8 +192,7 @@ class Shard:
         self.ward.admit(item.patient)
         if self._anew_ns:  # the alarm tells what the device's own record would
             device.lost = device.lost or self.ward.stands(item.patient, "lost-contact")
-        early = self._hearsay.early.get(item.device)
-        return self._flooded(early) if early else ()
+        return self._hearsay.bound(item.device, item.patient)
 
     def _unbind(self, item: Unbind) -> list[Row]:
         self._wake(item.patient)

@@ -33,7 +33,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     devices: tuple[Device, ...]
     patients: tuple[Patient, ...]
     left: dict[str, int]
-    early: dict[str, Flooded]
+    early: dict[str, tuple[Flooded, ...]]
     beds: tuple[int, bytes]
     lanes: tuple[tuple[str, BankImage], ...]
 

@@ -280,6 +280,37 @@ def busy_tape() -> Tape:
     return tape
 
 
+@pytest.mark.parametrize("lasts", [True, False])
+def test_a_flood_that_begins_while_a_rebinding_waits_is_said_once_the_device_is_bound(*, lasts: bool) -> None:
+    """Also if it is over by then."""
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", beating(200.0))
+    played(tape, [sent[:12]])
+    tape.now_ns = T0_NS + 120 * SECOND_NS
+    for packet in sent[12:480]:  # a queue
+        tape.packet(packet)
+    tape.command(Admit(id="c1", patient="p3", device="w1"))
+    for packet in sent[480:]:  # and on, ahead of time
+        tape.packet(packet)
+    tape.ticks(1.0)
+    assert told(rows_of(Fold(1), [Shard()], tape.records), "flooding") == []  # type: ignore[arg-type]
+    for number in range(30 if lasts else 2):
+        tape.packet(sent[-1])
+        tape.packet(msgspec.structs.replace(sent[-1], seq=5000 + number, t0_ns=sent[-1].t0_ns + number))
+        tape.ticks(1.0)
+    tape.ticks(12.0 if lasts else 40.0)
+    fold, shards, rows = Fold(1), [Shard()], list[Row]()
+    for record in tape.records:
+        rows += rows_of(fold, shards, [record])
+        if record.kind == RecordKind.COMMAND:
+            image, shards = shards[0].image(), [Shard()]
+            assert shards[0].restore(Shard.VERSION, image) == []
+    events = [event for event in of(AlarmEvent, rows) if event.condition == "flooding"]  # type: ignore[arg-type]
+    assert [(event.patient, event.state) for event in events] == [("p3", "active"), ("p3", "ended")]
+    assert events[0].reason.startswith("w1 sends more than it can measure")
+
+
 def rows_of(fold: Fold, shards: list[Shard], records: list[Record]) -> list[Row]:
     rows, items = list[Row](), list[list[Item]]([[] for _ in shards])
     for where, content in fold.feed(records):
