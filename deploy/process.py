@@ -90,15 +90,26 @@ class Process:
 
     def kill(self) -> None:
         """End it with what it started, such as the broker's own process: each child leads a session."""
-        if self.running:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def halt(self) -> None:
+        """Let it and what it started stand still, as a debugger or a machine that is moved does, until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after `halt`."""
+        self._signal(signal.SIGCONT)
 
     def close(self) -> int:
         """Wait for its end and let go of it; return its status."""
         status = self._popen.wait()
         self._ear.close()
         return status
+
+    def _signal(self, number: int) -> None:
+        if self.running:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
 
 
 def _environment() -> dict[str, str]:

@@ -48,6 +48,7 @@ def test_twenty_minutes_kill_everybody_twelve_times_and_do_all_else_again_and_ag
         *("500", "429", "hang", "half", "deaf", "shut")
     }
     assert {attack.whom for attack in attacks if attack.kind == "broker-away"} == {"devices", "ingest", "both"}
+    assert {attack.whom for attack in attacks if attack.kind == "stop"} == {"ingest", "flow", "couriers"}
 
 
 def test_a_short_siege_has_everything_once() -> None:
@@ -196,6 +197,7 @@ def test_nothing_is_lost_in_a_short_siege(tmp_path: Path) -> None:
     result, wrong = run_siege(options, threading.Event(), said.append)
     assert not wrong, "\n".join([*wrong, *said])
     assert result.kills >= 5
+    assert result.stops == 1
     assert result.packets > 2000
     assert result.packets_acknowledged == result.packets
     assert (result.acknowledged_lost, result.webhooks_missing, result.webhooks_repeated) == (0, 0, 0)

@@ -198,6 +198,14 @@ class Arena:
         child.process.ended(KILLED_WITHIN_S)
         return True
 
+    def halt(self, name: str) -> Callable[[], None] | None:
+        """Stop a program where it stands (SIGSTOP), and return what lets it go on; None: it does not run."""
+        child = self.supervisor.children.get(name)
+        if child is None or child.process is None or not child.running:
+            return None
+        child.process.halt()
+        return child.process.go_on
+
     def subscribed(self) -> bool:
         """Whether ingest has ever reached the broker."""
         if not self.journal.is_dir():

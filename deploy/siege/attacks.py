@@ -62,6 +62,8 @@ class Attacks:
         When something began that keeps data from coming (``time.monotonic()``).
     cuts
         From when to when it was cut off at least (``time.monotonic()``); a kill has no length.
+    stops
+        Programs stopped and let go on so far.
     crowds
         Those that are over.
     """
@@ -73,7 +75,7 @@ class Attacks:
         self.cuts: list[tuple[float, float]] = []
         self.crowds: list[Crowd] = []
         self.script: Sequence[Attack] = ()
-        self.asked = 0
+        self.asked = self.stops = 0
         self._arena, self._mischief, self._tell = arena, mischief, tell
         self._began_s = time.monotonic()
         self._order = itertools.count()
@@ -133,6 +135,7 @@ class Attacks:
         arena = self._arena
         begin: dict[Kind, Callable[[], Callable[[], None]]] = {
             "kill": lambda: self._kill_once(attack.whom),
+            "stop": lambda: self._stop(attack.whom, attack.for_s),
             "broker-away": lambda: self._close(_gates(arena, attack.whom), _order(attack.manner)),
             "influx-away": lambda: self._close([arena.influx_gate], _order(attack.manner)),
             "receiver-away": lambda: self._receive(_behaviour(attack.manner), lambda: None),
@@ -162,6 +165,19 @@ class Attacks:
             self.cuts.append((now, now))
         self.kills.append(Kill(whom, now))
         return True
+
+    def _stop(self, whom: str, for_s: float) -> Callable[[], None]:
+        """Stop a program for a while; who is dead just now is spared."""
+        go_on = self._arena.halt(whom)
+        if go_on is None:
+            return _nothing
+        now = time.monotonic()
+        if not whom.startswith("couriers"):
+            self.cuts_s.append(now)
+        if whom == "ingest":
+            self.cuts.append((now, now + for_s))
+        self.stops += 1
+        return go_on
 
     def _close(self, gates: Sequence[Gate | None], order: Order) -> Callable[[], None]:
         def obey(order: Order) -> None:

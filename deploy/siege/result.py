@@ -34,6 +34,7 @@ class SiegeResult(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     patients: int
     attacks: int
+    stops: int  # SIGSTOP and SIGCONT
     packets_acknowledged: int
     packets_repeated: int  # in the journal, removed by their sequence numbers
     packets_lost: int  # as the ledger has it
@@ -98,6 +99,7 @@ def result_of(found: Findings, minutes: float, plan: Plan, attacks: Attacks, fol
         seed=plan.seed,
         patients=plan.patients,
         attacks=len(attacks.done),
+        stops=attacks.stops,
         packets_acknowledged=found.acknowledged,
         packets_repeated=found.repeated,
         packets_lost=found.ledger_lost,

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 Kind = Literal[
     "kill",  # SIGKILL of `whom` and all that it started
+    "stop",  # SIGSTOP of `whom`, and SIGCONT after a while
     "broker-away",  # the way of `whom` to the broker: shut, hang or half
     "influx-away",  # InfluxDB: 500, 429, hang, half, deaf, shut
     "receiver-away",  # the receiver of webhooks: 500, 429, hang, slow, close, down
@@ -26,6 +27,7 @@ RECEIVER_MANNERS: Final = ("500", "429", "hang", "slow", "close", "down")
 AROUND: Final[tuple[Kind, ...]] = (
     "mischief",
     "influx-away",
+    "stop",
     "receiver-away",
     "clocks",
     "broker-away",
@@ -33,8 +35,10 @@ AROUND: Final[tuple[Kind, ...]] = (
     "receiver-gone",
     "disk-full",
 )
+OURS: Final = ("ingest", "flow", "couriers")  # what can be stopped: a broker or an InfluxDB that hangs comes anyhow
 WAYS: Final = ("devices", "ingest", "both")
 LASTING_S: Final[dict[Kind, tuple[float, float]]] = {  # shortest, longest
+    "stop": (2.0, 8.0),  # longer, and it would be taken for dead
     "broker-away": (5.0, 30.0),
     "influx-away": (5.0, 25.0),
     "receiver-away": (5.0, 15.0),
@@ -107,7 +111,9 @@ def _kills(rng: random.Random, end_s: float, kills: int, victims: Sequence[str])
 
 def _others(rng: random.Random, end_s: float, victims: Sequence[str]) -> list[Attack]:
     """All other kinds in turn, each in every way that it has."""
-    kinds = [kind for kind in AROUND if kind != "influx-away" or "influx" in victims]
+    ours = [name for name in victims if name.startswith(OURS)]
+    there = {"influx-away": "influx" in victims, "stop": bool(ours)}
+    kinds = [kind for kind in AROUND if there.get(kind, True)]
     step_s = min(EVERY_S, end_s) / len(kinds)
     manners: dict[Kind, Iterator[str]] = {
         "broker-away": _endless(rng, BROKER_MANNERS),
@@ -115,13 +121,14 @@ def _others(rng: random.Random, end_s: float, victims: Sequence[str]) -> list[At
         "receiver-away": _endless(rng, RECEIVER_MANNERS),
     }
     ways = _endless(rng, WAYS)
+    stopped = _endless(rng, ours)
     found: list[Attack] = []
     first_s = min(QUIET_S, end_s / 8)
     for count in range(int((end_s - first_s) / step_s)):
         kind = kinds[count % len(kinds)]
         begin_s = first_s + count * step_s + rng.uniform(0.0, step_s / 2)
         for_s = min(rng.uniform(*LASTING_S[kind]), end_s - begin_s)
-        whom = next(ways) if kind == "broker-away" else ""
+        whom = next(ways) if kind == "broker-away" else next(stopped) if kind == "stop" else ""
         manner = next(manners[kind]) if kind in manners else ""
         found.append(Attack(begin_s, kind, whom, manner, for_s))
     return found
