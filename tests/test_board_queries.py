@@ -62,7 +62,7 @@ def _of_processes(first_s: int, last_s: int) -> list[str]:
     """What the couriers write of the processes that they scrape."""
     said, before = [], None
     for n, second in enumerate(range(first_s, last_s + 1, 10), start=1):
-        sums = {source.metric: float(n) for source in SOURCES}
+        sums = {source.metric: 1.0 if source.field in {"alive", "ready"} else float(n) for source in SOURCES}
         now = Reading(sums, {0.1: 50.0 * n, 0.5: 99.0 * n, math.inf: 100.0 * n})
         for part in get_args(Part):
             values = {**fields(part, now, before), "restarts": n}

@@ -143,7 +143,7 @@ def _burden() -> Panel:
             math("E", f"$C * {DAY_S} / $D"),
         ],
         empty=NONE_RAISED,
-        unit="suffix: /d",
+        unit="suffix:/d",
         name="${__field.labels.priority} ${__field.labels.condition}",
         overrides=COLOURS,
     )

@@ -25,7 +25,7 @@ def devices() -> Dashboard:
             Shelf(12, (_now(),)),
             Shelf(9, (_states(), _locks())),
             Shelf(9, (_noise(), _excess())),
-            Shelf(9, (_clocks(), _lost())),
+            Shelf(9, (_clocks(), _drift(), _lost())),
             Shelf(10, (_ledger(),)),
         ],
         choices=CHOICES,
@@ -69,7 +69,8 @@ def _now() -> Panel:
             on("state", width=130, mappings=values(DEVICE), custom__cellOptions=TEXT),
             on("locked", width=130, mappings=values(LOCKED), custom__cellOptions=TEXT),
             on("flags", width=150, displayName="says of itself"),
-            on("noise_floor", "declared_noise_floor", decimals=3, width=110),
+            on("noise_floor", decimals=3, width=110, displayName="noise floor"),
+            on("declared_noise_floor", decimals=3, width=110, displayName="declared"),
             on("noise_unit", displayName="of noise", width=90),
             on(
                 "calibrated for",
@@ -148,7 +149,7 @@ def _excess() -> Panel:
             fill="none",
         ),
         alias="$tag_device",
-        unit="suffix: times",
+        unit="suffix:times",
         bounds=(0.0, None),
         thresholds=steps(GOOD, (1.5, MEDIUM), (3.0, HIGH)),
         empty="No device that states the noise floor of its sensor reported itself in the time shown",
@@ -159,7 +160,7 @@ def _excess() -> Panel:
 def _clocks() -> Panel:
     return trend(
         "Clocks",
-        "Corrected minus raw time of each device: a slope is drift, a step a clock that was set.",
+        "Corrected minus raw time of each device: a step is a clock that was set.",
         select(
             "device",
             {"offset": 'mean("clock_offset_ms")'},
@@ -172,6 +173,25 @@ def _clocks() -> Panel:
         unit=unit("device", "clock_offset_ms"),
         empty=NO_STATUS,
         interval="10s",
+    )
+
+
+def _drift() -> Panel:
+    return trend(
+        "Drift of the clocks",
+        "How fast each clock runs away, in ms an hour. 36 ms/h are 10 parts in a million: a plain quartz.",
+        select(
+            "device",
+            {"drift": 'derivative(mean("clock_offset_ms"), 1h)'},
+            where=chosen(*CHOICES),
+            by=["device"],
+            every=INTERVAL,
+            fill="none",
+        ),
+        alias="$tag_device",
+        unit="suffix:ms/h",
+        empty=NO_STATUS,
+        interval="1m",
     )
 
 

@@ -29,6 +29,7 @@ def alarm_log(choices: Sequence[str]) -> Panel:
         empty="No alarm was raised, acknowledged or over in the time shown",
         overrides=[
             *event_overrides(),
+            on("confidence", unit="percentunit", decimals=0, width=100),
             on("value", "limit", decimals=1, width=80),
             on("Time", width=190, links=[to_moment()]),
         ],

@@ -30,7 +30,7 @@ MEASUREMENTS: Mapping[str, Known] = {one.name: _known(one.name) for one in EVERY
 
 _UNITS: Mapping[Unit, str] = {
     "1": "percentunit",
-    "/min": "suffix: /min",
+    "/min": "suffix:/min",
     "ms": "ms",
     "s": "s",
     "Cel": "celsius",

@@ -26,6 +26,8 @@ HIDDEN_LEGEND = {"showLegend": False, "displayMode": "list", "placement": "botto
 TOOLTIP = {"mode": "multi", "sort": "none"}
 BACKGROUND = {"type": "color-background", "mode": "basic"}
 TEXT = {"type": "color-text"}
+# A panel without any answer says why; where only one value lacks, a dash does.
+DASHES = Override(matcher={"id": "byRegexp", "options": "/.*/"}, properties=(Property(id="noValue", value=NOTHING),))
 
 
 def trend(  # noqa: PLR0913 - each is an option of the panel
@@ -70,7 +72,7 @@ def trend(  # noqa: PLR0913 - each is an option of the panel
         description=description,
         datasource=INFLUX,
         targets=asked(queries, "time_series", alias),
-        field_config=FieldConfig(defaults=defaults, overrides=tuple(overrides)),
+        field_config=FieldConfig(defaults=defaults, overrides=(DASHES, *overrides)),
         options={"legend": LEGEND, "tooltip": TOOLTIP},
         interval=interval,
         time_from=time_from,
@@ -94,14 +96,13 @@ def table(
         thresholds=steps(QUIET),
         custom={"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False},
     )
-    dashes = Override(matcher={"id": "byRegexp", "options": ".*"}, properties=(Property(id="noValue", value=NOTHING),))
     return Panel(
         type="table",
         title=title,
         description=description,
         datasource=INFLUX,
         targets=asked(queries, "table", ""),
-        field_config=FieldConfig(defaults=defaults, overrides=(dashes, *overrides)),
+        field_config=FieldConfig(defaults=defaults, overrides=(DASHES, *overrides)),
         options={"showHeader": True, "cellHeight": height},
         transformations=tuple(transformations),
     )
@@ -183,7 +184,7 @@ def timeline(  # noqa: PLR0913 - each is an option of the panel
         description=description,
         datasource=INFLUX,
         targets=asked(queries, "table" if transformations else "time_series", alias),
-        field_config=FieldConfig(defaults=defaults, overrides=tuple(overrides)),
+        field_config=FieldConfig(defaults=defaults, overrides=(DASHES, *overrides)),
         options={
             "mergeValues": True,
             "showValue": "auto",

@@ -2,7 +2,7 @@
 
 from deploy.grafana.board import Choice, dashboard
 from deploy.grafana.columns import hidden, on
-from deploy.grafana.influxql import INTERVAL, chosen, fields, select
+from deploy.grafana.influxql import INTERVAL, Query, chosen, fields, select
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
 from deploy.grafana.model import Dashboard, Panel
@@ -156,22 +156,23 @@ def _throughput() -> Panel:
     return trend(
         "Messages and rows",
         "Messages that came in and rows that were written, a second.",
-        select(
-            "process",
-            {
-                "messages": 'non_negative_derivative(max("messages"), 1s)',
-                "rows": 'non_negative_derivative(max("rows"), 1s)',
-            },
-            where=chosen(*PROCESSES),
-            by=["part", "instance"],
-            every=INTERVAL,
-            fill="none",
-        ),
+        {"A": _rate("messages"), "B": _rate("rows")},
         alias="$col $tag_part $tag_instance",
-        unit="suffix: /s",
+        unit="suffix:/s",
         bounds=(0.0, None),
         empty=NO_PROCESS,
         interval="10s",
+    )
+
+
+def _rate(field: str) -> Query:
+    return select(
+        "process",
+        {field: f'non_negative_derivative(max("{field}"), 1s)'},
+        where=chosen(*PROCESSES),
+        by=["part", "instance"],
+        every=INTERVAL,
+        fill="none",
     )
 
 
