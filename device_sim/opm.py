@@ -32,8 +32,9 @@ class Opm:
 
     The resonance is the steady state of Bloch's equations for a cell that is pumped and probed across its sensitive
     axis: ``y = (B + B1 B2 / B0) / (1 + |B|^2 / B0^2)``. A field across it tilts the sensitive axis by ``B1 / B0``: the
-    cross-axis projection error (DOMAIN 1.2, Robinson 2022). In closed loop the coils answer the reading, and the
-    resonance sees ``1 / (1 + loop gain)`` of the field.
+    cross-axis projection error (DOMAIN 1.2, Robinson 2022). In closed loop the coils answer the reading, the resonance
+    sees ``1 / (1 + loop gain)`` of the field, and the curve's error is as many times smaller; the tilt stays, unless
+    the field across is nulled too.
 
     A field beyond `capture_pt` loses the lock. The coils are then set anew, which takes `zeroing_s`; where they cannot
     reach, it begins again, for ever.
@@ -122,7 +123,8 @@ class Opm:
     @property
     def non_linearity(self) -> float:
         """Largest relative error of the reading within the range, from the resonance's curve."""
-        return 1.0 - 1.0 / (1.0 + (self.range_pt / ((1.0 + self.loop_gain) * self.linewidth_pt)) ** 2)
+        under = (self.range_pt / ((1.0 + self.loop_gain) * self.linewidth_pt)) ** 2
+        return under / (1.0 + self.loop_gain + under)
 
     def init(self, first_pt: Array) -> OpmState:
         """Just zeroed in a field of shape ``(n, n_channels, 3)`` that has long been there."""
@@ -186,17 +188,21 @@ class Opm:
 
     def _resonance(self, rest_pt: Array) -> Array:
         """Steady response to a field of shape ``(..., 3, n_samples)``, pT."""
-        along = rest_pt[..., 0, :] * (1.0 / ((1.0 + self.loop_gain) * self.linewidth_pt))
+        seen = 1.0 / ((1.0 + self.loop_gain) * self.linewidth_pt)
         across = rest_pt[..., 1:, :] * (1.0 / ((1.0 + self.cross_gain) * self.linewidth_pt))
         first, second = across[..., 0, :], across[..., 1, :]
-        under = along * along
+        under = rest_pt[..., 0, :] * seen
+        under *= under
         under += first * first
         under += second * second
-        under += 1.0
-        along += first * second
-        along /= under
-        along *= (1.0 + self.loop_gain) * self.linewidth_pt
-        return along
+        under += 1.0 + self.loop_gain
+        # (1 + G) (B + B1 B2 / B0) / (G + D): what the loop settles at, with D the width of the resonance.
+        response: Array = first * second
+        response *= self.linewidth_pt
+        response += rest_pt[..., 0, :]
+        response *= 1.0 + self.loop_gain
+        response /= under
+        return response
 
     def _search(self, coil: Array, gap: int, field: Array, response: Array) -> tuple[Array, int, Mask]:
         """Follow one sensor through losses of lock; its response is put right in place."""
