@@ -222,6 +222,14 @@ def test_a_discharged_patient_leaves_the_table() -> None:
     assert not any(line.startswith("bed-00") for line in shown(ward_of(1, patient(0, admitted=False, revision=2))))
 
 
+def test_what_comes_late_does_not_bring_a_discharged_patient_back() -> None:
+    ward = ward_of(1, alarm(0), patient(0, admitted=False, revision=2))
+    ward.take([vitals(0, 6), alarm(0, state="ended", step=1), alarm(0)])
+    assert not ward.beds
+    ward.take([patient(0, revision=3), vitals(0, 7)])
+    assert ward.beds["p000"].name == "bed-00"
+
+
 def test_the_log_tells_of_devices_refusals_and_refused_commands() -> None:
     def status(state: str, revision: int, device: str = "d0") -> DeviceStatus:
         return DeviceStatus("s", device, "p000", "m", True, state, "battery", NOW_NS, 0.0, 0.0, revision)

@@ -87,6 +87,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
 
     n: int  # of this message; the page answers with it
     now_ms: int
+    edition: str  # of the page; a page of another one should be loaded again
     stale_s: float  # values older than this are old
     trouble: str  # why the store cannot be read; empty: it can
     tiles: tuple[Tile, ...]

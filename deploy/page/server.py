@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import socket
 import threading
@@ -83,6 +84,7 @@ def application(options: PageOptions, feed: Feed, desk: Desk) -> Starlette:
     """All that is served."""
     entrance = Entrance(options.token, options.session)
     viewers: set[Viewer] = set()
+    edition = _edition()
 
     async def page(_request: Request) -> Response:
         return FileResponse(STATIC / "ward.html")
@@ -92,7 +94,7 @@ def application(options: PageOptions, feed: Feed, desk: Desk) -> Starlette:
             await connection.accept()
             await connection.close(TRY_LATER, f"{VIEWERS_MOST} pages are open already: close one")
             return
-        viewer = Viewer(connection, feed, desk)
+        viewer = Viewer(connection, feed, desk, edition)
         viewers.add(viewer)
         try:
             await viewer.serve()
@@ -109,6 +111,14 @@ def application(options: PageOptions, feed: Feed, desk: Desk) -> Starlette:
         ],
         middleware=[Middleware(Guard, names=options.names, session=options.session)],
     )
+
+
+def _edition() -> str:
+    """Name what the page is made of now."""
+    digest = hashlib.sha256()
+    for file in sorted(STATIC.iterdir()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 class _Server(uvicorn.Server):
@@ -128,6 +138,7 @@ async def _serve(options: PageOptions, listener: socket.socket, stopping: thread
         uvicorn.Config(
             application(options, feed, desk),
             log_config=None,
+            log_level=logging.WARNING,  # who opens a page is no news
             access_log=False,
             lifespan="off",
             server_header=False,

@@ -37,10 +37,13 @@ class Viewer:
         What there is to see.
     desk
         Takes what a page has to say of alarms.
+    edition
+        Of the page that is served now.
     """
 
-    def __init__(self, socket: WebSocket, feed: Feed, desk: Desk) -> None:
-        self._socket, self._feed, self._desk = socket, feed, desk
+    def __init__(self, socket: WebSocket, feed: Feed, desk: Desk, edition: str) -> None:
+        self._socket, self._feed, self._desk, self._edition = socket, feed, desk, edition
+        self._left = False
         self._n = 0  # of the newest message to it
         self._seen = 0  # the newest that it has answered
         self._answered = asyncio.Event()
@@ -61,13 +64,14 @@ class Viewer:
                 task.cancel()
             ended = await asyncio.gather(*both, return_exceptions=True)
         for error in ended:
-            if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+            # A page that is gone, or cannot be reached, is no fault of ours.
+            if isinstance(error, Exception) and not isinstance(error, (WebSocketDisconnect, TimeoutError)):
                 raise error
 
     async def _tell(self) -> None:
         feed = self._feed
         self._version = feed.version
-        await self._send(Snapshot(self._next(), _now_ms(), STALE_S, feed.trouble, feed.tiles()))
+        await self._send(Snapshot(self._next(), _now_ms(), self._edition, STALE_S, feed.trouble, feed.tiles()))
         while True:
             await self._something_new()
             if not await self._has_room():
@@ -157,10 +161,13 @@ class Viewer:
         return self._n
 
     async def _send(self, message: Snapshot | Changes) -> None:
+        if self._left:
+            raise WebSocketDisconnect(TOO_MUCH)
         await asyncio.wait_for(self._socket.send_text(encode(message)), DEAF_S)
 
     async def _leave(self, code: int, reason: str) -> None:
-        if self._socket.application_state == WebSocketState.CONNECTED:
+        if not self._left and self._socket.application_state == WebSocketState.CONNECTED:
+            self._left = True
             await asyncio.wait_for(self._socket.close(code, reason), 1.0)
 
 

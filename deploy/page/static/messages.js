@@ -10,7 +10,7 @@
  * @typedef {{key: string, second: number, stream: string, unit: string, scale: number, rate_hz: number,
  *   counts: number[]}} Second
  * @typedef {{request: string, state: "refused"|"sent"|"done"|"failed"|"waiting", detail: string}} Outcome
- * @typedef {{type: "snapshot", n: number, now_ms: number, stale_s: number, trouble: string, tiles: Tile[]}} Snapshot
+ * @typedef {{type: "snapshot", n: number, now_ms: number, edition: string, stale_s: number, trouble: string, tiles: Tile[]}} Snapshot
  * @typedef {{type: "changes", n: number, now_ms: number, trouble: string, tiles: Tile[], gone: string[],
  *   seconds: Second[], outcomes: Outcome[]}} Changes
  */

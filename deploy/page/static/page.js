@@ -11,10 +11,12 @@ import { Sound } from "./sound.js";
 import { Sweep } from "./sweep.js";
 import { Tiles } from "./tiles.js";
 import { Ward } from "./ward.js";
-import { clock, find, put } from "./words.js";
+import { clock, find, put, short } from "./words.js";
 
 const AGES_EVERY_MS = 1000;
-const OF_PAGE = { id: "page-lost-contact", priority: "medium" }; // no longer to hear of alarms is an alarm
+// No longer to hear of alarms is an alarm.
+const LOST_CONTACT = { id: "page-lost-contact", priority: "medium" };
+const FLOW_SILENT = { id: "page-flow-silent", priority: "medium" };
 
 const ward = new Ward();
 const sweep = new Sweep();
@@ -80,7 +82,10 @@ function tick() {
 function soundAlarms() {
   const open = ward.alarms().filter(({ alarm }) => alarm.state === "active");
   const heard = open.map(({ alarm }) => alarm);
-  sound.update(connection?.lost ? [...heard, OF_PAGE] : heard);
+  if (connection?.lost) heard.push(LOST_CONTACT);
+  else if (ward.silentS()) heard.push(FLOW_SILENT);
+  sound.update(heard);
+  document.title = open.length ? `(${open.length}!) femtoward` : "femtoward";
 }
 
 function chooseBed(key) {
@@ -153,10 +158,17 @@ function show() {
   put(find("count"), beds === 1 ? "1 bed" : `${beds} beds`);
   put(find("clock"), ward.heard ? clock(ward.now()) : "");
   find("empty").hidden = beds > 0;
-  find("trouble").hidden = !ward.trouble;
-  put(find("trouble"), ward.trouble);
-  const open = ward.alarms().filter(({ alarm }) => alarm.state === "active").length;
-  document.title = open ? `(${open}!) femtoward` : "femtoward";
+  const said = trouble();
+  find("trouble").hidden = !said;
+  put(find("trouble"), said);
+}
+
+/** What is wrong on the way to here, in words. */
+function trouble() {
+  if (ward.trouble) return ward.trouble;
+  const silentS = ward.silentS();
+  if (silentS && !connection.lost) return `No bed is being watched: the flow has said nothing for ${short(silentS)}`;
+  return ward.outdated ? "femtoward has been renewed: load this page again" : "";
 }
 
 function frame(nowMs) {

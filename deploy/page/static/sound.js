@@ -25,6 +25,8 @@ const RANKS = ["high", "medium", "low"];
 const HARMONICS = [0, 1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3];
 const EDGE_S = 0.02; // a pulse rises and falls so fast
 const LOUD = 0.35;
+const RESUME_MS = 1000; // a browser that wants a touch first never answers
+const KEPT = "femtoward-sound";
 
 export class Sound {
   /** @param {(on: boolean) => void} changed */
@@ -37,6 +39,14 @@ export class Sound {
     this.heard = new Set();
     document.documentElement.dataset.sounding = "none";
     this.tell();
+    if (kept() !== "on") return;
+    // It was on before this page was loaded again. Where the browser wants a touch first, any will do.
+    this.toggle();
+    const touched = (event) => {
+      const own = event.key?.toLowerCase() === "s" || event.target.closest?.("#sound");
+      if (this.wanted && !own) this.context.resume();
+    };
+    for (const touch of ["pointerup", "keyup"]) addEventListener(touch, touched);
   }
 
   /** Whether anything can be heard. */
@@ -46,7 +56,8 @@ export class Sound {
 
   /** Turn it on or off; browsers allow the first only when somebody has touched the page. */
   async toggle() {
-    this.wanted = !this.wanted;
+    this.wanted = !this.on;
+    keep(this.wanted ? "on" : "off");
     if (this.wanted && !this.context) {
       this.context = new AudioContext();
       this.wave = this.context.createPeriodicWave(
@@ -55,7 +66,7 @@ export class Sound {
       );
       this.context.addEventListener("statechange", () => this.tell());
     }
-    if (this.wanted) await this.context.resume();
+    if (this.wanted) await Promise.race([this.context.resume(), wait(RESUME_MS)]);
     else this.hush();
     this.tell();
     this.update(this.alarms ?? []);
@@ -114,5 +125,23 @@ export class Sound {
   tell() {
     document.documentElement.dataset.sound = this.on ? "on" : "off";
     this.changed(this.on);
+  }
+}
+
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+
+function kept() {
+  try {
+    return localStorage.getItem(KEPT);
+  } catch {
+    return null; // storage is forbidden
+  }
+}
+
+function keep(state) {
+  try {
+    localStorage.setItem(KEPT, state);
+  } catch {
+    // it holds for this page alone
   }
 }

@@ -1,6 +1,8 @@
 // What the page knows of the ward: the tiles as the server last told them, and the server's time.
 
 const CATCH_UP = 0.05; // of a difference that may be but a slow network
+const SILENT_S = 12; // a device that is silent for 10 s is said to be lost, if there is a flow to say so
+const EXPLAINS = new Set(["lost-contact", "late-data", "broker-lost"]); // alarms that say why no values come
 const LEAP_MS = 1000; // a larger one is another clock
 
 export class Ward {
@@ -9,6 +11,8 @@ export class Ward {
     this.tiles = new Map();
     this.staleS = 3;
     this.trouble = "";
+    this.edition = "";
+    this.outdated = false; // the server has another page than this one
     this.offsetMs = 0;
     this.heard = false;
   }
@@ -20,6 +24,8 @@ export class Ward {
     if (message.type === "snapshot") {
       this.tiles.clear();
       this.staleS = message.stale_s;
+      this.edition ||= message.edition;
+      this.outdated = this.edition !== message.edition;
     }
     for (const key of message.gone ?? []) this.tiles.delete(key);
     for (const tile of message.tiles) this.tiles.set(tile.key, tile);
@@ -38,6 +44,17 @@ export class Ward {
 
   stale(tile) {
     return this.ageS(tile) > this.staleS;
+  }
+
+  /** For how long nothing came that would have come from a flow that runs: seconds; 0: it runs, or nobody is here. */
+  silentS() {
+    let youngest = Infinity;
+    for (const tile of this.tiles.values()) {
+      if (tile.alarms.some((alarm) => EXPLAINS.has(alarm.condition))) {
+        if (tile.of_ward) return 0;
+      } else if (!tile.of_ward) youngest = Math.min(youngest, this.ageS(tile));
+    }
+    return youngest > SILENT_S && Number.isFinite(youngest) ? youngest : 0;
   }
 
   /** Beds, those that need somebody most first, else by name. */
