@@ -11,11 +11,13 @@ from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
 
 from dataflows.beds import Beds
 from dataflows.events import AlarmEvent, BedState, Vitals
+from dataflows.fold import Fold
 from dataflows.items import Item, Placed
-from dataflows.shard import Shard
+from dataflows.shard import Row, Shard
 from dataflows.standing import CALM
 from ingest.command import Acknowledge, Admit, Discharge, Transfer
 from ingest.journal import RecordKind
+from ingest.registry import Registry
 
 HOUR_NS = 3600 * SECOND_NS
 
@@ -157,7 +159,7 @@ def test_neither_grouping_nor_a_stop_and_resume_changes_a_bed() -> None:
     beds = of(BedState, Shard().feed(items))
     assert len({row.key for row in beds}) == len(beds)
 
-    @settings(max_examples=12)
+    @settings(max_examples=6)
     @given(st.lists(st.integers(0, len(items)), max_size=60), st.integers(0, len(items)))
     def check(cuts: list[int], halt: int) -> None:
         shard, rows = Shard(), []
@@ -195,6 +197,80 @@ def test_beds_of_a_snapshot_of_another_version_are_told_again_with_the_alarms_th
     [row] = resumed.feed([placed])
     assert row == msgspec.structs.replace(before, at_ns=tape.now_ns + 1)
     assert resumed.feed([placed._replace(arrival_ns=tape.now_ns + 2)]) == []
+
+
+happenings = st.lists(
+    st.one_of(
+        st.builds(
+            lambda p, d, w, b: Admit(id="x", patient=p, device=d, ward=w, bed=b),
+            st.sampled_from(["p0", "p1"]),
+            st.sampled_from(["w0", "w1"]),
+            st.sampled_from([None, "icu", "surgery"]),
+            st.sampled_from([None, "b1", "b2"]),
+        ),
+        st.builds(lambda p: Discharge(id="x", patient=p), st.sampled_from(["p0", "p1"])),
+        st.builds(lambda p, w: Transfer(id="x", patient=p, bed="b3", ward=w), st.sampled_from(["p0", "p1"]), st.none()),
+        st.sampled_from(["seconds", "saturated", "silence", "acknowledge", "hour", "a queue"]),
+    ),
+    max_size=14,
+)
+
+
+@given(happenings)
+@settings(max_examples=80)
+def test_the_newest_row_of_every_bed_is_the_registrys_place_and_the_alarms_that_stand(
+    script: list[Admit | Discharge | Transfer | str],
+) -> None:
+    tape = Tape()
+    for device in ("w0", "w1"):
+        tape.birth(birth_of(device, None))
+    fold, shard = Fold(1), Shard()
+    registry, rows, done = Registry(), list[Row](), 0
+    for number, happening in enumerate(script):
+        if isinstance(happening, str):
+            _go_on(tape, happening, f"b{number}", [row for row in rows if isinstance(row, AlarmEvent)])
+        else:
+            command = msgspec.structs.replace(happening, id=f"c{number}")
+            registry.apply_command("s", "nurse", command)
+            tape.command(command)
+        items = [item for where, item in fold.feed(tape.records[done:]) if where is not None]
+        done = len(tape.records)
+        rows += shard.feed(items)  # type: ignore[arg-type]  # what has a shard is an item
+    beds = {row.patient: row for row in of(BedState, rows)}
+    here = {patient: row for patient, row in beds.items() if row.admitted}
+    assert {patient: (row.ward, row.bed) for patient, row in here.items()} == {
+        wearer.patient: (wearer.ward, wearer.bed) for wearer in registry.patients("s")
+    }
+    newest = {event.id: event for event in of(AlarmEvent, rows)}
+    for patient, row in here.items():
+        stands = [e for e in newest.values() if e.patient == patient and e.state in {"active", "acknowledged"}]
+        assert row.standing == len(stands)
+        assert row.acknowledged == sum(event.state == "acknowledged" for event in stands)
+        assert (row.need == 0) == (not stands)
+    assert len({row.key for row in of(BedState, rows)}) == len(of(BedState, rows))
+    for patient in beds:
+        at_ns = [row.at_ns for row in of(BedState, rows) if row.patient == patient]
+        assert at_ns == sorted(at_ns)
+
+
+def _go_on(tape: Tape, what: str, boot: str, told: list[AlarmEvent]) -> None:
+    """Let time pass in some way, with two devices that send."""
+    if what == "silence":
+        tape.ticks(12.0)
+    elif what == "hour":
+        tape.now_ns = (tape.now_ns // HOUR_NS + 1) * HOUR_NS
+        tape.tick()
+    elif what == "acknowledge":
+        for event in told[-1:]:
+            tape.command(Acknowledge(id=f"k{len(tape.records)}", patient=event.patient, alarm=event.id))
+    elif what == "a queue":
+        for device in ("w0", "w1"):
+            for packet in packets(device, beating(4.0), boot=boot, t0_ns=tape.now_ns - 4 * SECOND_NS):
+                tape.packet(packet)
+        tape.tick()
+    else:
+        flags, now_ns = 1 | 4 if what == "saturated" else 1, tape.now_ns
+        played(tape, [packets(name, beating(5.0), boot=boot, t0_ns=now_ns, flags=flags) for name in ("w0", "w1")])
 
 
 def test_patients_who_left_are_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ KEYS = [
     *("vitals_rows", "hr_within_2bpm"),
     *("alarms_expected", "alarms_found", "alarms_false"),
     *("latency_ms_p50", "latency_ms_p99", "lag_ms_end"),
-    *("digest_vitals", "digest_alarms"),
+    *("digest_vitals", "digest_alarms", "digest_beds"),
 ]
 SCENARIO = """
 about = "One heart beats, one stops for a while."
@@ -168,8 +168,8 @@ def test_a_killed_flow_comes_back_is_said_and_loses_nothing(both: tuple[Played, 
 def test_a_replay_gives_the_digests_of_the_live_run(both: tuple[Played, Played], tmp_path: Path, shards: int) -> None:
     for played in both:
         replayed = answer("replay", played.folder, "--data-dir", tmp_path / played.folder.name, "--shards", shards)
-        assert replayed["digest_vitals"] == played.result["digest_vitals"]
-        assert replayed["digest_alarms"] == played.result["digest_alarms"]
+        for digest in ("digest_vitals", "digest_alarms", "digest_beds"):
+            assert replayed[digest] == played.result[digest]
         assert replayed["conflicts"] == 0
 
 
