@@ -1,11 +1,12 @@
 """InfluxDB's part of provisioning: on a real influxd by InfluxQL, and against the documented API of InfluxDB 2.7."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_stub import HttpStub
+from http_stub import HttpStub, Reply, Request
 from influx2_stub import ORG, Influx2Stub
 from influx_server import InfluxServer
 from msgspec.structs import replace
@@ -260,16 +261,54 @@ def test_a_refusal_of_influxdb_2_says_what_to_do_and_never_the_token(
     assert not any(TOKEN in one or "another" in one.split("put one into")[0] for one in said)
 
 
+def test_provisioning_influxdb_3_makes_databases_before_they_are_written_to(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    made: list[str] = ["_internal", "ward/wave"]
+    asked: list[dict[str, str]] = []
+
+    def three(request: Request) -> Reply:
+        version = (("X-Influxdb-Version", "3.2.1"),)
+        if request.path == "/ping":
+            return Reply(200, "{}", version)
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return Reply(401, '{"error":"the request was not authenticated"}', version)
+        assert request.path.partition("?")[0] == "/api/v3/configure/database"
+        if not request.body:
+            return Reply(200, json.dumps([{"iox::database": name} for name in made]))
+        asked.append(json.loads(request.body))
+        made.append(asked[-1]["db"])
+        return Reply(200)
+
+    with HttpStub(three) as stub:
+        settings = Influx(url=stub.url, bucket="ward", tiers="courier", secret_file=str(tmp_path / "token"))
+        steps = influx.plan(settings)
+        assert [step.name for step in due(steps)] == [f"ward/{name}" for name in NAMES if name != "wave"]
+        assert not asked
+        influx.apply(settings, steps)
+        assert asked == [
+            {"db": "ward/second", "retention_period": "720h"},
+            {"db": "ward/minute", "retention_period": "8760h"},
+            {"db": "ward/hour", "retention_period": "87600h"},
+            {"db": "ward/forever"},
+        ]
+        assert not due(influx.plan(settings))
+        with pytest.raises(UserError, match=r"neither continuous queries nor tasks: set influx.tiers = 'courier'"):
+            influx.plan(replace(settings, tiers="server"))
+        with pytest.raises(UserError, match=r"401 \(need an administrator's token\): the request was not") as refusal:
+            influx.plan(replace(settings, secret_file=""))
+        assert TOKEN not in str(refusal.value)
+
+
 def test_a_server_without_means_of_its_own_leaves_it_to_a_courier() -> None:
-    with Influx2Stub(TOKEN, version="3.2.1") as stub:
+    with HttpStub() as stub:  # as VictoriaMetrics: it states no version
         settings = Influx(url=stub.url)
-        with pytest.raises(UserError, match=r"InfluxDB 3.2.1 at .* set influx.tiers = 'courier'"):
+        with pytest.raises(UserError, match=r"what answers at .* set influx.tiers = 'courier'"):
             influx.plan(settings)
         for tiers in ("courier", "none"):
             settings = replace(settings, tiers=tiers)
             assert not due(influx.plan(settings))
             apply(settings)
-        assert not stub.calls
+        assert {request.path for request in stub.requests} == {"/ping"}
 
 
 def test_a_server_that_is_not_there_or_too_old_is_said() -> None:

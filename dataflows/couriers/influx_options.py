@@ -20,7 +20,7 @@ class InfluxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     secret_env: str = ""  # variable that holds the token (v2) or the password (v1)
     secret_file: str = ""  # or the file that does
     batch: int = 1_000  # a batch goes when it has so many rows,
-    linger_s: float = 0.2  # or when its oldest row has waited so long
+    linger_s: float = 0.1  # or when its oldest row has waited so long
     timeout_s: float = 10.0
 
     def __post_init__(self) -> None:

@@ -6,9 +6,12 @@ from typing import Final, Protocol
 import urllib3
 
 from dataflows.couriers.influx_options import InfluxOptions
+from dataflows.couriers.influxql import identity
+from dataflows.couriers.secret import read_secret
 from deploy.problem import UserError
 from deploy.provision.influx1 import Influx1
 from deploy.provision.influx2 import Influx2
+from deploy.provision.influx3 import Influx3
 from deploy.provision.plan import Step, due
 from deploy.settings import Influx
 from deploy.wiring import influx_options
@@ -80,24 +83,30 @@ def apply(influx: Influx, steps: Sequence[Step]) -> None:
         server.close()
 
 
-def version(url: str) -> str:
-    """Return the version that a server states, as 1.6.7, or nothing.
+def version(options: InfluxOptions) -> str:
+    """Return the version that a server states, as 1.6.7, or nothing; 3.x states it to those only whom it knows.
 
     Raises
     ------
     UserError
-        Nobody answers.
+        Nobody answers, or the secret is not there.
     """
     try:
-        answer = urllib3.request("GET", f"{url.rstrip('/')}/ping", timeout=WAIT_S, retries=False)
+        headers = identity(options, read_secret("influx", options.secret_env, options.secret_file))
+        url = f"{options.url.rstrip('/')}/ping"
+        answer = urllib3.request("GET", url, timeout=WAIT_S, retries=False, headers=headers)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise UserError(f"InfluxDB at {url} cannot be reached ({error}): start it, or correct influx.url") from error
+        raise UserError(
+            f"InfluxDB at {options.url} cannot be reached ({error}): start it, or correct influx.url"
+        ) from error
     return str(answer.headers.get("X-Influxdb-Version", "")).removeprefix("v")
 
 
 def _server(options: InfluxOptions) -> Provisioner | None:
     """How to talk to the server; None: there is nothing to talk about."""
-    stated = version(options.url)
+    stated = version(options)
     match stated.partition(".")[0]:
         case "1" if stated.startswith(("1.0", "1.1.")):
             raise UserError(f"InfluxDB {stated} at {options.url} is too old: need 1.2 or newer")
@@ -105,8 +114,10 @@ def _server(options: InfluxOptions) -> Provisioner | None:
             return Influx1(options)
         case "2":
             return Influx2(options)
+        case "3":
+            return Influx3(options)
         case _ if options.tiers == "server":
-            said = f"InfluxDB {stated}" if stated else "what answers"
+            said = f"InfluxDB {stated}" if stated else "what answers"  # such as VictoriaMetrics
             raise UserError(
                 f"{said} at {options.url} has neither continuous queries nor tasks: set influx.tiers = 'courier', and "
                 "femtoward thins vitals out itself"
