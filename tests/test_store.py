@@ -40,6 +40,38 @@ def test_every_kind_of_row_comes_back_in_the_order_in_which_it_was_put(path: Pat
         assert [row.id for row in store.read(0, 2, kinds=("bad", "vitals", "answer"))] == [1, 8]
 
 
+def test_a_reader_looks_no_further_than_it_may_whatever_it_reads(path: Path) -> None:
+    with Store(path) as store:
+        store.put(one_of_each())
+        everything = [row.id for row in store.read(0, 100)]
+        for kinds in ((), ("vitals", "wave", "alarm"), ("alarm", "ledger")):
+            found = [row.id for row in store.read(0, 100, kinds)]
+            for up_to in (0, 4, everything[-1]):
+                assert [row.id for row in store.read(0, 100, kinds, up_to)] == [one for one in found if one <= up_to]
+        assert store.waiting(0, ("vitals", "alarm"), up_to=1) == 1
+
+
+def test_the_seconds_of_a_patient_are_found_among_those_of_others(path: Path) -> None:
+    with Store(path) as store:
+        times = [*range(100, 130), *range(140, 200)]
+        store.put([vitals(patient, second) for second in reversed(times) for patient in ("p1", "p1/1", "p2")])
+        store.put([replace(vitals("p1", 150), site="south")])
+        assert [row.second for row in store.seconds("north", "p1", 120, 150)] == [*range(120, 130), *range(140, 150)]
+        assert {row.patient for row in store.seconds("north", "p1", 0, 1000)} == {"p1"}
+        assert store.seconds("north", "p3", 0, 1000) == store.seconds("north", "p1", 130, 140) == []
+
+
+def test_what_was_committed_by_a_time_is_known_where_times_are_kept(path: Path) -> None:
+    times = iter((100, 200, 300))
+    with Store(path, now_ns=lambda: next(times)) as store:
+        assert store.committed_by(1000) is None
+        for second in range(3):
+            store.put([vitals("p1", second), vitals("p2", second)])
+        assert [store.committed_by(at_ns) for at_ns in (99, 100, 199, 200, 1000)] == [0, 2, 2, 4, 4]
+    with Store(path, readonly=True) as reader:
+        assert reader.committed_by(300) == 6
+
+
 @given(any_row)
 def test_any_row_survives_its_bytes(row: Row) -> None:
     assert encode(decode_named(row.kind, encode(row))) == encode(row)
