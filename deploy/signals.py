@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 
 STDIN = 0
@@ -43,8 +44,9 @@ def stop_by_thread(*, supervised: bool) -> threading.Event:
 
     def wait_for_end_of_input() -> None:
         # Not by sys.stdin: a thread that holds its lock at exit makes Python abort.
-        while os.read(STDIN, 4096):
-            pass
+        with suppress(ConnectionResetError):  # a supervisor that was killed had not read all that we said
+            while os.read(STDIN, 4096):
+                pass
         stopping.set()
 
     threading.Thread(target=wait_for_signal, name="signals", daemon=True).start()

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import pytest
 from commandline import Outcome, refused
 from receiver import SECRET
 from servers import eventually
-from wards import NO_HEALTH, NOWHERE, Process, child, command, reports, start
+from wards import NO_HEALTH, NOWHERE, ROOT, Process, child, command, reports, start
+
+from deploy.supervise import femtoward
 
 
 @pytest.fixture
@@ -87,3 +91,18 @@ def test_a_ward_goes_on_without_its_couriers_and_is_told_so(started: list[Proces
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=15.0)
     assert "couriers refused to start" in err
+
+
+def test_a_part_ends_when_its_supervisor_is_killed_before_it_has_heard_all(
+    started: list[Process], tmp_path: Path
+) -> None:
+    (tmp_path / "ward.toml").write_text(f'{NO_HEALTH}[broker]\nurl = "{NOWHERE}"\n')
+    ear, mouth = socket.socketpair()
+    with ear, mouth:
+        argv = femtoward("run", "--config", str(tmp_path / "ward.toml"), "--only", "ingest", "--supervised")
+        home = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(argv, cwd=tmp_path, stdin=mouth.fileno(), env=home, text=True)
+        started.append(process)
+        ear.settimeout(60.0)
+        assert ear.recv(1, socket.MSG_PEEK)  # it has spoken, and nobody reads it: closing resets the connection
+    assert process.wait(20.0) == 0
