@@ -163,7 +163,7 @@ class BedState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a device, revised every ten seconds and at every change."""
+    """What is known of a device, revised at every change, and every two seconds while it sends."""
 
     kind: ClassVar[str] = "device"
     site: str

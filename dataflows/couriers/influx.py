@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dataflows.couriers.cursors import Refused
 from dataflows.couriers.influx_options import InfluxOptions
-from dataflows.couriers.line_protocol import SCHEMA, lines, routed
+from dataflows.couriers.line_protocol import lines, routed
 from dataflows.couriers.outlet import Chunk, Lines, Outlet, blame
+from dataflows.couriers.schema import MEASUREMENTS
 from dataflows.events import Ledger, Row
 from dataflows.store import Stored
 
@@ -21,7 +22,7 @@ class InfluxCourier:
     """
 
     name = "influx"
-    kinds = tuple(sorted({measurement.row.kind for measurement in SCHEMA}))
+    kinds = tuple(MEASUREMENTS)
     revised = (Ledger.kind,)
     hold_s = 0.0
 

@@ -1,7 +1,7 @@
 """Rows as InfluxDB line protocol: one encoder that reads the schema. NaN is left out: not measured is not zero.
 
 What InfluxDB must hold in the end follows from the store: the points of all of its rows (`points`), neither more nor
-fewer, but for `HISTORY`: there the points of earlier revisions stay beside those of the newest.
+fewer, but for `schema.HISTORY`: there the points of earlier revisions stay beside those of the newest.
 """
 
 import base64
@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.couriers.measurement import FieldType, Measurement, Retention, Shape
-from dataflows.couriers.schema import HISTORY, MEASUREMENTS, NS, SCHEMA, STRIP_STEP_NS
+from dataflows.couriers.schema import MEASUREMENTS, NS, STRIP_STEP_NS
 from dataflows.events import AlarmEvent, Row, Wave
-
-__all__ = ["HISTORY", "SCHEMA", "Point", "bare_tag", "escape_string", "escape_tag", "lines", "points", "routed"]
 
 WAVE_RATE_HZ: Final = 125
 WAVE_BIN: Final = 5  # samples; the lowest and the highest of each stay: 25 points a second

@@ -147,7 +147,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
     ),
     Measurement(
         "device",
-        "how a device is: at every change, and every ten seconds",
+        "how a device is: at every change, and every two seconds while it sends",
         SECOND,
         DeviceStatus,
         (_SITE, _DEVICE, _PATIENT),
