@@ -191,7 +191,7 @@ class GrafanaStub:
         return Answer(200, {"continueToken": "", "versions": listed} if self._migrates else listed)
 
     def _get_contacts(self, _: Json) -> Answer:
-        return Answer(200, [{**one, "provenance": "api"} for one in self.contacts.values()])
+        return Answer(200, [{"provenance": "api", **one} for one in self.contacts.values()])
 
     def _post_contact(self, body: Json) -> Answer:
         self.contacts[body["uid"]] = body

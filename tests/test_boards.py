@@ -138,6 +138,17 @@ def test_columns_that_are_renamed_hidden_or_sorted_by_exist(case: tuple[str, dic
         assert names <= there, f"{names - there} are no columns"
 
 
+def test_no_vital_stands_without_its_quality_near_it() -> None:
+    """In the same panel, or in one beside it."""
+    for board in BOARDS:
+        for panel in panels(board):
+            asked = names_in(" ".join(target.get("query", "") for target in panel["targets"]))
+            if asked & {"vitals", "vitals_1m", "vitals_1h"} and asked & {"hr", "pulse", "temp", "rmssd", "sdnn"}:
+                beside = [other for other in panels(board) if other["gridPos"]["y"] == panel["gridPos"]["y"]]
+                near = " ".join(target["query"] for other in beside for target in other["targets"])
+                assert any("quality" in name for name in names_in(near)), panel["title"]
+
+
 def test_no_colour_of_an_alarm_stands_alone() -> None:
     """Red, yellow and cyan always come with words or a symbol."""
 
@@ -204,7 +215,7 @@ def test_what_does_not_exist_cannot_be_asked() -> None:
 
 
 def test_a_shelf_takes_as_many_panels_as_divide_it() -> None:
-    with pytest.raises(ValueError, match="5 panels on a shelf of 24 columns"):
+    with pytest.raises(ValueError, match="5 panels side by side in 24 columns"):
         stacked([Shelf(4, (None,) * 5)])  # type: ignore[arg-type]  # it does not come to looking at them
 
 

@@ -252,16 +252,25 @@ def test_what_is_no_grafana_or_refuses_is_said(
     refused(provision(one.url), said)
 
 
-def test_what_a_file_of_grafana_holds_is_not_fought_over(one: GrafanaStub, provision: Provision) -> None:
+def test_what_a_file_of_grafana_holds_is_left_to_it_and_said(one: GrafanaStub, provision: Provision) -> None:
     provision(one.url)
-    one.sources["femtoward-influx"].update(readOnly=True)
+    one.sources["femtoward-influx"].update(readOnly=True, url="http://elsewhere.example")
     one.boards["femtoward-ward"]["meta"]["provisioned"] = True
-    assert provision(one.url).status == 0
     one.boards["femtoward-ward"]["dashboard"]["title"] = "Older"
     one.versions["femtoward-ward"].clear()
-    refused(provision(one.url), "dashboard femtoward-ward comes from a provisioning file", "title is 'Older'")
-    one.sources["femtoward-influx"]["url"] = "http://elsewhere.example"
-    refused(provision(one.url), "data source femtoward comes from a provisioning file")
+    one.rules["femtoward-lag"].update(provenance="file", folderUID="another")
+    one.rules["femtoward-room"].update({"provenance": "file", "for": "1h"})
+    one.contacts["femtoward-contact"].update(provenance="file", settings={"addresses": "night@clinic.example"})
+    made = len(one.writes)
+    outcome = provision(one.url)
+    assert outcome.status == 0
+    assert len(one.writes) == made
+    left = "left to the provisioning file of Grafana that it comes from, which differs"
+    assert f"same    data source femtoward: {left}: url is 'http://elsewhere.example'" in outcome.out
+    assert f"same    dashboard femtoward-ward: {left}: title is 'Older'" in outcome.out
+    assert f"same    contact point femtoward: {left}: settings.addresses is" in outcome.out
+    assert f"same    alert rule femtoward-room: {left}: for is '1h', not '5m'" in outcome.out
+    assert "same    alert rule femtoward-lag\n" in outcome.out
 
 
 def test_settings_that_name_nothing_to_provision_are_refused(run: Run, tmp_path: Path) -> None:

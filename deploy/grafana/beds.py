@@ -14,9 +14,10 @@ TOLD = "time > now() - 2h"  # beds are told at every change, and once an hour
 FRESH = "time > now() - 30s"  # an older value is no value of now
 SEEN = "time > now() - 1d"
 WHO = ("site", "patient")
+# What tells who is in need, of what, and whether to believe it, fits the width of a tablet; the rest is to its right.
 ORDER = (
-    *("need", "bed", "patient", "words", "since", "HR", "± HR", "HR quality", "pulse", "± pulse", "temp", "± temp"),
-    *("signal", "quality", "because", "Time", "standing", "acknowledged", "site", "coverage"),
+    *("need", "bed", "words", "since", "HR", "± HR", "signal", "pulse", "± pulse", "temp", "± temp", "Time", "patient"),
+    *("because", "HR quality", "quality", "standing", "acknowledged", "site", "coverage"),
 )
 WHY_EMPTY = (
     "No bed is known here: nobody is admitted at this site and ward, or nothing has reached InfluxDB for two hours "
@@ -93,19 +94,19 @@ def _one_row_each() -> list[Transformation]:
 def _overrides(to: str) -> list[Override]:
     links = [to_patient(), to_devices_of_patient()] if to == "patient" else [to_devices_of_patient()]
     return [
-        on("site", width=90),
-        on("patient", "bed", width=120, links=links),
-        on("need", width=170, mappings=values(NEED), custom__cellOptions=BACKGROUND),
-        on("words", width=260, mappings=WORDS, custom__cellOptions=TEXT, displayName="worst alarm"),
-        on("since", unit="dateTimeFromNow", width=130),
-        on("HR", unit=unit("vitals", "hr"), decimals=0, width=90),
-        on("± HR", unit=unit("vitals", "hr"), decimals=1, width=90),
-        on("pulse", unit=unit("vitals", "pulse"), decimals=0, width=90),
-        on("± pulse", unit=unit("vitals", "pulse"), decimals=1, width=90),
-        on("temp", unit=unit("vitals", "temp"), decimals=1, width=90),
-        on("± temp", unit=unit("vitals", "temp"), decimals=2, width=90),
-        on("HR quality", "quality", unit="percentunit", decimals=0, width=90, thresholds=QUALITY_STEPS),
-        on("signal", width=100, mappings=QUALITY, custom__cellOptions=TEXT),
+        on("need", width=165, mappings=values(NEED), custom__cellOptions=BACKGROUND),
+        on("patient", "bed", width=110, links=links),
+        on("words", width=230, mappings=WORDS, custom__cellOptions=TEXT, displayName="worst alarm"),
+        on("since", unit="dateTimeFromNow", width=120),
+        on("HR", unit=unit("vitals", "hr"), decimals=0, width=80),
+        on("± HR", decimals=1, width=65),
+        on("signal", width=85, mappings=QUALITY, custom__cellOptions=TEXT),
+        on("pulse", unit=unit("vitals", "pulse"), decimals=0, width=80),
+        on("± pulse", decimals=1, width=75),
+        on("temp", unit=unit("vitals", "temp"), decimals=1, width=85),
+        on("± temp", decimals=2, width=75),
         on("last seen", unit="dateTimeFromNow", width=150),
+        on("HR quality", "quality", unit="percentunit", decimals=0, width=90, thresholds=QUALITY_STEPS),
+        on("site", width=90),
         hidden("coverage"),
     ]

@@ -23,6 +23,8 @@ from deploy.grafana.ward import ward
 HERE = Path(__file__).parent
 BOARDS: tuple[Callable[[], Dashboard], ...] = (ward, patient, alarms, devices, pipeline)
 DASHBOARDS = "/var/lib/grafana/dashboards/femtoward"  # where the container has them
+# Rules are read before dashboards, and would make the dashboards' folder under another uid.
+RULES_FOLDER = f"{FOLDER} alerts"
 INFLUX_URL = "http://influxdb:8086"  # as it is called in compose.yaml
 TOKEN = "$__file{/run/secrets/influx_token}"  # noqa: S105 - Grafana reads it from there
 _HEAD = "# Made by `make dashboards` from deploy/grafana/{module}.py: change that, not this.\n"
@@ -71,7 +73,7 @@ def _provisioning() -> dict[Path, str]:
     group = {
         "orgId": 1,
         "name": GROUP,
-        "folder": FOLDER,
+        "folder": RULES_FOLDER,
         "interval": EVERY,
         "rules": [{**msgspec.to_builtins(rule), "notification_settings": {"receiver": CONTACT}} for rule in rules()],
     }

@@ -10,12 +10,13 @@ COLUMNS = 24
 
 
 class Shelf(NamedTuple):
-    """Panels side by side, of equal width; with a title, below a heading."""
+    """Panels side by side, of equal width, in as many lines as it takes; with a title, below a heading."""
 
     height: int
     panels: tuple[Panel, ...]
     title: str = ""
     collapsed: bool = False  # closed at first; its queries are asked once it is opened
+    across: int = 0  # so many side by side; 0: all
 
 
 def stacked(shelves: list[Shelf]) -> tuple[Panel | Row, ...]:
@@ -49,11 +50,14 @@ def stacked(shelves: list[Shelf]) -> tuple[Panel | Row, ...]:
 
 
 def _placed(shelf: Shelf, y: int, number: int) -> tuple[list[Panel], int]:
-    width, rest = divmod(COLUMNS, len(shelf.panels))
+    across = shelf.across or len(shelf.panels)
+    width, rest = divmod(COLUMNS, across)
     if rest:
-        raise ValueError(f"{len(shelf.panels)} panels on a shelf of {COLUMNS} columns: need a number that divides it")
+        raise ValueError(f"{across} panels side by side in {COLUMNS} columns: need a number that divides it")
     panels = []
     for index, panel in enumerate(shelf.panels):
         number += 1
-        panels.append(replace(panel, id=number, grid_pos=GridPos(h=shelf.height, w=width, x=index * width, y=y)))
+        line, column = divmod(index, across)
+        place = GridPos(h=shelf.height, w=width, x=column * width, y=y + line * shelf.height)
+        panels.append(replace(panel, id=number, grid_pos=place))
     return panels, number

@@ -1,24 +1,19 @@
 """Patient: trends with their uncertainty, alarms with their strips, the waveform, and how far to trust all of it."""
 
+from deploy.grafana.bands import PLACE, band, tier
 from deploy.grafana.beds import bed_table
-from deploy.grafana.board import Choice, dashboard
-from deploy.grafana.columns import on, organized, parted_by, series
+from deploy.grafana.board import dashboard
+from deploy.grafana.columns import organized, parted_by, series
 from deploy.grafana.events import alarm_log
 from deploy.grafana.influxql import INTERVAL, Query, chosen, fields, select
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
-from deploy.grafana.model import Dashboard, Override, Panel
+from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import timeline, trend
 from deploy.grafana.words import QUALITY_STEPS, STATE, WORDS, values
 
-PLACE: tuple[Choice, ...] = ("site", "ward", "patient")
 GAP_MS = 1000  # longer without a point: a hole
 WORN = ("site", "patient")  # what has no ward
-NO_VITALS = (
-    "Nothing was measured in the time shown: nobody of this name, no sensor on the body, or a signal that is too poor "
-    "(see quality, and the alarms)"
-)
-NO_TIER = "There is nothing yet: this is made of finished minutes and hours; see `femtoward provision` for how"
 
 
 def patient() -> Dashboard:
@@ -28,17 +23,15 @@ def patient() -> Dashboard:
         "For whoever cares for one patient: what is measured, how sure that is, and what was alarmed.",
         [
             Shelf(5, (_now(),)),
-            Shelf(10, (_band("Heart rate", ("hr",)), _band("Pulse rate", ("pulse",)))),
+            Shelf(10, (band("Heart rate", "hr"), band("Pulse rate", "pulse"))),
             Shelf(8, (_worst(), _conditions())),
             Shelf(9, (_waveform(), _strips())),
-            Shelf(9, (_band("Skin temperature", ("temp",)), _band("RR interval", ("rr_interval",)))),
-            Shelf(9, (_band("RMSSD of the RR intervals", ("rmssd",)), _band("SDNN of the RR intervals", ("sdnn",)))),
+            Shelf(9, (band("Skin temperature", "temp"), band("RR interval", "rr_interval"))),
+            Shelf(9, (band("RMSSD of the RR intervals", "rmssd"), band("SDNN of the RR intervals", "sdnn"))),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),
-            Shelf(
-                9, _tier("vitals_1m", "24h"), "By the minute, kept for 1 year (at first: the last day)", collapsed=True
-            ),
-            Shelf(9, _tier("vitals_1h", "30d"), "By the hour, kept for 10 years (at first: 30 days)", collapsed=True),
+            tier("vitals_1m", "By the minute, kept for 1 year (at first: the last day)", "24h"),
+            tier("vitals_1h", "By the hour, kept for 10 years (at first: the last 30 days)", "30d"),
         ],
         choices=PLACE,
         one=["patient"],
@@ -53,59 +46,6 @@ def _now() -> Panel:
         "What is measured now and how far it can be trusted; a value older than 30 s is not shown.",
         PLACE,
         to="devices",
-    )
-
-
-def _band(title: str, names: tuple[str, ...]) -> Panel:
-    (name,) = names
-    return trend(
-        title,
-        "Mean over the steps drawn, in a band of one standard uncertainty (the mean of those of each second: they are "
-        "taken as if they all erred alike). On the right, dotted: its quality. A hole: not measurable.",
-        select(
-            "vitals",
-            {
-                name: f'mean("{name}")',
-                "low": f'mean("{name}") - mean("{name}_u")',
-                "high": f'mean("{name}") + mean("{name}_u")',
-                "quality": f'mean("{name}_quality")',
-            },
-            where=chosen(*PLACE),
-            every=INTERVAL,
-            fill="null",
-        ),
-        unit=unit("vitals", name),
-        empty=NO_VITALS,
-        overrides=[*_edges("low", "high"), _quality_axis()],
-        interval="1s",
-    )
-
-
-def _edges(low: str, high: str) -> list[Override]:
-    """Fill between two series, which are lines of no width."""
-    quiet = {"legend": True, "tooltip": False, "viz": False}
-    return [
-        on(low, custom__lineWidth=0, custom__showPoints="never", custom__hideFrom=quiet),
-        on(
-            high,
-            custom__lineWidth=0,
-            custom__showPoints="never",
-            custom__fillBelowTo=low,
-            custom__fillOpacity=20,
-            custom__hideFrom=quiet,
-        ),
-    ]
-
-
-def _quality_axis() -> Override:
-    return on(
-        "quality",
-        unit="percentunit",
-        min=0,
-        max=1,
-        custom__axisPlacement="right",
-        custom__lineStyle={"fill": "dot", "dash": [1, 4]},
-        custom__showPoints="never",
     )
 
 
@@ -219,29 +159,4 @@ def _clock() -> Panel:
         unit=unit("vitals", "clock_offset_ms"),
         empty="No vitals came in the time shown: see Devices, then Pipeline",
         interval="1s",
-    )
-
-
-def _tier(measurement: str, at_first: str) -> tuple[Panel, ...]:
-    names = {"hr": "Heart rate", "pulse": "Pulse rate", "temp": "Skin temperature", "quality": "Quality"}
-    return tuple(_ranged(measurement, name, title, at_first) for name, title in names.items())
-
-
-def _ranged(measurement: str, name: str, title: str, at_first: str) -> Panel:
-    quality = {} if name == "quality" else {"quality": 'mean("quality")'}
-    return trend(
-        title,
-        "Mean, in a band from the lowest to the highest. On the right, dotted: the quality of the signal.",
-        select(
-            measurement,
-            {name: f'mean("{name}")', "low": f'min("{name}_min")', "high": f'max("{name}_max")', **quality},
-            where=chosen(*PLACE),
-            every=INTERVAL,
-            fill="null",
-        ),
-        unit=unit(measurement, name),
-        empty=NO_TIER,
-        overrides=[*_edges("low", "high"), *([_quality_axis()] if quality else [])],
-        interval="1m" if measurement == "vitals_1m" else "1h",
-        time_from=at_first,
     )
