@@ -1,5 +1,6 @@
 """The two ways to write to InfluxDB: ``/api/v2/write`` by influxdb-client (1.8, 2.x, 3.x), ``/write`` of older 1.x."""
 
+import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlencode
@@ -14,6 +15,8 @@ from dataflows.couriers.carrier import DeliveryFailed
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.influxql import InfluxQL, QueryRefused, create_database, everything, identity
 from dataflows.couriers.secret import read_secret
+
+log = logging.getLogger(__name__)
 
 MOST_TEXT: Final = 500  # characters kept of a complaint
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -141,6 +144,7 @@ class V1:
         except QueryRefused as error:
             said = str(error).replace(self._password, "***") if self._password else str(error)
             raise DeliveryFailed(f"what is missing cannot be made: {said}; run `femtoward provision`") from None
+        log.info("made the database %s and what it keeps for how long", self._database)
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         try:

@@ -51,15 +51,23 @@ class Outlet:
         DeliveryFailed
             Some may not have been written; try all of them again later.
         """
-        answer = self.send([line for _, said in chunk.rows for line in said], chunk.policy)
-        if answer is None:
-            return []
-        if bad := _named(chunk, answer):  # the others are sent again: that they were taken, the server need not say
-            rest = Chunk(chunk.policy, [one for one in chunk.rows if one[0].id not in bad])
-            refused = [
+        refused: list[Refused] = []
+        while chunk.rows:
+            answer = self.send([line for _, said in chunk.rows for line in said], chunk.policy)
+            if answer is None:
+                break
+            bad = _named(chunk, answer)
+            if not bad:
+                return [*refused, *self._searched(chunk, answer)]
+            refused += [
                 Refused(stored, f"{answer.status}: {bad[stored.id]}") for stored, _ in chunk.rows if stored.id in bad
             ]
-            return [*refused, *(self.write(rest) if rest.rows else [])]
+            # The others are sent again: that they were taken, the server need not say.
+            chunk = Chunk(chunk.policy, [one for one in chunk.rows if one[0].id not in bad])
+        return refused
+
+    def _searched(self, chunk: Chunk, answer: Answer) -> list[Refused]:
+        """Find out which rows of a chunk are refused, where the server does not name them."""
         if len(chunk.rows) == 1 or _all_too_old(chunk, answer):
             return [Refused(stored, f"{answer.status}: {answer.text}") for stored, _ in chunk.rows]
         # Servers word it differently, and some write nothing of a batch that holds a bad line: halving finds it.
