@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test check format dashboards screenshots lock clean
+.PHONY: demo test check verify format dashboards screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
@@ -22,6 +22,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tests
 	$(BIN)/lint-imports
+
+# Measures the simulator's sensors against what they declare, by an hour of signal each: some minutes.
+verify: $(READY)
+	@$(BIN)/femtoward simulate --verify $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
-from deploy.options import DONE, AsJson, Patients, ScenarioName, Seed, Supervised, Wfdb
+from deploy.options import DONE, FOUND_WRONG, AsJson, Patients, ScenarioName, Seed, Supervised, Wfdb
 from deploy.problem import UserError
 
-_INSTEAD = "--list, --plot, --witness and --days each do something else than publish: give one of them, or none"
+_INSTEAD = (
+    "--list, --plot, --witness, --days and --verify each do something else than publish: give one of them, or none "
+    "(only --verify goes with --plot)"
+)
 
 
 def simulate(  # noqa: PLR0913 - each is an option of the command line
@@ -38,12 +41,18 @@ def simulate(  # noqa: PLR0913 - each is an option of the command line
     vitals: Annotated[
         Path | None, typer.Option(metavar="FILE.npz", help="Write the days here (default: only measure).")
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Measure the sensors against their declarations instead (1 h, or --seconds)."),
+    ] = False,
     as_json: AsJson = False,
     supervised: Supervised = False,
 ) -> int:
     """Publish a simulated ward to a broker."""
-    if sum((listing, plot is not None, witness, days > 0.0)) > 1:
+    if sum((listing, plot is not None and not verify, witness, days > 0.0, verify)) > 1:
         raise UserError(_INSTEAD)
+    if verify:
+        return _verify(seconds, plot, as_json=as_json)
     if listing:
         return _list(as_json=as_json)
     if plot is not None:
@@ -75,6 +84,18 @@ def simulate(  # noqa: PLR0913 - each is an option of the command line
     else:
         show_lines(in_words(report))
     return DONE
+
+
+def _verify(seconds: float, path: Path | None, *, as_json: bool) -> int:
+    from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
+    from deploy.verify import in_words, measure  # noqa: PLC0415
+
+    report = measure(seconds, path, progress)
+    if as_json:
+        show_json(report)
+    else:
+        show_lines(in_words(report))
+    return DONE if report.ok else FOUND_WRONG
 
 
 def _list(*, as_json: bool) -> int:

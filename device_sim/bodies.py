@@ -7,10 +7,10 @@ import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
-from device_sim.brain import Brain, random_brain
+from device_sim.brain import Brain, random_brain, source_axes, source_places_m
 from device_sim.breath import Breath, random_breath
 from device_sim.devices import DEVICES, Head
-from device_sim.field import normal_lead
+from device_sim.field import normal_lead, sphere_lead
 from device_sim.heartvector import BREATH_SWAY_RAD, R_DIRECTION
 from device_sim.imu import Posture, random_posture
 from device_sim.script import Script
@@ -89,12 +89,21 @@ def random_body(rng: Generator, script: Script, peak_pt: float | None) -> Body:
     )
 
 
-def heart_lead(head: Head, unit: Unit, body: Body) -> Array:
-    """From a heart's vector in R peaks to pT at a head's probes, for one patient, shape ``(n_probes, 3)``."""
-    if head.kind == "meg":
-        # The heart is half a metre from the cap, and the sphere's formula is not for it: a few fT, left out.
-        return np.zeros((len(probes(head, unit)[0]), 3))
-    return chest_lead(head, unit, body.heart_m) @ body.dipole
+def body_lead(head: Head, unit: Unit, body: Body) -> Array:
+    """From one patient's sources to pT at a head's probes: a heart's vector in R peaks, or the dipoles of a brain.
+
+    Returns
+    -------
+    ndarray, shape (n_probes, n_sources)
+    """
+    if head.kind == "mcg":
+        return chest_lead(head, unit, body.heart_m) @ body.dipole
+    # The heart is half a metre from the cap, and the sphere's formula is not for it: a few fT, left out.
+    points, axes = probes(head, unit)
+    leads = [
+        sphere_lead(place, points, axes) @ axis for place, axis in zip(source_places_m(), source_axes(), strict=True)
+    ]
+    return np.stack(leads, axis=-1)
 
 
 def stacked(rows: Sequence[Nested]) -> Nested:

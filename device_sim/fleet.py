@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import SeedSequence, default_rng
 
 from device_sim.births import birth_of
-from device_sim.bodies import Body, Chances, chances_of, heart_lead, random_body, stacked
+from device_sim.bodies import Body, Chances, body_lead, chances_of, random_body, stacked
 from device_sim.breath import Lungs
 from device_sim.course import levels
 from device_sim.devices import DEVICES, Device
@@ -103,7 +103,7 @@ class _Batch:
         units = [random_unit(one.unit, head) for one in chances]
         wear = Wear(
             stacked(units),
-            np.stack([heart_lead(head, unit, body) for unit, body in zip(units, bodies, strict=True)]),
+            np.stack([body_lead(head, unit, body) for unit, body in zip(units, bodies, strict=True)]),
             np.stack([room_lead(head, unit) for unit in units]),
             stacked([random_surroundings(one.room, ROOMS[kind.room]) for one in chances]),
         )

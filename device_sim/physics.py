@@ -14,7 +14,7 @@ from device_sim.faults import Fault
 from device_sim.heartvector import AFTER_S, BEFORE_S
 from device_sim.hitches import Hitches, during, intrude, weaken
 from device_sim.imu import BREATH_MS2, Imu, ImuState, accelerations
-from device_sim.life import hand_pulse, heart_dipoles, modulations, movements, pulses, skin_changes
+from device_sim.life import hand_pulse, head_moments, heart_dipoles, modulations, movements, pulses, skin_changes
 from device_sim.moment import Moment
 from device_sim.movement import BREATH_SHIFT_M, breath_turn, field_of_movement
 from device_sim.readout import Around, State, n_whites, read, start
@@ -48,7 +48,7 @@ class Wear(NamedTuple):
     """The devices of a batch, and where they are; axis 0 is the device."""
 
     unit: Unit
-    heart_lead: Array  # (n, n_probes, 3): R peaks -> pT
+    body_lead: Array  # (n, n_probes, n_sources): R peaks or A m -> pT
     room_lead: Array  # (n, n_probes, 3)
     around: Surroundings
 
@@ -96,7 +96,7 @@ class Physics:
         self._motion: ImuState | None = None
         self._heat: ThermometerState | None = None
         self._hitches = Hitches(kind.head, [one.fault for one in chances])
-        self._mix = np.concatenate([wear.heart_lead, wear.room_lead], axis=-1)
+        self._mix = np.concatenate([wear.body_lead, wear.room_lead], axis=-1)
         worn = 0.0 if kind.head.stand_off_m else 1.0
         posture = body.posture
         self._breath_turn = worn * breath_turn(posture.gravity_ms2, BREATH_MS2 * posture.tilt)
@@ -157,7 +157,10 @@ class Physics:
         """Readings of the magnetometers, and what they measure of their own noise."""
         n, n_samples = len(now.starts_s), self._rate_hz * CHUNK_S
         factor = n_samples // _BREATH_KNOTS
-        heart = heart_dipoles(self._body, now, now.starts_s, n_samples, self._rate_hz)
+        if self._head.kind == "meg":
+            source = head_moments(self._body, now, range(n), now.starts_s, n_samples, self._rate_hz)
+        else:
+            source = heart_dipoles(self._body, now, now.starts_s, n_samples, self._rate_hz)
         room = interference(self._wear.around, self._grid, now.starts_s, n_samples, self._rate_hz)
         moved = field_of_movement(
             self._wear.around.remnant_pt,
@@ -174,8 +177,8 @@ class Physics:
         for row, fault in now.faults:
             intrude(fault, t[row], self._head, room[row])
             if fault.name == "off-body":
-                heart[row] *= ~during(fault, t[row])
-        field = np.matmul(self._mix, np.concatenate([heart, room], axis=1)).reshape(n, self._head.n_all, -1, n_samples)
+                source[row] *= ~during(fault, t[row])
+        field = np.matmul(self._mix, np.concatenate([source, room], axis=1)).reshape(n, self._head.n_all, -1, n_samples)
         for row, fault in now.faults:
             weaken(fault, t[row], field[row])
         around = self._around(now.starts_s, breath, factor)

@@ -19,6 +19,7 @@ from device_sim.verify_magnetometers import (
 from device_sim.verify_others import check_accelerometer, check_photons, check_resonances, check_thermometer
 
 PATIENTS_PER_CORE = 500
+LEAST_S = 240  # of signal: a density at 0.1 Hz needs periods, and enough of them to average
 _FLEET, _WARM_STEPS, _STEPS = 200, 8, 16
 
 

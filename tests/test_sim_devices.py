@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import signal
 from sim_signals import Run
 
-from device_sim.bodies import chances_of, heart_lead, random_body
+from device_sim.bodies import body_lead, chances_of, random_body
 from device_sim.devices import DEVICES, Head
 from device_sim.heartvector import R_DIRECTION
 from device_sim.opm import Opm
@@ -88,10 +88,22 @@ def test_an_nv_array_of_today_cannot_see_a_single_beat(worn: Run) -> None:
 def test_a_gradiometer_sees_a_third_of_the_heart_that_a_magnetometer_there_would_see() -> None:
     head, chances = DEVICES["scalar-gradiometer-open-ward"].head, chances_of(3, 0)
     body = random_body(chances.body, script_of(load_scenario("quiet"), 0), 50.0)
-    lead = heart_lead(head, random_unit(chances.unit, head), body).reshape(head.n_all, 6, 3) @ R_DIRECTION
+    lead = body_lead(head, random_unit(chances.unit, head), body).reshape(head.n_all, 6, 3) @ R_DIRECTION
     near, far = lead[:, 0], lead[:, 3]
     best = np.argmax(np.abs(near))
     assert 0.25 < abs(near[best] - far[best]) / abs(near[best]) < 0.55
+
+
+def test_a_cap_sees_alpha_where_the_eyes_are_closed_and_no_heart() -> None:
+    run = Run("cap", patients=1, seconds=34.0)
+    field = run.signal(0, 0)
+    f, power = signal.welch(field[:, 8000:], fs=1000.0, nperseg=4000)
+    alpha, beside = (
+        np.sqrt(power[:, (f >= low) & (f <= high)].max(axis=1)) for low, high in ((8.0, 12.0), (60.0, 90.0))
+    )
+    assert alpha.max() > 5.0 * beside.max()
+    assert 0.03 < alpha.max() < 1.5
+    assert field.shape[0] == 16
 
 
 def test_an_unknown_device_is_refused_with_the_names_that_exist(tmp_path: Path) -> None:

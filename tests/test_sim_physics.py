@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from device_sim.bodies import chances_of, heart_lead, random_body, stacked
+from device_sim.bodies import body_lead, chances_of, random_body, stacked
 from device_sim.devices import DEVICES
 from device_sim.environment import ROOMS, interference, random_grid, random_surroundings
 from device_sim.faults import Fault
@@ -112,7 +112,7 @@ def test_the_best_channel_sees_the_r_peak_that_was_asked_for_and_the_reference_l
     script = script_of(load_scenario("quiet"), 0)
     for index in range(5):
         head, chances = DEVICES["reference"].head, chances_of(3, index)
-        lead = heart_lead(head, random_unit(chances.unit, head), random_body(chances.body, script, 50.0))
+        lead = body_lead(head, random_unit(chances.unit, head), random_body(chances.body, script, 50.0))
         peaks = np.abs(lead.reshape(N_FIELD, 3, 3)[:, 0] @ R_DIRECTION)
         assert peaks[:N_MCG].max() == pytest.approx(50.0, rel=0.08)
         assert peaks[N_MCG:].max() < 0.25 * 50.0
