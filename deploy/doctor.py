@@ -17,6 +17,7 @@ from deploy.broker import kind, mosquitto
 from deploy.broker_checks import WAIT_S, broker
 from deploy.grounds import grounds
 from deploy.settings import Settings
+from deploy.ward_round import ward_round
 
 PACKAGES = (
     "bytewax",
@@ -55,6 +56,8 @@ def examine(settings: Settings) -> Iterator[Line]:
     yield _cores()
     yield from _disk(settings.data_dir)
     for finding in grounds(settings):
+        yield Line(*finding)
+    for finding in ward_round(settings):
         yield Line(*finding)
     yield _demo_broker()
     if verdict := receivers.broker_secret(settings.broker):

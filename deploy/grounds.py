@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from dataflows.recovery import FlowError, check_made_for, made_for, recovery_folder
 from deploy.health import need_free
 from deploy.parts import everyone
+from deploy.probe import ask
 from deploy.problem import UserError
 from deploy.settings import Settings
 from deploy.wiring import page_options
@@ -60,18 +61,21 @@ def room(settings: Settings) -> Finding:
 
 
 def ports(settings: Settings) -> Finding:
-    """Ports of health, none of which may be taken; a ward that runs here has them."""
+    """Ports of health: free, or those of a ward that runs here."""
     wanted = [("run", settings.health.run), *((one.name, one.health_port) for one in everyone(settings))]
-    taken = []
+    strangers, running = [], 0
     for name, port in wanted:
         try:
             need_free(name, port, settings.health.host)
         except UserError as error:
-            taken.append(str(error))
-    if len(taken) == len(wanted):
-        return Finding("health ports", "warning", "all are taken: a ward runs here already, or change them in [health]")
-    if taken:
-        return Finding("health ports", "problem", taken[0])
+            if (answer := ask(port)) and f'"part":"{name}"' in answer.text:
+                running += 1
+            else:
+                strangers.append(str(error))
+    if strangers:
+        return Finding("health ports", "problem", strangers[0])
+    if running:
+        return Finding("health ports", "ok", f"{settings.health.host}: a ward runs here and has {running} of them")
     shown = ", ".join(f"{name} {port}" for name, port in wanted if port > 0)
     return Finding("health ports", "ok", f"{settings.health.host}: {shown or 'none is fixed'}")
 

@@ -5,24 +5,37 @@ It loads nothing of ours, and little of Python's.
 
 import sys
 from http.client import HTTPConnection, HTTPException
+from typing import NamedTuple
 
 HOST = "127.0.0.1"
 WAIT_S = 4.0
 
 
-def main(port: int, path: str = "/healthz") -> int:
-    """Print what the process says of itself; 0: it lives."""
-    connection = HTTPConnection(HOST, port, timeout=WAIT_S)
+class Answer(NamedTuple):
+    """What a health port said."""
+
+    well: bool
+    text: str
+
+
+def ask(port: int, path: str = "/healthz", host: str = HOST) -> Answer | None:
+    """Ask a health port; None: nobody answers."""
+    connection = HTTPConnection(host, port, timeout=WAIT_S)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        print(answer.read().decode(errors="replace").strip())  # noqa: T201 - this is what Docker keeps of a check
-    except (OSError, HTTPException) as error:
-        print(f"nobody answers at {HOST}:{port}: {error}")  # noqa: T201 - as above
-        return 1
+        return Answer(answer.status == 200, answer.read().decode(errors="replace").strip())
+    except (OSError, HTTPException):
+        return None
     finally:
         connection.close()
-    return 0 if answer.status == 200 else 1
+
+
+def main(port: int, path: str = "/healthz") -> int:
+    """Print what the process says of itself; 0: it lives."""
+    answer = ask(port, path)
+    print(answer.text if answer else f"nobody answers at {HOST}:{port}")  # noqa: T201 - what Docker keeps of a check
+    return 0 if answer and answer.well else 1
 
 
 if __name__ == "__main__":

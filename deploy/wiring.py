@@ -9,7 +9,7 @@ import msgspec
 
 from dataflows.couriers.secret import read_secret
 from deploy.problem import UserError
-from deploy.sections import Page, Partition
+from deploy.sections import Health, Page, Partition
 from deploy.settings import Influx, Settings
 from ingest.options import IngestOptions
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dataflows.couriers.process_points import ProcessOptions
     from dataflows.flow import FlowOptions
     from deploy.page.options import PageOptions
+    from deploy.parts import Part
 
 GB = 10**9
 MB = 10**6
@@ -201,7 +202,7 @@ def process_options(settings: Settings, own: Partition) -> "ProcessOptions":
 
     health, targets, runs = settings.health, [], set()
     for one in everyone(settings):
-        instance, host = one.partition or str(one.number), getattr(health.hosts, one.part) or health.host
+        instance, host = one.partition or str(one.number), reached(health, one.part)
         if one.part == "couriers" and one.partition == own.name:
             targets.append(Target(part=one.part, instance=instance, name=one.name))
         elif one.health_port > 0:
@@ -212,9 +213,14 @@ def process_options(settings: Settings, own: Partition) -> "ProcessOptions":
     return ProcessOptions(targets=tuple(targets), run_urls=tuple(sorted(runs)))
 
 
+def reached(health: Health, part: "Part") -> str:
+    """Host at which the health port of a part is asked from here."""
+    host: str = getattr(health.hosts, part) or health.host
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where they listen on every address
+
+
 def _metrics_url(host: str, port: int) -> str:
-    asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where they listen on every address
-    return f"http://{f'[{asked}]' if ':' in asked else asked}:{port}/metrics"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
 
 
 def page_options(settings: Settings) -> "PageOptions":

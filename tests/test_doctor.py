@@ -9,11 +9,14 @@ from commandline import Run, command_line
 from grafana_stub import GrafanaStub
 from msgspec.structs import replace
 from receiver import SECRET
-from servers import mosquitto
+from servers import free_port, mosquitto
 
 from deploy import receivers
-from deploy.grounds import grounds
+from deploy.grounds import grounds, ports
+from deploy.health import serve
 from deploy.settings import Broker, Grafana, Webhook, parse_settings
+from deploy.ward_round import ward_round
+from ingest.beacon import Beacon
 
 NO_HEALTH = "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n"
 
@@ -70,6 +73,27 @@ def test_the_doctor_says_which_health_port_is_taken(tmp_path: Path) -> None:
     assert verdict == "problem"
     assert said.startswith(f"the health port 127.0.0.1:{port} of flow cannot be opened")
     assert looked_at(NO_HEALTH, tmp_path)["health ports"] == ("ok", "127.0.0.1: none is fixed")
+
+
+def test_the_doctor_asks_every_part_of_a_ward_that_runs() -> None:
+    flow, other = Beacon(), Beacon()
+    other.ready()
+
+    def found(text: str) -> dict[str, tuple[str, str]]:
+        settings = parse_settings(text)
+        return {one.name: (one.verdict, one.said) for one in [ports(settings), *ward_round(settings)]}
+
+    assert found(NO_HEALTH)["parts"] == ("ok", "none has a fixed health port")
+    with serve("flow", 0, "127.0.0.1", flow) as first, serve("ingest", 0, "127.0.0.1", other) as second:
+        text = NO_HEALTH.replace("flow = -1", f"flow = {first}").replace("ingest = -1", f"ingest = {second}")
+        assert found(text) == {
+            "health ports": ("ok", "127.0.0.1: a ward runs here and has 2 of them"),
+            "part ingest": ("ok", "data flow through it"),
+            "part flow": ("problem", "no data flow through it: starting"),
+        }
+        third = NO_HEALTH.replace("flow = -1", f"flow = {first}").replace("ingest = -1", f"ingest = {free_port()}")
+        assert found(third)["part ingest"][1].startswith("nobody answers at 127.0.0.1:")
+    assert found(text)["parts"] == ("ok", "no ward runs here now")
 
 
 def test_the_doctor_says_when_snapshots_are_of_other_settings(tmp_path: Path) -> None:

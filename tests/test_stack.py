@@ -110,7 +110,7 @@ def test_the_doctor_finds_the_stack_well(stack: Stack) -> None:
         check=False,
     )
     checks = {line["name"]: line for line in json.loads(done.stdout)["checks"]}
-    for name in ("broker secret", "broker", "broker queue", "influx"):
+    for name in ("health ports", *(f"part {part}" for part in PARTS), "broker", "broker queue", "influx"):
         assert checks[name]["verdict"] == "ok", checks[name]
 
 
