@@ -16,8 +16,8 @@ SEEN = "time > now() - 1d"
 WHO = ("site", "patient")
 # What tells who is in need, of what, and whether to believe it, fits the width of a tablet; the rest is to its right.
 ORDER = (
-    *("need", "bed", "words", "since", "HR", "± HR", "signal", "pulse", "± pulse", "temp", "± temp", "Time", "patient"),
-    *("because", "HR quality", "quality", "standing", "acknowledged", "site", "coverage"),
+    *("need", "bed", "words", "since", "HR", "± HR", "trust", "pulse", "± pulse", "temp", "± temp", "Time", "patient"),
+    *("signal", "because", "from", "HR quality", "quality", "standing", "acknowledged", "site", "coverage"),
 )
 WHY_EMPTY = (
     "No bed is known here: nobody is admitted at this site and ward, or nothing has reached InfluxDB for two hours "
@@ -54,7 +54,9 @@ def bed_table(title: str, description: str, choices: Sequence[str], *, to: str =
             "coverage": 'last("coverage")',  # of every row: what stands beside it is of that same second
             "HR": '"hr"',
             "± HR": '"hr_u"',
+            "trust": '"hr_quality"',
             "HR quality": '"hr_quality"',
+            "from": '"source"',
             "pulse": '"pulse"',
             "± pulse": '"pulse_u"',
             "temp": '"temp"',
@@ -100,7 +102,7 @@ def _overrides(to: str) -> list[Override]:
         on("since", unit="dateTimeFromNow", width=120),
         on("HR", unit=unit("vitals", "hr"), decimals=0, width=80),
         on("± HR", decimals=1, width=65),
-        on("signal", width=85, mappings=QUALITY, custom__cellOptions=TEXT),
+        on("trust", "signal", width=85, mappings=QUALITY, custom__cellOptions=TEXT),
         on("pulse", unit=unit("vitals", "pulse"), decimals=0, width=80),
         on("± pulse", decimals=1, width=75),
         on("temp", unit=unit("vitals", "temp"), decimals=1, width=85),

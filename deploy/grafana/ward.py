@@ -81,7 +81,8 @@ def _beds() -> Panel:
     return bed_table(
         "Beds, those in need first",
         "One row a bed. Each value stands beside its standard uncertainty (±) and its quality; a value older than "
-        "30 s is not shown. A dash: not measurable now; `because` says why. Click on patient or bed for the trends.",
+        "30 s is not shown. `trust`: how good the heart rate is, of whichever sensor; `signal`: how good the cardiac "
+        "lead. A dash: not measurable now; `because` says why. Click on patient or bed for the trends.",
         CHOICES,
     )
 
