@@ -1,16 +1,21 @@
 """Time under abuse: clocks that step, drift and leap, a blind ingest, a broker away: order holds, nobody is stalled."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journals import everything
 from shards import S0, of, rows_of, told
 from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
 
 from dataflows.events import AlarmEvent, Vitals
+from ingest.codec import encode_birth, encode_packet
+from ingest.journal import Journal, RecordKind
 from ingest.packet import Packet
+from ingest.topics import topic_of
 
 DAY_NS = 86_400 * SECOND_NS
 HEART = packets("w1", beating(30.0, 70.0))
@@ -224,3 +229,35 @@ def test_after_two_minutes_without_a_broker_every_second_has_its_row_and_only_wh
     ward = [(e.condition, e.state) for e in of(AlarmEvent, rows) if e.patient == "ward"]
     assert ward == [("broker-lost", "active"), ("broker-lost", "ended")]
     assert "lost-contact" not in {e.condition for e in of(AlarmEvent, rows)}
+
+
+@pytest.mark.parametrize(
+    ("by_s", "for_s", "clock"), [(3600, 15, 2), (3600, 9999, 0), (3600, 9999, 2), (-3600, 9999, 2), (-30, 50, 0)]
+)
+def test_a_hosts_clock_that_is_set_stops_nobodys_vitals_and_loses_nobodys_contact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_s: int, for_s: int, clock: int
+) -> None:
+    """Set 20 s after the start, and right again some time later or never; devices do not follow it."""
+    monkeypatch.setattr("ingest.arrival.HOLD_NS", 40 * SECOND_NS)
+    seconds, now_ns = 90, [T0_NS]
+
+    def host_ns() -> int:
+        gone_s = (now_ns[0] - T0_NS) // SECOND_NS
+        return now_ns[0] + (by_s * SECOND_NS if 20 <= gone_s < 20 + for_s else 0)
+
+    heart = packets("w1", beating(float(seconds), 70.0))
+    with Journal(tmp_path, now_ns=host_ns, monotonic_ns=lambda: now_ns[0]) as journal:
+        journal.append([(RecordKind.MESSAGE, topic_of("s", "w1", "birth"), encode_birth(birth_of("w1", "p1")))])
+        for packet in heart:
+            now_ns[0] = sent_at(packet)
+            said = encode_packet(msgspec.structs.replace(packet, clock=clock))
+            journal.append([(RecordKind.MESSAGE, topic_of("s", "w1", "data"), said), (RecordKind.TICK, "", b"")])
+    tape = Tape()
+    tape.records = everything(tmp_path)
+    assert all(before.arrival_ns < after.arrival_ns for before, after in pairwise(tape.records))
+    rows = rows_of(tape)
+    vitals = of(Vitals, rows)
+    assert all(before.second < after.second for before, after in pairwise(vitals))
+    assert seconds - 3 <= len(vitals) <= seconds
+    assert {condition for condition, _ in told(rows)} <= {"late-data"}
+    assert all(abs(row.hr.value - 70.0) < 1.0 for row in vitals[-20:])
