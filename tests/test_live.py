@@ -212,6 +212,14 @@ def test_with_more_beds_than_lines_the_urgent_ones_come_first() -> None:
     assert any("and 25 more beds" in line for line in lines)
 
 
+def test_the_table_says_where_the_ward_page_is() -> None:
+    console = Console(width=80, height=24, file=io.StringIO(), color_system=None, force_terminal=True)
+    where = "http://127.0.0.1:8080/"
+    console.print(render(ward_of(2), now_ns=NOW_NS, size=(80, 24), title="femtoward", page=where))
+    assert isinstance(console.file, io.StringIO)
+    assert f"events, newest last (UTC)   page: {where}" in console.file.getvalue()
+
+
 def test_what_concerns_no_patient_is_shown_for_the_ward() -> None:
     lines = shown(ward_of(1, alarm(7, "medium", subject=WARD)))
     assert any(line.startswith("ward: !! MEDIUM asystole") for line in lines)

@@ -10,7 +10,16 @@ from deploy.parts import everyone, one_of
 from deploy.problem import UserError
 from deploy.run import programs
 from deploy.settings import Settings, parse_settings, read_settings
-from deploy.wiring import broker_url, courier_options, door, flow_options, ingest_options, process_options, retain_from
+from deploy.wiring import (
+    broker_url,
+    courier_options,
+    door,
+    flow_options,
+    ingest_options,
+    page_options,
+    process_options,
+    retain_from,
+)
 
 WEBHOOK = '[[webhook]]\nname = "nurse"\nurl = "https://example.org/a"\n'
 EAST = '[[partition]]\nname = "east"\nsites = ["a1"]\n'
@@ -225,6 +234,15 @@ def test_a_host_of_a_cluster_runs_what_lies_on_it() -> None:
     assert flow_options(settings).local == ("west",)
     with pytest.raises(UserError, match="the partitions on this host are west"):
         door(settings, "east")
+
+
+def test_the_page_is_run_where_the_settings_name_it_for_all_partitions_of_the_host() -> None:
+    settings = parse_settings("[page]\n" + EAST + WEST)
+    *_, page = everyone(settings)
+    assert (page.name, page.arguments, page.health_port) == ("page", ("--only", "page"), 9467)
+    assert one_of(settings, "page", None, None) == page
+    assert [room.name for room in page_options(settings).rooms] == ["east", "west"]
+    assert [one.part for one in everyone(parse_settings(EAST))] == ["ingest", "flow"]
 
 
 def test_ports_are_those_of_this_host() -> None:

@@ -2,6 +2,8 @@
 
 import { called, clock, find, make, mark, put, short } from "./words.js";
 
+const NO_WORD = "the contact was lost before the flow answered: acknowledge again if it still stands open";
+
 export class Alarms {
   /**
    * @param {{choose: (key: string) => void, acknowledge: (key: string, alarm: string) => void}} told
@@ -20,6 +22,13 @@ export class Alarms {
     this.outcomes.set(alarm, outcome);
   }
 
+  /** The contact was lost, and with it what became of what was under way. */
+  forgetSent() {
+    for (const [alarm, { state }] of this.outcomes) {
+      if (state === "asked" || state === "sent") this.outcomes.set(alarm, { state: "waiting", detail: NO_WORD });
+    }
+  }
+
   show(ward) {
     const standing = ward.alarms();
     const here = new Set(standing.map(({ alarm }) => alarm.id));
@@ -27,8 +36,8 @@ export class Alarms {
       if (here.has(id)) continue;
       row.item.remove();
       this.shown.delete(id);
-      this.outcomes.delete(id);
     }
+    for (const id of this.outcomes.keys()) if (!here.has(id)) this.outcomes.delete(id);
     const focused = document.activeElement;
     let place = this.list.firstElementChild;
     for (const { tile, alarm } of standing) {

@@ -14,6 +14,7 @@ import { Ward } from "./ward.js";
 import { clock, find, put, short } from "./words.js";
 
 const AGES_EVERY_MS = 1000;
+const SOUND_EVERY_MS = 500;
 // No longer to hear of alarms is an alarm.
 const LOST_CONTACT = { id: "page-lost-contact", priority: "medium" };
 const FLOW_SILENT = { id: "page-flow-silent", priority: "medium" };
@@ -48,6 +49,8 @@ function takeIn(message) {
   if (message.type === "snapshot") {
     changed = null;
     sweep.reset();
+    requests.clear();
+    alarms.forgetSent();
     connection.say(choose(chosen));
   } else {
     const mine = message.seconds.filter((second) => second.key === chosen);
@@ -178,6 +181,7 @@ function frame(nowMs) {
 }
 requestAnimationFrame(frame);
 setInterval(tick, AGES_EVERY_MS);
+setInterval(soundAlarms, SOUND_EVERY_MS); // also while nothing comes
 
 function toggleTheme() {
   const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";

@@ -1,8 +1,8 @@
 // The alarm signal that can be heard, by priority as IEC 60601-1-8 has it: high ten pulses, medium three, low two.
 //
 // Pulses have a fundamental of 150 to 1000 Hz and harmonics up to 4 kHz, so that small loudspeakers and old ears have
-// something to go by. It is driven by what the server says, several times a second: browsers slow down the timers of a
-// page in the background, but not its messages.
+// something to go by. It is driven by what the server says, several times a second, and by a timer while it says nothing:
+// browsers slow down the timers of a page in the background, but not its messages.
 //
 // Every burst that is really played is told to the document as the event `femtoward:sound`.
 
