@@ -3,7 +3,8 @@
 # broker, whose passwords are printed once.
 #
 #   deploy/make-secrets.sh                      before the first `docker compose up`
-#   deploy/make-secrets.sh opm-0001 opm-0002    then `docker compose kill -s HUP mosquitto`
+#   deploy/make-secrets.sh opm-0001 opm-0002    then `docker compose kill --signal HUP mosquitto`
+#   deploy/make-secrets.sh --remove opm-0001    and the same
 set -eu
 umask 077
 into=${FEMTOWARD_SECRETS:-$(cd "$(dirname "$0")" && pwd)/secrets}
@@ -35,8 +36,8 @@ known() {
     [ -e "$logins" ] && grep -q "^$1:" "$logins"
 }
 
-# Adds NAME:PASSWORD lines from standard input, hashed. The file is appended to, not replaced: the broker's container
-# holds on to the file that it was started with.
+# Adds NAME:PASSWORD lines from standard input, hashed. The file is written to, never replaced: the broker's container
+# holds on to the one that it was started with.
 add_logins() {
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
@@ -62,13 +63,24 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin
 mkdir -p "$into"
 chmod 700 "$into"
 
+if [ "${1:-}" = --remove ]; then
+    shift
+    for name in "$@"; do
+        known "$name" || refuse "$name has no login"
+        left=$(grep -v "^$name:" "$logins") || true
+        printf '%s\n' "$left" >"$logins"
+        echo "removed $name"
+    done
+    exit 0
+fi
+
 for name in "$@"; do
     case $name in
     ward | gateway) refuse "$name is no name for a login: it would give commands, or speak for every device" ;;
     -* | *[!A-Za-z0-9_-]* | "") refuse "'$name' is no name for a login: need 1-64 of A-Z a-z 0-9 _ -, no - in front" ;;
     esac
     [ ${#name} -le 64 ] || refuse "'$name' is no name for a login: at most 64 characters"
-    ! known "$name" || refuse "$name has a login: \`mosquitto_passwd -D $logins $name\` takes it away, then restart the broker"
+    ! known "$name" || refuse "$name has a login: \`$0 --remove $name\` takes it away"
 done
 
 if [ $# -gt 0 ]; then

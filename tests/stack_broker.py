@@ -1,6 +1,7 @@
 """The broker of the stack for tests: the real configuration, with paths and ports of a test, and clients of it."""
 
 import os
+import signal
 import ssl
 import subprocess
 import threading
@@ -77,9 +78,14 @@ class StackBroker(Broker):
         assert done.returncode == 0, done.stderr
         return dict(line.split() for line in done.stdout.splitlines())
 
-    def log(self) -> str:
-        """What it has said."""
-        return (self.folder / "mosquitto.log").read_text()
+    def reload(self) -> None:
+        """Have it read passwords and access list again, as `docker compose kill --signal HUP` does."""
+        before = self._reloads()
+        self.process.send_signal(signal.SIGHUP)
+        eventually(lambda: self._reloads() > before, what="the reload")
+
+    def _reloads(self) -> int:
+        return (self.folder / "mosquitto.log").read_text().count("Loading config file")
 
     def ingest(self, **options: Any) -> "Client":  # noqa: ANN401 - options of a client
         """A client with ingest's login on femtoward's own listener."""

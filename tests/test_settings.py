@@ -208,7 +208,7 @@ def test_each_partition_has_a_folder_a_session_and_a_door_of_its_own() -> None:
 
 
 def test_a_cluster_on_one_host_divides_the_folders_among_its_processes() -> None:
-    settings = parse_settings("[flow]\nprocesses = 2\n" + EAST + WEST + "host = 1\n")
+    settings = parse_settings("[page]\n[flow]\nprocesses = 2\n" + EAST + WEST + "host = 1\n")
     first, second = flow_options(settings, 0), flow_options(settings, 1)
     assert first.addresses == second.addresses == ("127.0.0.1:9380", "127.0.0.1:9381")
     assert (first.process, first.local, second.process, second.local) == (0, ("east",), 1, ("west",))
@@ -218,9 +218,10 @@ def test_a_cluster_on_one_host_divides_the_folders_among_its_processes() -> None
         "ingest-west",
         "flow-0",
         "flow-1",
+        "page",  # one for all partitions here
     ]
-    assert [program.bound for program in programs(None, settings)] == [False, False, True, True]
-    assert [one.health_port for one in everyone(settings)] == [9464, 9474, 9465, 9475]
+    assert [program.bound for program in programs(None, settings)] == [False, False, True, True, False]
+    assert [one.health_port for one in everyone(settings)] == [9464, 9474, 9465, 9475, 9467]
     with pytest.raises(UserError, match=r"--process 2: the processes of the flow on this host are 0, 1 "):
         one_of(settings, "flow", None, 2)
 

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -43,8 +42,7 @@ def passwords(stack: StackBroker) -> dict[str, str]:
         # The examples in the access list are meant to be used.
         lines = acl.read_text().splitlines()
         acl.write_text("\n".join(line[1:] if line.startswith(("#user", "#topic")) else line for line in lines) + "\n")
-        stack.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "Reloading config" in stack.log(), what="the reload")
+        stack.reload()
         before.caught_up()
         assert before.gone is None
     return passwords
@@ -103,6 +101,20 @@ def test_nobody_comes_in_without_his_password(stack: StackBroker, listener: str,
     for login, password in ((None, ""), (INGEST, "wrong"), (INGEST, ""), ("unknown", "x"), ("", "")):
         with Client(port, login, password, client_id="somebody", five=five) as stranger:
             assert str(stranger.greeted) == "Not authorized", (login, password)
+
+
+def test_whose_login_is_taken_away_is_cut_off_and_stays_out(stack: StackBroker, passwords: dict[str, str]) -> None:
+    password = stack.add("opm-lost")["opm-lost"]
+    stack.reload()
+    with Client(stack.outer, "opm-lost", password) as lost, Client(stack.outer, "opm-1", passwords["opm-1"]) as other:
+        removed = make_secrets(stack.secrets, "--remove", "opm-lost")
+        assert (removed.returncode, removed.stdout) == (0, "removed opm-lost\n")
+        stack.reload()
+        eventually(lambda: lost.gone is not None, what="the lost device to be cut off")
+        assert other.publish(OWN) in SUCCESS
+    with Client(stack.outer, "opm-lost", password) as again:
+        assert str(again.greeted) == REFUSED
+    assert make_secrets(stack.secrets, "--remove", "opm-lost").returncode == 2
 
 
 def test_no_device_can_take_the_session_of_ingest(stack: StackBroker, passwords: dict[str, str]) -> None:
