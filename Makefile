@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test check verify format dashboards screenshots lock clean
+.PHONY: demo test check verify scenarios format dashboards screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
@@ -26,6 +26,10 @@ check: $(READY)
 # Measures the simulator's sensors against what they declare, by an hour of signal each: some minutes.
 verify: $(READY)
 	@$(BIN)/femtoward simulate --verify $(ARGS)
+
+# Every scenario of the library, whole, through the whole flow: some minutes.
+scenarios: $(READY)
+	$(BIN)/python -m pytest -n 2 --long tests/test_sim_scenarios.py $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -33,7 +33,7 @@ _MAY: dict[str, tuple[str, ...]] = {
     "noise": ("cannot-analyse",),
     "lost-lock": ("saturated", "frozen", "poor-signal", "cannot-analyse"),
     "laser-step": ("saturated", "poor-signal", "cannot-analyse"),
-    "cell-cooling": ("poor-signal", "cannot-analyse", "asystole"),
+    "cell-cooling": ("saturated", "poor-signal", "cannot-analyse", "asystole"),
     "heater-line": ("poor-signal", "cannot-analyse"),
     "flicker": ("poor-signal", "cannot-analyse"),
     "dead-channel": ("frozen", "poor-signal", "cannot-analyse"),

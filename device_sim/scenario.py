@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from device_sim.events import need
+from device_sim.events import Event, need
 from device_sim.refusal import place_of
-from device_sim.script import PatientScript, Script
+from device_sim.script import EVENT_LISTS, PatientScript, Script
 
 LIBRARY = Path(__file__).parent / "scenarios"
 RECORD_ENDINGS = {".hea": "header", ".atr": "beat annotations: they are the truth"}
@@ -32,12 +32,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.repeat_s == 0.0:
             return
         for number, script in enumerate(self.patients):
-            for event in script.events:
-                if event.from_s + max(event.for_s, 0.001) > self.repeat_s:
-                    raise ValueError(
-                        f"an event at {event.from_s:g} s does not end within repeat_s={self.repeat_s:g} - at "
-                        f"`$.patients[{number}].from_s`"
-                    )
+            for key in EVENT_LISTS:
+                events: tuple[Event, ...] = getattr(script, key)
+                for place, event in enumerate(events):
+                    if event.from_s + max(event.for_s, 0.001) > self.repeat_s:
+                        raise ValueError(
+                            f"an event at {event.from_s:g} s does not end within repeat_s={self.repeat_s:g} - at "
+                            f"`$.patients[{number}].{key}[{place}]`"
+                        )
 
 
 def names() -> list[str]:

@@ -46,6 +46,8 @@ USUAL_BPM: dict[str, float] = {
 # A focus that takes over does so from one beat to the next; a sinus node changes over seconds.
 ABRUPT: tuple[RhythmName, ...] = ("atrial-flutter", "ventricular-tachycardia", "agonal")
 RAMP_S = 4.0
+# Where a script keeps what happens.
+EVENT_LISTS = ("rhythms", "st", "breaths", "blood", "temperatures", "activities", "courses", "brain", "faults")
 
 
 class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,17 +104,7 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def events(self) -> tuple[Event, ...]:
         """Everything that happens."""
-        return (
-            *self.rhythms,
-            *self.st,
-            *self.breaths,
-            *self.blood,
-            *self.temperatures,
-            *self.activities,
-            *self.courses,
-            *self.brain,
-            *self.faults,
-        )
+        return tuple(event for key in EVENT_LISTS for event in getattr(self, key))
 
     @property
     def steady(self) -> bool:

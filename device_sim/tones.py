@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Array = NDArray[np.float64]
 
@@ -28,9 +29,13 @@ def random_tones(rng: Generator, n_tones: int, band_hz: tuple[float, float], rms
 
 
 def gaussian_tones(rng: Generator, n_tones: int, centre_hz: float, width_hz: float, rms: float) -> Tones:
-    """Tones of equal strength whose frequencies are normally distributed: a Gaussian spectral peak."""
+    """Tones of equal strength whose frequencies are normally distributed: a Gaussian spectral peak.
+
+    One lies near each quantile: two that fell together would beat for hours, and the power of an hour be anything.
+    """
+    share = (np.arange(n_tones) + 0.5 + rng.uniform(-0.3, 0.3, n_tones)) / n_tones
     return Tones(
-        np.abs(rng.normal(centre_hz, width_hz, n_tones)),
+        np.abs(centre_hz + width_hz * ndtri(share)),
         np.full(n_tones, rms * np.sqrt(2.0 / n_tones)),
         rng.uniform(0.0, 1.0, n_tones),
     )

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 from numpy.typing import NDArray
-from scipy import signal
-from scipy.interpolate import CubicSpline
 
 from device_sim.breath import Lungs, random_breath
 from device_sim.events import RhythmEvent
@@ -25,24 +23,33 @@ def times_of(beats: list[Beat]) -> Array:
     return np.array([beat.time_s for beat in beats])
 
 
-def test_sinus_rhythm_has_the_mean_and_the_spread_that_were_asked_for() -> None:
-    for seed in range(4):
-        rr = np.diff(times_of(heart_of(seed=seed).advance(1800.0)))
-        assert rr.mean() == pytest.approx(0.8, rel=0.01)
-        assert rr.std() == pytest.approx(0.04 * 0.8, rel=0.10)
+def power_of(times: Array, f_hz: Array) -> Array:
+    """Power of the intervals, taken at the beats as they fall: a spline through them would take some of the faster."""
+    rr, at = np.diff(times), times[1:]
+    swing = (rr - np.average(rr, weights=rr)) * rr * np.hanning(len(rr))
+    return np.array([abs(np.sum(swing * np.exp(-2j * np.pi * f * at))) ** 2 for f in f_hz])
 
 
-def test_rr_intervals_have_a_peak_at_0_1_hz_and_one_at_the_breath_with_half_and_whole_power() -> None:
-    low, high = [], []
-    for seed in range(6):
-        times = times_of(heart_of(breath_bpm=16.0, seed=seed).advance(1800.0))
-        grid = np.arange(10.0, 1790.0, 0.25)
-        f, power = signal.welch(CubicSpline(times[:-1], np.diff(times))(grid), fs=4.0, nperseg=1024)
-        low.append(power[(f > 0.06) & (f < 0.14)].sum())
-        high.append(power[(f > 0.20) & (f < 0.34)].sum())
-        assert f[np.argmax(power * (f > 0.18))] == pytest.approx(16.0 / 60.0, abs=0.03)
-    # A spline through the beats takes some 5 % of the faster peak.
-    assert sum(low) / sum(high) == pytest.approx(0.5, rel=0.12)
+@pytest.mark.parametrize(
+    ("rate_bpm", "sdnn_ms", "lf_hf", "breath_bpm"),
+    [(70.0, 34.0, 0.5, 15.0), (60.0, 60.0, 1.5, 12.0), (85.0, 25.0, 2.0, 20.0), (75.0, 40.0, 0.3, 18.0)],
+)
+def test_rr_intervals_have_the_mean_sdnn_balance_and_respiratory_peak_that_were_asked_for(
+    rate_bpm: float, sdnn_ms: float, lf_hf: float, breath_bpm: float
+) -> None:
+    script = Script(PatientScript(rate_bpm=rate_bpm, sdnn_ms=sdnn_ms, lf_hf=lf_hf, breath_bpm=breath_bpm), 0.0)
+    for seed in range(2):
+        heart = Heart(script, Lungs(script, random_breath(default_rng(seed), breath_bpm)), default_rng(seed + 1000))
+        times = times_of(heart.advance(3600.0))
+        rr = np.diff(times)
+        assert rr.mean() == pytest.approx(60.0 / rate_bpm, rel=0.05)
+        assert 1e3 * rr.std() == pytest.approx(sdnn_ms, rel=0.05)
+        f = np.arange(0.02, 0.5, 1 / 7200)
+        power = power_of(times, f)
+        low, high = (f >= 0.04) & (f < 0.15), (f >= 0.15) & (f < 0.4)
+        assert power[low].sum() / power[high].sum() == pytest.approx(lf_hf, rel=0.05)
+        smooth = np.convolve(power, np.ones(73) / 73, "same")
+        assert 60.0 * f[np.argmax(smooth * (f > 0.15))] == pytest.approx(breath_bpm, rel=0.05)
 
 
 def test_beats_do_not_depend_on_how_time_is_cut() -> None:
