@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from board_queries import ALL, Asked, boards, filled, other_queries, panel_queries, panels
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import alerting
 from grafana_foundation_sdk.models import dashboard as sdk
 
 from deploy.grafana import files, rules
 from deploy.grafana.board import FOLDER_UID, PAGES
+from deploy.grafana.contact import contact_point
 from deploy.grafana.influxql import Query, names_in, select, tag_values
 from deploy.grafana.layout import Shelf, stacked
 from deploy.grafana.measurements import MEASUREMENTS
@@ -55,8 +58,23 @@ def test_nothing_is_lost_or_changed_on_the_way_through_grafanas_own_types(board:
     for panel in panels(board):
         if panel["datasource"]["uid"] == "-- Mixed --":
             del panel["datasource"]  # else it takes the queries for some that only a data source of that name has
-    through = json.loads(json.dumps(sdk.Dashboard.from_json(board), cls=JSONEncoder))
+    through = plain(sdk.Dashboard.from_json(board))
     assert [said for said in lost(board, through) if not re.fullmatch(UNKNOWN_TO_THEM, said)] == []
+
+
+def test_rules_and_contact_points_pass_through_grafanas_own_types_too() -> None:
+    register_default_plugins()
+    for rule in rules.rules():
+        ours = {**msgspec.to_builtins(rule), **rules.place(), "notification_settings": {"receiver": rules.CONTACT}}
+        assert list(lost(plain(ours), plain(alerting.Rule.from_json(plain(ours))))) == []
+    for to in ("ops@clinic.example", "https://clinic.example/hook"):
+        point = plain(msgspec.to_builtins(contact_point(to)))
+        assert list(lost(point, plain(alerting.ContactPoint.from_json(point)))) == []
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """As it looks once it was sent."""
+    return json.loads(json.dumps(value, cls=JSONEncoder))
 
 
 def lost(ours: Any, theirs: Any, at: str = "") -> Iterator[str]:  # noqa: ANN401 - any JSON
