@@ -33,6 +33,7 @@ PAGES = {
     "femtoward-devices": "Devices",
     "femtoward-pipeline": "Pipeline",
 }
+LATELY = "time > now() - 7d"  # as far back as choices go; an older name can be typed
 Choice = Literal["site", "ward", "patient", "device", "part"]
 
 
@@ -40,16 +41,17 @@ class _Choice(NamedTuple):
     """Where the values of a choice come from, and which choices before it narrow it down."""
 
     measurement: str
+    field: str  # of every point of it
     after: tuple[Choice, ...]
     says: str
 
 
 _CHOICES: dict[Choice, _Choice] = {
-    "site": _Choice("device", (), "Hospital or house that devices publish under."),
-    "ward": _Choice("vitals", ("site",), "All takes in patients whose ward is not known."),
-    "patient": _Choice("vitals", ("site", "ward"), "Pseudonym; every patient of the last 30 days."),
-    "device": _Choice("device", ("site",), "Wearable; every one of the last 30 days."),
-    "part": _Choice("process", (), "Process of femtoward: ingest, flow, couriers, run."),
+    "site": _Choice("device", "revision", (), "Hospital or house that devices publish under."),
+    "ward": _Choice("vitals", "coverage", ("site",), "All takes in patients whose ward is not known."),
+    "patient": _Choice("vitals", "coverage", ("site", "ward"), "Pseudonym; every patient of the last 7 days."),
+    "device": _Choice("device", "revision", ("site",), "Wearable; every one of the last 7 days."),
+    "part": _Choice("process", "alive", (), "Process of femtoward: ingest, flow, couriers, page."),
 }
 
 
@@ -140,7 +142,7 @@ def to_moment(title: str = "Look at this alarm: strip and waveform") -> Link:
 def _variable(name: Choice, offered: Sequence[Choice], *, single: bool) -> Variable:
     choice = _CHOICES[name]
     where = chosen(*(other for other in choice.after if other in offered))
-    query = tag_values(name, choice.measurement, where=where)
+    query = tag_values(name, choice.measurement, choice.field, where=where, span=LATELY).text
     return Variable(
         name=name,
         label=name.capitalize(),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from deploy.grafana.measurements import MEASUREMENTS, qualified
+from deploy.grafana.measurements import MEASUREMENTS, Known, qualified
 
 SHOWN = "$timeFilter"  # the time that the dashboard shows
 INTERVAL = "$__interval"  # one point per pixel or so
@@ -83,16 +83,27 @@ def select(  # noqa: PLR0913 - each is a clause of the statement
     return Query(" ".join(part for part in said if part), tuple(columns), tuple(by))
 
 
-def tag_values(tag: str, measurement: str, *, where: Sequence[str] = ()) -> str:
-    """Statement for the values of a tag.
+def tag_values(tag: str, measurement: str, field: str, *, where: Sequence[str] = (), span: str) -> Query:
+    """Build a statement for the values that a tag has had of late.
 
-    The measurement stands without its retention policy, of which these statements know nothing; it must be one of the
-    default policy, since InfluxDB 2 looks nowhere else.
+    Not ``SHOW TAG VALUES``, which knows no retention policy: InfluxDB 2 looks for it in the database's default one, and
+    refuses it where there are several buckets ``DATABASE/NAME``, each of which it takes for the default.
+
+    Parameters
+    ----------
+    tag, measurement
+        Whose values.
+    field
+        One that every point of the measurement has.
+    where
+        Conditions that must all hold.
+    span
+        How far back.
     """
-    known: set[str] = set(MEASUREMENTS[measurement].tags)
-    _check(f"{measurement}, as to tags,", known, [f'"{tag}"', *where])
-    said = f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{tag}"'
-    return f"{said} WHERE {' AND '.join(where)}" if where else said
+    if tag not in _known(measurement).tags:
+        raise ValueError(f"{measurement} has no tag {tag!r}: it has {', '.join(sorted(_known(measurement).tags))}")
+    newest = select(measurement, {"any": f'last("{field}")', "value": f'"{tag}"'}, where=where, by=[tag], span=span)
+    return select(newest, {"value": 'distinct("value")'}, span="")
 
 
 def chosen(*variables: str) -> list[str]:
@@ -115,10 +126,14 @@ def _named(name: str, expression: str) -> str:
 
 
 def _names_of(measurement: str) -> set[str]:
+    known = _known(measurement)
+    return {*known.tags, *known.fields}
+
+
+def _known(measurement: str) -> Known:
     if measurement not in MEASUREMENTS:
         raise ValueError(f"there is no measurement {measurement!r}: there are {', '.join(sorted(MEASUREMENTS))}")
-    known = MEASUREMENTS[measurement]
-    return {*known.tags, *known.fields}
+    return MEASUREMENTS[measurement]
 
 
 def _check(owner: str, known: set[str], texts: Iterable[str]) -> None:
