@@ -45,6 +45,11 @@ def decode_named(kind: str, body: bytes) -> Row:
     return row
 
 
+def says_same(kind: str, kept: bytes, body: bytes) -> bool:
+    """Whether a kept row says what another one says, though an older version wrote it, with fewer fields."""
+    return kept == body or encode(decode_named(kind, kept)) == body
+
+
 def _canonical(value: Any) -> Any:  # noqa: ANN401 - whatever MessagePack holds
     if isinstance(value, list):
         return [_canonical(item) for item in value]

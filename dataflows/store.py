@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, get_args
 
-from dataflows.body import R, decode, decode_named, encode
+from dataflows.body import R, decode, decode_named, encode, says_same
 from dataflows.events import (
     AlarmEvent,
     AlarmState,
@@ -325,7 +325,7 @@ class Store:
                 "UPDATE out SET id = ?, revision = ?, body = ? WHERE id = ?", (id_, row.revision, body, kept[0])
             )
             return "revised"
-        if row.revision < kept[1] or body == kept[2]:
+        if row.revision < kept[1] or says_same(row.kind, kept[2], body):
             return "same"
         self._refuse(row, kept[2], body)
         return "conflict"
@@ -340,9 +340,10 @@ class Store:
                 kept = self._kept(row)
                 if kept is not None and kept[0] != id_:
                     known.add(id_)
-                    if kept[2] != body:
+                    same = says_same(row.kind, kept[2], body)
+                    if not same:
                         self._refuse(row, kept[2], body)
-                    yield "same" if kept[2] == body else "conflict"
+                    yield "same" if same else "conflict"
         yield from ["new"] * inserted
         self._db.executemany(_NEWEST, _newest(once))
         self._totals.add(row for id_, row, _ in once if isinstance(row, Bad) and id_ not in known)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -226,6 +227,20 @@ def test_of_each_bed_the_newest_row_is_told_whatever_came_first(path: Path) -> N
 def test_rows_of_an_older_store_are_read_with_what_they_did_not_say_left_open(row: Row, since: str) -> None:
     older = msgspec.msgpack.encode(msgspec.msgpack.decode(encode(row))[: row.__struct_fields__.index(since)])
     assert encode(decode_named(row.kind, older)) == encode(row)
+
+
+def test_a_row_that_an_older_version_wrote_is_the_same_when_it_comes_again(path: Path) -> None:
+    rows: list[Row] = [vitals(), alarm(), one_of_each()[3]]
+    with Store(path) as store:
+        store.put(rows)
+    with closing(sqlite3.connect(path)) as db:
+        for row in rows:
+            older = msgspec.msgpack.decode(encode(row))[: row.__struct_fields__.index("ward")]
+            db.execute("UPDATE out SET body = ? WHERE kind = ?", (msgspec.msgpack.encode(older), row.kind))
+        db.commit()
+    with Store(path) as store:
+        assert store.put(rows) == Put(0, 3, 0, 0)
+        assert store.put([replace(vitals(), ward="icu")]).conflicts == 1
 
 
 def test_commit_times_are_written_by_the_next_put_and_by_closing(path: Path) -> None:
