@@ -183,10 +183,13 @@ def by_need(alarms: Iterable[AlarmEvent]) -> list[AlarmEvent]:
 
 def quality_word(vitals: Vitals) -> str:
     """Quality in a word that needs no legend."""
-    if vitals.settling:
-        return "settling"
-    bounds = ((0.8, "good"), (0.5, "fair"), (0.2, "poor"), (-1.0, "none"))
-    return next(word for bound, word in bounds if vitals.quality >= bound)
+    return "settling" if vitals.settling else in_a_word(vitals.quality)
+
+
+def in_a_word(quality: float) -> str:
+    """Quality of 0 to 1 in a word."""
+    bounds = ((0.8, "good"), (0.5, "fair"), (0.2, "poor"))
+    return next((word for bound, word in bounds if quality >= bound), "none")
 
 
 def _urgency(alarm: AlarmEvent) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser import chromium, looking_at
+from msgspec.structs import replace
 from pages import Flow, Server, alarm, ended, flow, key, patient, server, vitals
 from playwright.sync_api import Browser, expect
 from servers import eventually
@@ -49,6 +50,22 @@ def test_tiles_show_the_numbers_of_the_store(browser: Browser, ward: Flow, page_
         expect(seen.tile(key(3)).locator(".hr")).to_have_text("143")
         ward.put(patient(5, admitted=False, revision=2))
         expect(seen.tile(key(5))).to_have_count(0)
+
+
+def test_a_heart_rate_is_trusted_by_its_own_quality_and_the_lead_is_judged_apart(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    now_s = int(time.time()) + 5  # nothing grows old here
+    ward.put(
+        vitals(0, now_s, quality=0.1, reason="saturated"),  # the optical sensor measures it all the same
+        vitals(1, now_s, hr=math.nan, quality=0.9),
+        replace(vitals(2, now_s), settling=True),
+    )
+    with looking_at(browser, page_server.url) as seen:
+        for index, word in enumerate(("good", "good", "settling")):
+            expect(seen.tile(key(index)).locator(".quality")).to_have_text(word)
+        seen.tile(key(0)).click()
+        expect(seen.page.locator("#chosen-state")).to_have_text("signal none (saturated), heart rate from mcg+ppg")
 
 
 def test_old_values_are_greyed_and_say_their_age(browser: Browser, ward: Flow, page_server: Server) -> None:

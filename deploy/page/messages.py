@@ -54,9 +54,9 @@ class Tile(msgspec.Struct, frozen=True):
     pulse: Value
     temp: Value
     rmssd: Value
-    quality: str  # good, fair, poor, none or settling
-    share: float  # the same, 0..1
-    reason: str  # why the quality is not 1
+    trust: str  # how good the heart rate is, of whichever sensor: good, fair, poor, none or settling
+    signal: str  # how good the cardiac lead is, likewise
+    reason: str  # why the signal is not good
     source: str  # what hr was made from
     late: bool  # the evidence was old on arrival
     alarms: tuple[Alarm, ...]  # what needs someone most comes first

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dataflows.events import WARD, AlarmEvent, Reading, Vitals, Wave
-from deploy.live import NOTHING_STANDS, WAVE_HZ, Bed, by_need, quality_word
+from deploy.live import NOTHING_STANDS, WAVE_HZ, Bed, by_need, in_a_word, quality_word
 from deploy.page.messages import Alarm, Second, Tile, Value
 
 MS_NS = 1_000_000
@@ -25,8 +25,8 @@ def tile(key: str, bed: Bed) -> Tile:
         pulse=_value(v.pulse) if v else NONE,
         temp=_value(v.temp) if v else NONE,
         rmssd=_value(v.rmssd) if v else NONE,
-        quality=quality_word(v) if v else "none",
-        share=_share(v),
+        trust=_trust(v) if v else "none",
+        signal=quality_word(v) if v else "none",
         reason=v.reason if v else "",
         source=v.source if v else "none",
         late=v.late if v else False,
@@ -53,8 +53,10 @@ def _value(reading: Reading) -> Value:
     return Value(value, None if value is None else u)
 
 
-def _share(vitals: Vitals | None) -> float:
-    return 0.0 if vitals is None or np.isnan(vitals.quality) else round(vitals.quality, 3)
+def _trust(vitals: Vitals) -> str:
+    if vitals.settling or np.isnan(vitals.hr.value):
+        return quality_word(vitals)
+    return in_a_word(vitals.hr.quality)
 
 
 def _alarm(event: AlarmEvent) -> Alarm:

@@ -40,8 +40,9 @@ export class Chosen {
     }
     const stale = ward.stale(bed);
     put(find("chosen-name"), bed.name === bed.patient ? bed.name : `${bed.name} · ${bed.patient}`);
-    const why = !stale && bed.reason ? ` (${bed.reason})` : "";
-    put(find("chosen-state"), `quality ${trust(bed, ward)}${why}, from ${bed.source}`);
+    const why = bed.reason ? ` (${bed.reason})` : "";
+    const from = bed.source === "none" ? "no heart rate" : `heart rate from ${bed.source}`;
+    put(find("chosen-state"), stale ? trust(bed, ward) : `signal ${bed.signal}${why}, ${from}`);
     for (const { value, rest, field, shown } of this.cells) {
       put(value, shown(bed[field]));
       put(rest, ` ${plusMinus(bed[field])}`);

@@ -26,11 +26,11 @@ export const clock = (ms) => `${new Date(ms).toISOString().slice(11, 19)}Z`;
 /** Priority, marks and condition in words. */
 export const called = (alarm) => `${MARKS[alarm.priority]} ${alarm.priority.toUpperCase()} ${alarm.condition}`;
 
-/** Quality in a word, or how old the values are. */
+/** How far the heart rate can be trusted in a word, or how old it is. */
 export function trust(tile, ward) {
   if (tile.second === null) return "no data";
   if (ward.stale(tile)) return `stale ${short(ward.ageS(tile))}`;
-  return tile.late ? "late" : tile.quality;
+  return tile.late ? "late" : tile.trust;
 }
 
 /** Set a text if it is another one: what stays the same costs nothing. */
