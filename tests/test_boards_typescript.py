@@ -29,7 +29,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if npm is None or shutil.which("node") is None:
         pytest.skip("needs node and npm: the types of grafana-foundation-sdk are checked in any case")
     (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": PACKAGES}))
-    install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--silent"]
+    install = [
+        npm,
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefer-offline",
+        "--fetch-retries=0",
+        "--silent",
+    ]
     try:
         subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=60)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
