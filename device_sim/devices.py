@@ -112,6 +112,11 @@ class Device:
         """Samples a second of the magnetometers."""
         return round(self.head.kernel.rate_hz)
 
+    @property
+    def blind(self) -> bool:
+        """Whether it cannot work where it is: a zero-field sensor in the earth's field."""
+        return ROOMS[self.room].earth and isinstance(self.head.kernel, (Opm, Helium))
+
 
 def _grid(n: int) -> tuple[Vector, ...]:
     """Square array of `n` times `n` places about the origin."""

@@ -146,6 +146,12 @@ class HeartExpectations:
         ]
 
 
+def blind_expectations() -> list[Expected]:
+    """Alarms that a sensor calls for which cannot work where it is: it is noticed at once, and stays so."""
+    rest = [_technical(may, 0.0, math.inf, required=False) for may in ("saturated", *_MAY["saturation"])]
+    return [_technical("saturated", -PACKET_NS / 1e9, NOTICED_S, required=True), *rest]
+
+
 class FaultExpectations:
     """Alarms that a fault of a device calls for.
 

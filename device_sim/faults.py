@@ -47,6 +47,7 @@ GAIN_STEP = 0.7  # an amplifier that loses a part of its gain; from memory
 WRONG_GAINS = (1.25, 0.8, 1.12, 0.7)
 CLOCK_SKEW = 300e-6  # a bad crystal: 50 ppm is usual; from memory
 CLOCK_STEP_S = 2.5  # somebody sets the device's clock; from memory
+BATTERY_LOW_PERCENT = 8
 LOSS_SHARE, DOUBLE_SHARE, SWAP_SHARE = 0.3, 0.3, 0.3
 # What keeps packets from leaving.
 MUTE: tuple[FaultName, ...] = ("silence", "dead-spot", "reboot")

@@ -2,39 +2,40 @@
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 from numpy.random import SeedSequence, default_rng
 
+from device_sim.batch import batches
 from device_sim.births import birth_of
-from device_sim.bodies import Body, Chances, body_lead, chances_of, random_body, stacked
+from device_sim.bodies import Body, Chances, chances_of, random_body
 from device_sim.breath import Lungs
 from device_sim.course import levels
-from device_sim.devices import DEVICES, Device
-from device_sim.environment import ROOMS, Grid, random_grid, random_surroundings
+from device_sim.devices import DEVICES
+from device_sim.environment import random_grid
 from device_sim.faults import Fault
 from device_sim.flutter import QUIVERING
 from device_sim.heart import Heart
+from device_sim.housekeeping import COLD_CEL, WELL, Said, known, status_of
 from device_sim.link import Link
 from device_sim.moment import Moment, moment_at
-from device_sim.packing import Packed
-from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S, Physics, Wear
+from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S
 from device_sim.physiology import Beat, BeatSource
 from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_pulse, load_recording
 from device_sim.scenario import load_scenario, script_of
 from device_sim.scribe import Scribe
 from device_sim.script import Script
 from device_sim.truth import TruthLine, Who
-from device_sim.unit import random_unit, room_lead
 from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK
+from ingest.documents import encode_status
 from ingest.profile import Birth
 
 MAX_PATIENTS = 100_000
 # Faults that are felt after their end, and how long.
 _AFTERMATH_S = {"off-body": 1000.0, "cell-cooling": 200.0, "reboot": 5.0}
-_BATCH = 48  # patients whose second is worked out at once: what that takes fits into a processor's cache
 # Neighbours' packets leave as far apart as can be, whatever their number: multiples of the golden ratio.
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
@@ -87,28 +88,9 @@ class _Patient:
     scribe: Scribe
     recording: Recording | None
     pulse: Recording | None
+    said: Said = WELL
     recent: deque[Beat] = field(default_factory=deque)  # whose waves are not over
     untold: deque[Beat] = field(default_factory=deque)  # not yet in the truth
-
-
-class _Batch:
-    """Patients who wear devices of one kind: their second is worked out at once."""
-
-    def __init__(
-        self, kind: Device, members: list[int], bodies: list[Body], grid: Grid, chances: list[Chances]
-    ) -> None:
-        self.kind = kind
-        self.members = members
-        head = kind.head
-        units = [random_unit(one.unit, head) for one in chances]
-        wear = Wear(
-            stacked(units),
-            np.stack([body_lead(head, unit, body) for unit, body in zip(units, bodies, strict=True)]),
-            np.stack([room_lead(head, unit) for unit in units]),
-            stacked([random_surroundings(one.room, ROOMS[kind.room]) for one in chances]),
-        )
-        self.physics = Physics(kind, stacked(bodies), wear, grid, chances)
-        self.packed: Packed | None = None
 
 
 class Fleet:
@@ -151,14 +133,13 @@ class Fleet:
         self.phase_ns = [patient.phase_ns for patient in self._patients]
         self._order = sorted(range(options.patients), key=self.phase_ns.__getitem__)
         grid = random_grid(default_rng(SeedSequence(options.seed, spawn_key=(0,))))
-        self._batches = [
-            _Batch(DEVICES[kind], members, [bodies[i] for i in members], grid, [chances[i] for i in members])
-            for kind, members in _batches(self._patients)
-        ]
+        worn = [patient.script.patient.device for patient in self._patients]
+        self._batches = batches(worn, bodies, chances, grid)
         self._seats = {index: (batch, row) for batch in self._batches for row, index in enumerate(batch.members)}
         self._slot = 0
         self._lines: list[TruthLine] = [line for patient in self._patients for line in patient.scribe.opening()]
         self._notes: list[tuple[int, bytes]] = []
+        self._statuses: list[tuple[int, bytes]] = []
 
     def step(self) -> list[tuple[int, bytes]]:
         """Packets of the next 250 ms of all devices, in the order in which they leave.
@@ -168,9 +149,9 @@ class Fleet:
         slot_of_chunk = self._slot % SLOTS_PER_CHUNK
         if slot_of_chunk == 0:
             for batch in self._batches:
-                batch.packed = Packed(batch.kind, batch.physics.chunk(self._moment(batch.members)))
+                batch.advance(self._moment(batch.members))
         leaving: list[tuple[int, bytes]] = []
-        self._notes = []
+        self._notes, self._statuses = [], []
         for index in self._order:
             patient = self._patients[index]
             leaving += [(index, payload) for payload in self._leaving(patient, index, slot_of_chunk)]
@@ -182,6 +163,10 @@ class Fleet:
         """For the truth topics: devices of the last step in whose packet a heart beat, and the beats as JSON."""
         return self._notes
 
+    def statuses(self) -> list[tuple[int, bytes]]:
+        """For the status topics: devices that in the last step had something new to say of themselves, and what."""
+        return self._statuses
+
     def truth_lines(self) -> list[TruthLine]:
         """Lines of truth since they were last asked for."""
         lines, self._lines = self._lines, []
@@ -191,7 +176,7 @@ class Fleet:
         """Lines of truth that are left when the run is over."""
         return [*self.truth_lines(), *(line for patient in self._patients for line in patient.scribe.closing())]
 
-    def _moment(self, members: list[int]) -> Moment:
+    def _moment(self, members: Sequence[int]) -> Moment:
         """Beats and faults of the second that begins now."""
         patients = [self._patients[index] for index in members]
         starts_s = np.array([patient.phase_s for patient in patients]) + self._slot / SLOTS_PER_CHUNK
@@ -217,13 +202,18 @@ class Fleet:
         """Packets that leave a device now: one, none, or all that were held back."""
         batch, row = self._seats[index]
         packed = batch.packed
-        if packed is None:
-            raise RuntimeError("packets are taken only after a second was worked out")
         faults: list[Fault] = []
         if patient.eventful:
             start_s = patient.phase_s + self._slot / SLOTS_PER_CHUNK
             faults = patient.script.faults(start_s - CHUNK_S, start_s + CHUNK_S)
-        return patient.link.leaving(self._slot, faults, lambda number: packed.blocks(row, slot, number))
+        leaving = patient.link.leaving(self._slot, faults, lambda number: packed.blocks(row, slot, number))
+        names = patient.link.in_force(self._slot, faults)
+        said = Said(packed.flags(row, slot), known(names), cold=packed.cell_cel(row) < COLD_CEL)
+        if said != patient.said:
+            patient.said = said
+            status = status_of(batch.kind.head, said, packed.coil_pt(row), packed.cell_cel(row))
+            self._statuses.append((index, encode_status(status)))
+        return leaving
 
     def _tell(self, patient: _Patient, index: int) -> None:
         """Write down the truth of this slot of a device."""
@@ -256,18 +246,6 @@ def _happening(now: Moment, row: int, patient: _Patient, start_s: float, end_s: 
     if not script.patient.steady:
         now.breathing.append((row, patient.lungs))
         now.levels.append((row, levels(script, np.array([0.5 * (start_s + end_s)]))))
-
-
-def _batches(patients: list[_Patient]) -> list[tuple[str, list[int]]]:
-    """Kinds of device and who wears them, no more than can be worked out at once."""
-    members: dict[str, list[int]] = {}
-    for index, patient in enumerate(patients):
-        members.setdefault(patient.script.patient.device, []).append(index)
-    return [
-        (kind, all_of_it[first : first + _BATCH])
-        for kind, all_of_it in members.items()
-        for first in range(0, len(all_of_it), _BATCH)
-    ]
 
 
 def _patient(

@@ -38,7 +38,7 @@ def during(fault: Fault, t_s: Array) -> Mask:
     return mask
 
 
-def cell_cooling_k(fault: Fault, t_s: Array) -> Array:
+def cell_cooling_k(fault: Fault, t_s: Array | float) -> Array:
     """By how much the cells of a device have cooled."""
     away = np.clip(t_s - fault.from_s, 0.0, fault.to_s - fault.from_s)
     back = np.maximum(t_s - fault.to_s, 0.0)

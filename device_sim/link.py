@@ -58,7 +58,7 @@ class Link:
         blocks
             Gives the blocks of the packet of this slot, by the slots since the device was started.
         """
-        names = {fault.name for fault in faults if _covers(fault, slot, self.phase_s)} if faults else set[FaultName]()
+        names = self.in_force(slot, faults)
         if "silence" in names or "reboot" in names:
             self.down = self.down or "reboot" in names
             return []
@@ -82,6 +82,15 @@ class Link:
         self.held, self.swapped = [], []
         return leaving
 
+    def in_force(self, slot: int, faults: Sequence[Fault]) -> set[FaultName]:
+        """Names of the faults that cover a slot."""
+        found: set[FaultName] = set()
+        for fault in faults:
+            first, after = muted_slots(fault, self.phase_s)
+            if first <= slot < after:
+                found.add(fault.name)
+        return found
+
     def _packet(
         self, slot: int, faults: Sequence[Fault], names: set[FaultName], blocks: Callable[[int], tuple[Block, ...]]
     ) -> Packet:
@@ -96,8 +105,3 @@ class Link:
         boot = f"{crc32(f'{self.name}/{self.boots}'.encode() if self.boots else self.name.encode()):08x}"
         number = slot - self.first_slot
         return Packet(WIRE_VERSION, self.birth.device, boot, self.birth.birth, self.seq, t0_ns, clock, blocks(number))
-
-
-def _covers(fault: Fault, slot: int, phase_s: float) -> bool:
-    first, after = muted_slots(fault, phase_s)
-    return first <= slot < after

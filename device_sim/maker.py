@@ -16,6 +16,7 @@ class Step(NamedTuple):
     number: int
     packets: list[tuple[int, bytes]]
     notes: list[tuple[int, bytes]]
+    statuses: list[tuple[int, bytes]]
     lines: list[TruthLine]
 
 
@@ -35,7 +36,7 @@ class Maker(threading.Thread):
             number = 0
             while number != self._n_steps and not self._given_up.is_set():
                 packets = self._fleet.step()
-                self._put(Step(number, packets, self._fleet.notes(), self._fleet.truth_lines()))
+                self._put(Step(number, packets, self._fleet.notes(), self._fleet.statuses(), self._fleet.truth_lines()))
                 number += 1
             self._put(None)
         except BaseException as error:  # noqa: BLE001  # it is raised again where the queue is read

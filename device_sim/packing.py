@@ -50,6 +50,19 @@ class Packed:
         self._main_flags = (state | np.where(main, StateFlag.SATURATED, 0)).tolist()
         self._reference_flags = (state | np.where(reference, StateFlag.SATURATED, 0)).tolist()
         self._noise_pt = signals.noise_pt.tolist()
+        self._coil_pt, self._cell_cel = signals.coil_pt, signals.cell_cel
+
+    def flags(self, row: int, slot: int) -> int:
+        """State flags of the channels that listen to the body."""
+        return int(self._main_flags[row][slot])
+
+    def coil_pt(self, row: int) -> float:
+        """Largest field that a device's coils add."""
+        return float(self._coil_pt[row])
+
+    def cell_cel(self, row: int) -> float:
+        """Temperature of a device's cells at the end of the second."""
+        return float(self._cell_cel[row])
 
     def blocks(self, row: int, slot: int, number: int) -> tuple[Block, ...]:
         """Blocks of a device's packet.

@@ -10,13 +10,14 @@ from device_sim.bodies import Body, Chances
 from device_sim.devices import Device
 from device_sim.electronics import Reading
 from device_sim.environment import Grid, Surroundings, interference
-from device_sim.faults import Fault
+from device_sim.faults import CELL_CEL, Fault
 from device_sim.heartvector import AFTER_S, BEFORE_S
-from device_sim.hitches import Hitches, during, intrude, weaken
+from device_sim.hitches import Hitches, cell_cooling_k, during, intrude, weaken
 from device_sim.imu import BREATH_MS2, Imu, ImuState, accelerations
 from device_sim.life import hand_pulse, head_moments, heart_dipoles, modulations, movements, pulses, skin_changes
 from device_sim.moment import Moment
 from device_sim.movement import BREATH_SHIFT_M, breath_turn, field_of_movement
+from device_sim.opm import OpmState
 from device_sim.readout import Around, State, n_whites, read, start
 from device_sim.spad import (
     AMBIENT_CPS,
@@ -64,6 +65,8 @@ class Signals(NamedTuple):
     counts: Array  # (n, 3, 100)
     acceleration: Array  # (n, 3, 52)
     temperature: Array  # (n, 1)
+    coil_pt: Array  # (n,): largest field that the coils add
+    cell_cel: Array  # (n,): temperature of the cells at the end
 
 
 class Physics:
@@ -125,7 +128,17 @@ class Physics:
             counts,
             acceleration,
             temperature,
+            np.abs(self._state.coil_pt).max(axis=(1, 2)) if isinstance(self._state, OpmState) else np.zeros(n),
+            self._cells(now),
         )
+
+    def _cells(self, now: Moment) -> Array:
+        """Temperatures of the cells at the end of the second."""
+        cells = np.full(len(now.starts_s), CELL_CEL)
+        for row, fault in now.faults:
+            if fault.name == "cell-cooling":
+                cells[row] -= float(cell_cooling_k(fault, now.starts_s[row] + CHUNK_S))
+        return cells
 
     def _contact(self, now: Moment, white_motion: Array, white_heat: Array) -> tuple[Array, Array]:
         """Readings of accelerometers and thermometers, shapes (n, 3, 52) and (n, 1)."""

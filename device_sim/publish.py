@@ -161,6 +161,13 @@ class Publisher:
             self.dropped += one.pending.popleft().packets
         self._pump(one)
 
+    def tell(self, link: int, message: Message) -> None:
+        """Send a retained message with QoS 1 if the client is connected: what holds from now on."""
+        one = self._links[link]
+        if one.connected:
+            self._say(one, (message,))
+            self._write(one)
+
     def note(self, link: int, message: Message) -> None:
         """Send a message with QoS 0 if the client is connected."""
         one = self._links[link]

@@ -11,7 +11,8 @@ from device_sim.bodies import Body
 from device_sim.brain import instants
 from device_sim.breath import Lungs
 from device_sim.course import APNOEA_DEPTH, CORE_CEL, SKIN_OF_CORE, levels
-from device_sim.expected import Expected, FaultExpectations, HeartExpectations
+from device_sim.devices import DEVICES
+from device_sim.expected import Expected, FaultExpectations, HeartExpectations, blind_expectations
 from device_sim.foreseen import event_expectations, hides, rhythm_expectations
 from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
 from device_sim.physiology import Beat, rate_over
@@ -94,7 +95,9 @@ class Scribe:
 
     def opening(self) -> list[TruthLine]:
         """Lines that come before all others."""
-        return [PatientLine(**self._who._asdict(), from_ns=self._t_start_ns)]
+        blind = DEVICES[self._script.patient.device].blind
+        standing = self._alarms(blind_expectations()) if blind else []
+        return [PatientLine(**self._who._asdict(), from_ns=self._t_start_ns), *standing]
 
     def until(self, to_s: float, beats: Iterable[Beat]) -> list[TruthLine]:
         """Lines of the time up to `to_s`; `beats` are those of that time."""

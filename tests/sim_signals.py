@@ -33,6 +33,7 @@ class Run:
         self.raw: dict[int, list[bytes]] = defaultdict(list)
         self.left_at: dict[int, list[int]] = defaultdict(list)  # step in which each packet left
         self.notes: dict[int, list[bytes]] = defaultdict(list)
+        self.statuses: dict[int, list[bytes]] = defaultdict(list)
         self.truth: list[TruthLine] = []
         for step in range(round(4 * seconds)):
             for device, payload in self.fleet.step():
@@ -40,6 +41,8 @@ class Run:
                 self.left_at[device].append(step)
             for device, note in self.fleet.notes():
                 self.notes[device].append(note)
+            for device, status in self.fleet.statuses():
+                self.statuses[device].append(status)
             self.truth += self.fleet.truth_lines()
         self.truth += self.fleet.closing_lines()
 

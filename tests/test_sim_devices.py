@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import signal
+from sim_flow import flowed
 from sim_signals import Run
 
+from deploy.score import score_alarms
 from device_sim.bodies import body_lead, chances_of, random_body
 from device_sim.devices import DEVICES, Head
 from device_sim.heartvector import R_DIRECTION
@@ -21,16 +23,17 @@ SECONDS = 12
 
 
 @pytest.fixture(scope="module")
-def worn(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def worn() -> Run:
     """One patient per device, all at rest."""
-    path = tmp_path_factory.mktemp("devices") / "devices.toml"
-    tables = [f'[[patients]]\ndevice = "{name}"\nrate_bpm = 70.0\n' for name in DEVICES]
-    path.write_text('about = "One patient per device."\n' + "".join(tables))
-    return Run(str(path), patients=len(DEVICES), seconds=SECONDS)
+    return Run("devices", patients=len(DEVICES), seconds=SECONDS)
 
 
 def number_of(name: str) -> int:
-    return list(DEVICES).index(name)
+    return [script.device for script in load_scenario("devices").patients].index(name)
+
+
+def test_the_library_shows_every_device() -> None:
+    assert sorted(script.device for script in load_scenario("devices").patients) == sorted(DEVICES)
 
 
 def beat_snr_db(run: Run, name: str) -> float:
@@ -78,6 +81,19 @@ def test_a_serf_array_in_an_open_ward_is_saturated_and_without_a_lock(worn: Run)
 )
 def test_good_sensors_behind_a_shield_see_every_beat(worn: Run, name: str, at_least_db: float) -> None:
     assert beat_snr_db(worn, name) > at_least_db
+
+
+def test_the_flow_takes_the_heart_from_whichever_sensor_hears_it_and_else_from_the_light() -> None:
+    seconds = 40.0
+    found = flowed("devices", len(DEVICES), seconds)
+    score = score_alarms(found.truth, found.alarms, found.end_ns)
+    assert (score.missed, score.false) == ([], [])
+    assert [alarm.condition for alarm in found.alarms if alarm.state == "active"] == ["saturated"]
+    last = {row.patient: row.source for row in found.vitals}
+    sources = {name: last[f"patient-{number_of(name) + 1:04d}"] for name in DEVICES}
+    light_only = {"serf-open-ward", "meg-cap", "nv-open-ward", "nv-light-shield", "scalar-gradiometer-open-ward"}
+    assert {name for name, source in sources.items() if source == "ppg"} == light_only
+    assert all("mcg" in sources[name] for name in DEVICES if name not in light_only)
 
 
 def test_an_nv_array_of_today_cannot_see_a_single_beat(worn: Run) -> None:

@@ -1,13 +1,16 @@
 """Every fault does to the samples and packets what its name says, from its onset to its end, and is in the truth."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import signal
+from sim_flow import Found, flowed
 from sim_signals import START_NS, Run
 
+from deploy.score import score_alarms
 from device_sim.faults import CLOCK_SKEW, FAULTS, HEATER_HZ, WRONG_GAINS
 from device_sim.truth import FaultLine
 from device_sim.wearable import MCG, PACKET_NS, REFERENCE
@@ -146,6 +149,41 @@ def test_packets_are_lost_doubled_and_reordered(run: Run) -> None:
 
 def test_a_low_battery_changes_no_sample(run: Run, calm: Run) -> None:
     assert run.raw[device_of("battery-low")] == calm.raw[device_of("battery-low")]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cell-cooling", "instead of 150"),
+        ("laser-step", "laser in another mode"),
+        ("battery-low", "battery at 8 %"),
+        ("reboot", "restarting"),
+        ("saturation", "at the end of its range"),
+        ("lost-lock", "lock lost"),
+    ],
+)
+def test_a_device_says_what_it_knows_of_itself_and_that_it_is_over(run: Run, name: str, said: str) -> None:
+    reasons = [json.loads(status)["reason"] for status in run.statuses[device_of(name)]]
+    assert any(said in reason for reason in reasons)
+    assert reasons[-1].startswith("locked, cells at 150 Cel, coils up to ")
+    assert said not in reasons[-1]
+
+
+@pytest.mark.parametrize("name", ["stuck", "gain-step", "wrong-calibration", "clock-skew", "packet-loss"])
+def test_a_device_says_nothing_of_what_it_cannot_know(run: Run, name: str) -> None:
+    assert not run.statuses[device_of(name)]
+
+
+@pytest.fixture(scope="module")
+def found() -> Found:
+    """The library's faults, through the whole flow."""
+    return flowed("faults", len(FAULTS), 50.0)
+
+
+def test_every_fault_runs_through_the_flow_and_is_noticed_as_the_truth_says(found: Found) -> None:
+    score = score_alarms(found.truth, found.alarms, found.end_ns)
+    assert (score.missed, score.false) == ([], [])
+    assert score.expected == 5
 
 
 def test_a_larger_range_takes_a_larger_field_to_saturate(tmp_path: Path) -> None:

@@ -119,6 +119,23 @@ def test_a_ward_arrives_whole_in_order_and_says_goodbye(broker: Broker, listener
     assert listener.of("truth")
 
 
+def test_a_device_says_of_itself_that_it_lost_its_lock_and_found_it_again(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    path = tmp_path / "lost.toml"
+    path.write_text(
+        'about = "A lock is lost."\n[[patients]]\nfaults = [{ fault = "lost-lock", from_s = 1.0, for_s = 4.0 }]\n'
+    )
+    run_simulation(
+        SimOptions(broker=broker.url, patients=1, seconds=7.0, speed=4.0, scenario=str(path)), threading.Event()
+    )
+    eventually(lambda: len(listener.of("status")) == 5, what="the device's words")
+    assert states(listener, "wearable-0001") == ["online", "online", "zeroing", "online", "offline"]
+    reasons = [json.loads(payload)["reason"] for _, payload in listener.of("status")]
+    assert reasons[1].startswith("lock lost, cells at 150 Cel, coils up to ")
+    assert reasons[3].startswith("locked, cells at 150 Cel, coils up to ")
+
+
 def test_a_gateway_puts_many_devices_into_one_message(broker: Broker, listener: Listener) -> None:
     options = SimOptions(broker=broker.url, patients=20, seconds=2.0, speed=4.0, scenario="quiet", bundles=True)
     report = run_simulation(options, threading.Event())
