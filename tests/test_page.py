@@ -13,6 +13,8 @@ from pages import Flow, Server, alarm, ended, flow, key, patient, server, vitals
 from playwright.sync_api import Browser, expect
 from servers import eventually
 
+TOKEN = "a-token-of-this-ward-0123456789"  # noqa: S105 - opens nothing but a test's own server
+
 pytestmark = pytest.mark.servers
 
 
@@ -233,6 +235,20 @@ def test_a_page_that_was_on_and_is_loaded_again_is_on_after_any_touch(
         seen.page.click("#sound")
         expect(seen.page.locator("html")).to_have_attribute("data-sound", "off")
         seen.complaints.clear()  # Chromium's, that it had to wait for the touch
+
+
+def test_where_a_token_is_wanted_it_is_given_once(browser: Browser, ward: Flow, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    with server(ward.folder, f'secret_file = "{file}"\n') as one, looking_at(browser, one.url) as seen:
+        for given, said in (("not the right one", "That is not the token."), (TOKEN, "")):
+            seen.page.get_by_label("Access token of this ward").fill(given)
+            seen.page.get_by_role("button", name="Enter").click()
+            if said:
+                expect(seen.page.get_by_role("alert")).to_have_text(said)
+        expect(seen.tile(key(0))).to_be_visible()
+        seen.page.reload()
+        expect(seen.tile(key(0))).to_be_visible()
 
 
 def test_the_waveform_of_the_chosen_bed_runs_and_a_missing_one_is_said(
