@@ -1,8 +1,8 @@
 """What of a journal had to go for want of room, told exactly once: a mark stands in its folder until that is on record.
 
-The mark is the file of the oldest segment that goes, under a name that says what goes; made before anything is removed,
-and emptied with it. Renaming and emptying a file need no room, of which there may be none. Whoever finds a mark after a
-crash carries the removal out to its end and tells of it, under an id by which a second telling is known.
+The mark is an empty file whose name says what goes, made before anything is removed. Where there is no room even for
+that, the file of the oldest segment that goes takes that name, and is emptied: renaming needs none. Whoever finds a
+mark after a crash carries the removal out to its end and tells of it, under an id by which a second telling is known.
 """
 
 import os
@@ -32,10 +32,13 @@ class Removal(NamedTuple):
 
 
 def mark(path: Path, removal: Removal) -> None:
-    """Write down what is about to be removed from a journal, without any room."""
-    files = [packed_path(path, removal.first), segment_path(path, removal.first)]
-    oldest = next(file for file in files if file.exists())
-    oldest.rename(mark_path(path, removal))
+    """Write down what is about to be removed from a journal, though there may be no room."""
+    try:
+        mark_path(path, removal).touch()
+    except OSError:
+        files = [packed_path(path, removal.first), segment_path(path, removal.first)]
+        oldest = next(file for file in files if file.exists())
+        oldest.rename(mark_path(path, removal))
     sync_folder(path)
 
 
@@ -50,8 +53,9 @@ def carried_out(path: Path) -> list[Removal]:
     found = [match for file in sorted(path.glob(f"*{SUFFIX}")) if (match := _NAME.fullmatch(file.name))]
     removals = [Removal(int(one[1]), int(one[2]), int(one[3]), one[4].replace("-", " ")) for one in found]
     for removal in removals:
-        for first in segments(path):
+        for first in {removal.first, *segments(path)}:
             if first < removal.end:
                 remove_segment(path, first)
-        os.truncate(mark_path(path, removal), 0)
+        if mark_path(path, removal).stat().st_size:  # else it is not touched: it may have another name as well
+            os.truncate(mark_path(path, removal), 0)
     return removals

@@ -125,10 +125,11 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("at", ["before it", "first", "second", "emptying", "telling"])
+@pytest.mark.parametrize("at", ["before it", "first", "second", "telling", "first, no room", "emptying, no room"])
 def test_a_removal_that_a_crash_cuts_short_is_carried_out_and_told_once_under_its_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
+    at, _, no_room = at.partition(", ")
     house = House(tmp_path, floor_s=10**6)
     house.write(60)
     house.look(100)
@@ -147,7 +148,9 @@ def test_a_removal_that_a_crash_cuts_short_is_carried_out_and_told_once_under_it
         patch.setattr(removal, "remove_segment", remove)
         if at == "before it":
             patch.setattr(removal, "mark", kill)
-        elif at == "emptying":
+        if no_room:
+            patch.setattr(Path, "touch", lambda _: (_ for _ in ()).throw(OSError(28, "no space left on device")))
+        if at == "emptying":
             patch.setattr("ingest.removal.os.truncate", kill)
         elif at == "telling":
             patch.setattr(Upkeep, "_tell_removals", kill)
@@ -164,6 +167,19 @@ def test_a_removal_that_a_crash_cuts_short_is_carried_out_and_told_once_under_it
     assert [mark.stat().st_size for mark in again.journal.path.glob("*.gone")] == [0]
     assert [report.removed for report in again.look(7)] == []  # its mark stands until it is in the journal
     again.journal.close()
+
+
+def test_a_segment_that_was_removed_is_whole_for_whoever_keeps_it_under_another_name(tmp_path: Path) -> None:
+    house = House(tmp_path, floor_s=10**6)
+    house.write(60)
+    house.look(100)
+    oldest = segment_path(house.journal.path, 0)
+    (kept := tmp_path / "kept").hardlink_to(oldest)
+    size = kept.stat().st_size
+    assert [report.removed is not None for report in house.look(7)] == [False, True]
+    assert not oldest.exists()
+    assert kept.stat().st_size == size
+    house.journal.close()
 
 
 def test_no_more_goes_than_room_is_missing(tmp_path: Path) -> None:
