@@ -33,6 +33,7 @@ from ingest.codec import decode_command, encode_birth, encode_bundle, encode_pac
 from ingest.command import Acknowledge
 from ingest.journal import Journal, JournalReader, RecordKind
 from ingest.notices import LinkNotice
+from ingest.removal import carried_out
 from ingest.topics import bundle_topic, topic_of
 
 SITE, DEVICE = "siege", "w1"
@@ -203,13 +204,17 @@ def test_holes_count_from_the_first_that_came_and_in_later_boots_from_nought(jou
     assert (inventory.holes(DEVICE), inventory.full) == (4, 1)  # 6, 7; later 0, 1
 
 
-def test_the_witness_gives_back_what_retention_removed(journal: Journal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("for_want_of_room", [False, True])
+def test_the_witness_gives_back_what_retention_removed(
+    journal: Journal, tmp_path: Path, *, for_want_of_room: bool
+) -> None:
     witness = Witness(journal.path, tmp_path / "witness")
     for seq in range(400):
         messages(journal, packet(seq))
         witness.look()
     journal.limits = type(journal.limits)(1, 1, 0)
-    journal.prune()
+    journal.prune(marking=for_want_of_room)
+    assert bool(carried_out(journal.path)) == for_want_of_room
     with JournalReader(journal.path) as reader:
         assert reader.first_offset > 0
     journal.close()

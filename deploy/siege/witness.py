@@ -1,22 +1,27 @@
-"""Keeps every segment of the journal, whatever retention removes: a second name for the same file costs no room."""
+"""Keeps a copy of every finished segment of the journal, whatever retention removes.
 
-import contextlib
+A copy, not a second name: where room runs short, ingest empties a file that it removes.
+"""
+
 import os
 import shutil
 from pathlib import Path
+from typing import Final
 
-from ingest.segments import segments
+from ingest.segments import packed_path, segment_path, segments
+
+DRAFT: Final = ".draft"
 
 
 class Witness:
-    """Links finished segments into a folder of its own.
+    """Copies finished segments into a folder of its own.
 
     Parameters
     ----------
     journal
         The ward's journal.
     folder
-        Where the links are made; on the same file system.
+        Where the copies are kept, and nothing else.
     """
 
     def __init__(self, journal: Path, folder: Path) -> None:
@@ -24,20 +29,28 @@ class Witness:
         folder.mkdir(parents=True, exist_ok=True)
 
     def look(self) -> None:
-        """Link what is new; to be called more often than segments are removed."""
+        """Copy what is new; to be called more often than segments are removed."""
         if not self._journal.is_dir():
             return
-        newest = max(segments(self._journal), default=-1)
-        for file in list(self._journal.iterdir()):
-            number = file.name[:20]
-            if not number.isdigit() or int(number) == newest or "-" in file.name or file.name.endswith(".tmp"):
-                continue
-            link = self._folder / file.name
-            with contextlib.suppress(FileNotFoundError):  # removed a moment ago: linked a moment earlier
-                # A segment that was packed since has another content under its name.
-                if not link.exists() or not link.samefile(file):
-                    link.unlink(missing_ok=True)
-                    os.link(file, link)
+        for first in segments(self._journal)[:-1]:
+            packed, raw = packed_path(self._journal, first), segment_path(self._journal, first)
+            if packed.exists():
+                self._copy(packed)
+            elif not _has_log(raw):
+                self._copy(raw)
+
+    def _copy(self, file: Path) -> None:
+        copy = self._folder / file.name
+        if copy.exists():
+            return
+        draft = copy.with_name(f"{copy.name}{DRAFT}")
+        try:
+            size = file.stat().st_size
+            shutil.copyfile(file, draft)
+        except FileNotFoundError:  # removed, or packed, a moment ago: it was copied before that, or will be
+            return
+        if size and draft.stat().st_size == size:  # else it was emptied meanwhile
+            draft.rename(copy)
 
     def whole(self, folder: Path) -> tuple[Path, int]:
         """Make a journal of what is there and what was; return it, and how many segments retention had removed.
@@ -47,8 +60,17 @@ class Witness:
         shutil.copytree(self._journal, folder)
         there = set(segments(folder))
         removed = 0
-        for link in sorted(self._folder.iterdir()):
-            if int(link.name[:20]) not in there:
-                os.link(link, folder / link.name)
+        for copy in sorted(self._folder.iterdir()):
+            first = int(copy.name[:20])
+            if first not in there and not copy.name.endswith(DRAFT):
+                os.link(copy, folder / copy.name)
                 removed += 1
         return folder, removed
+
+
+def _has_log(raw: Path) -> bool:
+    """Whether a part of a segment still lies in its write-ahead log: its writer was killed; ingest merges it."""
+    try:
+        return raw.with_name(f"{raw.name}-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
