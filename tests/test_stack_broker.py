@@ -2,6 +2,8 @@
 
 import os
 import random
+import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -267,14 +269,19 @@ def test_the_health_check_of_the_container_asks_by_its_own_login(stack: StackBro
     assert (done.returncode, done.stdout[:9]) == (0, "mosquitto"), done.stderr
 
 
-def test_devices_come_in_by_tls_and_only_so(tmp_path: Path) -> None:
-    if which("openssl") is None:
-        pytest.skip("openssl is not installed: it makes the certificate for this test")
-    stack = StackBroker(tmp_path / "stack", devices="devices-tls.conf")
-    certificate, key = stack.secrets / "tls_certificate", stack.secrets / "tls_key"
+def certify(certificate: Path, key: Path) -> None:
+    """Write a certificate for this host over what is there, trusted by whoever holds it."""
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     named = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*made, *named], check=True, capture_output=True)
+
+
+def test_devices_come_in_by_tls_and_only_so_and_a_renewed_certificate_is_taken_up(tmp_path: Path) -> None:
+    if which("openssl") is None:
+        pytest.skip("openssl is not installed: it makes the certificate for this test")
+    stack = StackBroker(tmp_path / "stack", devices="devices-tls.conf")
+    certificate, key, before = stack.secrets / "tls_certificate", stack.secrets / "tls_key", tmp_path / "before"
+    certify(certificate, key)
     password = stack.add("opm-1")["opm-1"]
     stack.start()
     with stack:
@@ -284,6 +291,14 @@ def test_devices_come_in_by_tls_and_only_so(tmp_path: Path) -> None:
             assert str(stranger.greeted) == REFUSED
         with Client(stack.outer, "opm-1", password) as clear:
             assert clear.greeted is None
+        before.write_bytes(certificate.read_bytes())
+        certify(certificate, key)
+        stack.reload()
+        with Client(stack.outer, "opm-1", password, authority=certificate) as device:
+            assert device.publish(OWN) in SUCCESS
+        old = ssl.create_default_context(cafile=before)
+        with socket.create_connection(("127.0.0.1", stack.outer)) as line, pytest.raises(ssl.SSLCertVerificationError):
+            old.wrap_socket(line, server_hostname="localhost")
 
 
 def test_secrets_are_made_once_and_stay(tmp_path: Path) -> None:
