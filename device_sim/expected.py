@@ -25,13 +25,14 @@ AFTERMATH_S = 15.0  # alarms that a fault explains may come until this long afte
 _MUST: dict[str, tuple[str, float]] = {
     "saturation": ("saturated", NOTICED_S),
     "stuck": ("frozen", NOTICED_S),
+    "lost-lock": ("saturated", NOTICED_S),  # to the ward a sensor without its lock is one that cannot measure
     "noise": ("poor-signal", POOR_S),
 }
 _MAY: dict[str, tuple[str, ...]] = {
     "saturation": ("frozen", "poor-signal", "cannot-analyse"),
     "stuck": ("poor-signal", "cannot-analyse"),
     "noise": ("cannot-analyse",),
-    "lost-lock": ("saturated", "frozen", "poor-signal", "cannot-analyse"),
+    "lost-lock": ("frozen", "poor-signal", "cannot-analyse"),
     "laser-step": ("saturated", "poor-signal", "cannot-analyse"),
     "cell-cooling": ("saturated", "poor-signal", "cannot-analyse", "asystole"),
     "heater-line": ("poor-signal", "cannot-analyse"),

@@ -124,8 +124,10 @@ class ScalarGradiometer:
         lost = self._lost(size)
         locked = ~lost
         gap, balance = state.gap, state.balance_pt
-        for row in np.flatnonzero((gap > 0) | lost.any(axis=-1)):
-            gap, balance = gap.copy(), balance.copy()
+        troubled = np.flatnonzero((gap > 0) | lost.any(axis=-1))
+        if len(troubled):
+            gap = gap.copy()
+        for row in troubled:
             gap[row] = self._follow(int(gap[row]), lost[row], locked[row])
         difference = difference - balance[..., None]
         difference *= locked[:, None]

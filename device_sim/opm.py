@@ -174,7 +174,7 @@ class Opm:
         saturated = np.abs(seen) >= self.range_pt
         for row in troubled:
             # Coils that cannot null the field are at their end.
-            saturated[row] |= ~locked[row] & (np.abs(field_pt[row] + coil[row][..., None]).max(axis=1) > self.range_pt)
+            saturated[row] |= ~locked[row] & (np.abs(field_pt[row]).max(axis=1) > self.coil_pt + self.range_pt)
         np.clip(seen, -self.range_pt, self.range_pt, out=seen)
         return OpmState(path, pink, coil, gap), Reading(seen, saturated, locked, zeroing)
 

@@ -12,6 +12,7 @@ from device_sim.verify_magnetometers import (
     check_bandwidth,
     check_delay,
     check_gains,
+    check_mismatch,
     check_noise,
     check_tilt,
     sensors,
@@ -49,7 +50,7 @@ def verify(seconds: int, tell: Callable[[str], None], *, speed: bool = True) -> 
         noise, curve = check_noise(name, head, seconds)
         curves.append(curve)
         checks += [noise, check_bandwidth(name, head), check_delay(name, head), check_gains(name, head)]
-        checks += check_tilt(name, head)
+        checks += [*check_tilt(name, head), *check_mismatch(name, head)]
     tell("photon counter, resonances, thermometer, accelerometer")
     checks += [*check_photons(), *check_resonances(), *check_thermometer(seconds), *check_accelerometer(seconds)]
     tell("arrays")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.random import default_rng
@@ -13,7 +14,7 @@ from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
 from device_sim.nv import Nv
 from device_sim.readout import Around, read, start
-from device_sim.testbench import EARTH_PT, lock_in, noise_of, off_db, path_of, response
+from device_sim.testbench import EARTH_PT, field_of, lock_in, noise_of, off_db, path_of, readings, response
 from device_sim.unit import Unit, random_unit
 
 Array = NDArray[np.float64]
@@ -47,7 +48,7 @@ def check_noise(name: str, head: Head, seconds: int) -> tuple[Check, Curve]:
     """Amplitude spectral density in third-octaves from 0.1 Hz, as the counts on the wire have it."""
     kernel = head.kernel
     warm = min(100, seconds // 4)
-    noise = noise_of(kernel, N_SENSORS, seconds + warm, seed=11, scale_pt=head.scale_pt)
+    noise = noise_of(kernel, N_SENSORS, seconds + warm, seed=crc32(name.encode()), scale_pt=head.scale_pt)
     centres, off, density = off_db(
         noise[:, round(warm * kernel.rate_hz) :], kernel, LOW_HZ, BAND_EDGE * kernel.rate_hz, min(80.0, seconds / 8)
     )
@@ -75,8 +76,9 @@ def check_delay(name: str, head: Head) -> Check:
     path = path_of(kernel)
     t = np.arange(round(4 * kernel.rate_hz)) / kernel.rate_hz
     tone = np.sin(2.0 * np.pi * frequency_hz * t)
-    _, out = path.step(path.init(np.zeros((1, head.n_all))), np.tile(tone, (1, head.n_all, 1)))
-    turn = lock_in(out[0], frequency_hz, kernel.rate_hz) / lock_in(tone, frequency_hz, kernel.rate_hz)
+    field = field_of(kernel, 50.0 * np.tile(tone, (1, head.n_all, 1)))
+    out = readings(kernel, field).field_pt[0]
+    turn = lock_in(out, frequency_hz, kernel.rate_hz) / lock_in(tone, frequency_hz, kernel.rate_hz)
     measured = -np.angle(turn) / (2.0 * np.pi * frequency_hz)
     declared = np.array([path.total_delay_s(channel) for channel in range(head.n_all)])
     worst = int(np.argmax(np.abs(measured - declared)))
@@ -156,3 +158,31 @@ def check_tilt(name: str, head: Head) -> list[Check]:
     declared = 100.0 * share / (1.0 + opm.cross_gain) * (1.0 + opm.loop_gain) / (1.0 + opm.loop_gain + share**2)
     measured = 100.0 * float(np.abs(turn))
     return [near(name, "tilt of the axis by 2 nT across it", "%", declared, measured, by=0.1)]
+
+
+def check_mismatch(name: str, head: Head) -> list[Check]:
+    """What a gradiometer keeps of a change that is the same at both of its cells, worst channel."""
+    kernel = head.kernel
+    if not isinstance(kernel, ScalarGradiometer):
+        return []
+    unit = random_unit(default_rng(18), head)
+    t = np.arange(round(8 * kernel.rate_hz)) / kernel.rate_hz
+    tone = 10.0 * kernel.rejection * np.sin(2.0 * np.pi * t)
+    field = np.zeros((1, head.n_all, 6, len(t)))
+    field[:, :, [0, 3]] = EARTH_PT + tone
+    around = Around(np.eye(head.n_all)[None], unit.mismatch[None], np.zeros((1, len(t))))
+    white = np.zeros((1, head.n_all, len(t)))
+    _, reading = read(kernel, start(kernel, field[..., 0], around), field, white, around)
+    seen = np.abs(lock_in(reading.field_pt[0], 1.0, kernel.rate_hz) / lock_in(tone, 1.0, kernel.rate_hz))
+    worst = int(np.argmax(np.abs(unit.mismatch)))
+    declared = 100.0 * abs(float(unit.mismatch[worst]))
+    return [
+        close(
+            name,
+            "what is left of a homogeneous change, worst channel",
+            "%",
+            declared,
+            100.0 * float(seen[worst]),
+            share=0.01,
+        )
+    ]

@@ -184,7 +184,7 @@ def found() -> Found:
 def test_every_fault_runs_through_the_flow_and_is_noticed_as_the_truth_says(found: Found) -> None:
     score = score_alarms(found.truth, found.alarms, found.end_ns)
     assert (score.missed, score.false) == ([], [])
-    assert score.expected == 5
+    assert score.expected == 6
 
 
 def test_a_larger_range_takes_a_larger_field_to_saturate(tmp_path: Path) -> None:

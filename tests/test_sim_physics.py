@@ -201,6 +201,20 @@ def test_rooms_are_as_noisy_as_they_say() -> None:
     assert sizes["shielded-room"] < 0.3 * sizes["light-shield"] < 0.01 * sizes["open-ward"]
 
 
+def test_vibration_is_seen_through_the_gradient_only() -> None:
+    rng = np.random.default_rng(12)
+    grid = random_grid(rng)
+    still = ROOMS["light-shield"]._replace(drift_pt=0.0, mains_pt=0.0, lift_pt=0.0, tram_pt=0.0, vibration_m=1e-3)
+    for gradient_pt_m, seen in ((1000.0, True), (0.0, False)):
+        around = stacked([random_surroundings(rng, still._replace(gradient_pt_m=gradient_pt_m))])
+        field = interference(around, grid, np.zeros(1), 5000, 500.0)[0]
+        f, power = signal.welch(field - field.mean(axis=-1, keepdims=True), fs=500.0, nperseg=2500)
+        total = power.sum(axis=0)
+        assert (total.sum() > 1e-6) == seen
+        if seen:
+            assert total[(f >= 9.0) & (f <= 31.0)].sum() > 0.99 * total.sum()
+
+
 def test_a_pulse_rises_one_transit_time_after_the_r_peak() -> None:
     wave = pulse_waves([(0, Beat(0.1, "N", 1.0, atrial=True), 1.0)], np.zeros(1), 100, 100.0)[0]
     assert np.argmax(wave) / 100.0 == pytest.approx(0.1 + TRANSIT_S + PULSE[0][0], abs=0.011)

@@ -146,6 +146,25 @@ def test_a_field_that_comes_within_reach_of_the_coils_is_nulled_after_a_gap() ->
     assert reading.field_pt[0, 0, -1] == pytest.approx(4000.0 / (1.0 + 0.16**2), rel=1e-6)
 
 
+def test_a_loss_of_lock_may_be_cut_anywhere_too() -> None:
+    opm = Opm()
+    field = np.zeros((2, 2, 3, 4000))
+    field[0, 1, 2, 1000:], field[1, :, 0] = 40_000.0, 20.0
+    white = np.random.default_rng(3).standard_normal((2, 2, 4000))
+    whole = readings(opm, field, white)
+    beside = around(2, 2, 4000)
+    state = start(opm, 0.0 * field[..., 0], beside)
+    parts = []
+    for cut in (slice(0, 700), slice(700, 1600), slice(1600, 2510), slice(2510, None)):
+        state, part = read(opm, state, field[..., cut], white[..., cut], beside)
+        parts.append(part)
+    for name in ("field_pt", "saturated", "locked", "zeroing"):
+        joined = np.concatenate([getattr(part, name) for part in parts], axis=-1)
+        np.testing.assert_array_equal(getattr(whole, name), joined, err_msg=name)
+    assert not whole.locked[0].all()
+    assert whole.locked[1].all()
+
+
 def test_heliums_third_axis_is_the_noisy_one_and_its_range_that_of_200_nt() -> None:
     helium = Helium()
     white = np.random.default_rng(2).standard_normal((1, 3, 20_000))
