@@ -13,11 +13,11 @@ const BAR_S = 0.3;
 const PULL = 0.05; // seconds per second by which the trace may run slower or faster
 const LEAP_S = 2.5; // a clock that is further off is set
 const LATENESS_OF = 12; // seconds by which the delay is judged
-const BASELINE = 0.6; // of the height, from the top
-const FULL = 0.5; // of the height that the largest beat takes at most
-const SMALL = 0.18; // and below which it is drawn larger, at the next sweep
+const FULL = 0.8; // of the height that beats take when a scale is chosen
+const EDGE = 0.04; // of the height that stays free above and below, or another scale is chosen at once
+const SMALL = 0.35; // of the height, below which beats are drawn larger at the next sweep
 const DECAY = 0.985; // per second: a heart that stops shows as a flat line, not as noise drawn large
-const GAINS = [1, 2, 5];
+const SCALES = [1, 1.5, 2, 3, 5, 7]; // units on 10 mm, and their tenfold
 
 export class Sweep {
   constructor() {
@@ -38,8 +38,10 @@ export class Sweep {
     this.offset = null; // data time less page time of what is drawn now
     this.edge = -Infinity; // end of what has come
     this.drawn = null; // data time up to which the trace is drawn
-    this.peak = 0;
+    this.high = 0; // of the beats, in the unit of the waveform
+    this.low = 0;
     this.gain = 0; // pixels per unit
+    this.zero = 0; // where nought is, in pixels from the top
     this.unit = "";
     this.stream = "";
     this.rate = 125;
@@ -52,7 +54,8 @@ export class Sweep {
     const values = Float32Array.from(second.counts, (count) => count * second.scale);
     this.seconds.set(second.second, values);
     for (const key of this.seconds.keys()) if (key < second.second - KEPT_S) this.seconds.delete(key);
-    this.peak = Math.max(this.peak * DECAY, largest(values));
+    this.high = values.reduce((most, value) => Math.max(most, value), this.high * DECAY);
+    this.low = values.reduce((least, value) => Math.min(least, value), this.low * DECAY);
     this.rate = second.rate_hz;
     this.unit = second.unit;
     this.stream = second.stream;
@@ -60,7 +63,7 @@ export class Sweep {
     this.edge = second.second + 1;
     this.lateness.push(this.edge - performance.now() / 1000);
     if (this.lateness.length > LATENESS_OF) this.lateness.shift();
-    if (!this.gain || this.peak * this.gain > FULL * this.height) this.rescale();
+    if (!this.gain || this.y(this.high) < EDGE * this.height || this.y(this.low) > (1 - EDGE) * this.height) this.rescale();
   }
 
   /** Several at once are history, and have waited: the next one tells better how late they come. */
@@ -92,7 +95,7 @@ export class Sweep {
 
   advance(head) {
     const turns = Math.floor(head / this.spanS) > Math.floor(this.drawn / this.spanS);
-    if (turns && this.peak * this.gain < SMALL * this.height && this.rescale()) return;
+    if (turns && (this.high - this.low) * this.gain < SMALL * this.height && this.rescale()) return;
     this.erase(this.drawn, head + BAR_S);
     this.stroke(this.drawn, head);
     this.drawn = head;
@@ -150,18 +153,20 @@ export class Sweep {
   }
 
   y(value) {
-    return BASELINE * this.height - value * this.gain;
+    return this.zero - value * this.gain;
   }
 
-  /** Choose a height for the largest beat; whether it is another one. */
+  /** Choose a scale by which beats fit, whichever way they point; whether it is another one. */
   rescale() {
-    if (!this.height || !(this.peak > 0)) return false;
-    const mmPerUnit = (0.9 * FULL * this.height) / this.peak / MM;
-    const per10mm = ceil125(10 / mmPerUnit);
+    const range = this.high - this.low;
+    if (!this.height || !(range > 0)) return false;
+    const per10mm = roundUp((10 * MM * range) / (FULL * this.height));
     const gain = (10 * MM) / per10mm;
+    const zero = Math.round(0.5 * this.height + 0.5 * gain * (this.high + this.low));
     put(find("scale"), `${this.stream} · 25 mm/s · 10 mm = ${per10mm} ${this.unit}`);
-    if (gain === this.gain) return false;
+    if (gain === this.gain && zero === this.zero) return false;
     this.gain = gain;
+    this.zero = zero;
     this.redraw();
     return true;
   }
@@ -205,8 +210,7 @@ export class Sweep {
       context.moveTo(Math.round(x) + 0.5, 0);
       context.lineTo(Math.round(x) + 0.5, this.height);
     }
-    const zero = (BASELINE * this.height) % (everyMm * MM);
-    for (let y = zero; y < this.height; y += everyMm * MM) {
+    for (let y = (0.5 * this.height) % (everyMm * MM); y < this.height; y += everyMm * MM) {
       context.moveTo(0, Math.round(y) + 0.5);
       context.lineTo(this.width, Math.round(y) + 0.5);
     }
@@ -215,15 +219,9 @@ export class Sweep {
   }
 }
 
-function largest(values) {
-  let most = 0;
-  for (const value of values) most = Math.max(most, Math.abs(value));
-  return most;
-}
-
-/** The next of 1, 2, 5, 10, ... above a number. */
-function ceil125(x) {
+/** The next scale above a number. */
+function roundUp(x) {
   const decade = 10 ** Math.floor(Math.log10(x));
-  const gain = GAINS.find((one) => one * decade >= x) ?? 10;
-  return Number((gain * decade).toPrecision(1));
+  const scale = SCALES.find((one) => one * decade >= x) ?? 10;
+  return Number((scale * decade).toPrecision(2));
 }
