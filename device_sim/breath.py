@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from device_sim.course import levels
 from device_sim.script import Script
-from device_sim.tones import Tones, evaluate, random_tones
+from device_sim.tones import PointTones, Tones, evaluate, random_tones
 
 Array = NDArray[np.float64]
 
@@ -55,6 +55,8 @@ class Lungs:
         self.script = script
         self._breath = breath
         self.steady = script.patient.steady
+        self._rate_hz, self._start = float(breath.rate_hz), float(breath.start)
+        self._wander = PointTones(breath.wander)
         self._first = 0
         self._extra = np.zeros(1)  # turns beyond those at rest, at the knots from `_first` on
 
@@ -62,6 +64,15 @@ class Lungs:
         """Phase at the times `t_s`, shape ``(n_times,)``; they may go back some minutes."""
         turns = self._breath.turns(t_s)
         return turns if self.steady else turns + self._beyond_rest(t_s)
+
+    def turns_at(self, t_s: float) -> float:
+        """Phase at one time."""
+        turns = self._rate_hz * t_s + self._start + self._wander.at(t_s)
+        return turns if self.steady else turns + float(self._beyond_rest(np.array([t_s]))[0])
+
+    def depth_at(self, t_s: float) -> float:
+        """Depth of the breath at one time."""
+        return 1.0 if self.steady else float(levels(self.script, np.array([t_s])).depth[0])
 
     def depth(self, t_s: Array) -> Array:
         """Depth of the breath, 1 at rest."""
@@ -76,7 +87,7 @@ class Lungs:
         """Integral of the rate that the script adds, by knots that do not depend on who asks when."""
         while (self._first + len(self._extra) - 1) * _KNOT_S < t_s.max():
             middle = (self._first + len(self._extra) - 0.5 + np.arange(float(_BLOCK))) * _KNOT_S
-            rates: Array = levels(self.script, middle).breath_bpm / 60.0 - float(self._breath.rate_hz)
+            rates: Array = levels(self.script, middle).breath_bpm / 60.0 - self._rate_hz
             grown = np.concatenate([self._extra, self._extra[-1] + np.cumsum(rates * _KNOT_S)])
             self._first += max(0, len(grown) - _REMEMBERED)
             self._extra = grown[-_REMEMBERED:]

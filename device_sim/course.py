@@ -1,5 +1,6 @@
 """What changes slowly: rate, breath, blood and temperature of one patient as functions of time, out of the script."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,6 @@ SLOWEST_H, RATE_SWING = 4.0, 0.08
 WARMEST_H, CORE_SWING_CEL = 18.0, 0.35
 BREATH_SWING = 0.03
 SKIN_OF_CORE = 0.8  # the skin under a device follows this share of the core's change; from memory
-CORE_CEL = 36.8
 # A heart beats 10 bpm faster per Cel of fever (Liebermeister's rule, from memory), here as a share of 70 bpm.
 RATE_PER_CEL = 0.14
 APNOEA_DEPTH = 0.05  # breaths shallower than this are none
@@ -91,6 +91,17 @@ def sinus_bpm(script: Script, t_s: Array) -> Array:
         log_rate += share * np.log(script.rate_in(event) / base)
     rate: Array = np.exp(log_rate)
     return rate
+
+
+def sinus_bpm_at(script: Script, t_s: float) -> float:
+    """Mean rate that the script asks of the heart at one time."""
+    patient = script.patient
+    rate = 1.0 if patient.steady else float(levels(script, np.array([t_s])).rate[0])
+    base = log_rate = math.log(patient.rate_bpm * rate)
+    for event in patient.rhythms:
+        if share := script.share_at(event, ramp_of(event), t_s):
+            log_rate += share * (math.log(script.rate_in(event)) - base)
+    return math.exp(log_rate)
 
 
 def _by_hour(hour: float, t_s: Array, now: Levels) -> Levels:

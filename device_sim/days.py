@@ -9,11 +9,11 @@ from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 from scipy import signal
 
-from device_sim.course import APNOEA_DEPTH, CORE_CEL, DAY_S, SKIN_OF_CORE, levels, sinus_bpm
+from device_sim.course import APNOEA_DEPTH, DAY_S, SKIN_OF_CORE, levels, sinus_bpm
 from device_sim.fleet import MAX_PATIENTS
 from device_sim.rhythms import SILENT
 from device_sim.scenario import Scenario, load_scenario, script_of
-from device_sim.script import Script
+from device_sim.script import REST_CORE_CEL, Script
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -136,7 +136,9 @@ def _block(scenario: Scenario, t: Array, own: Array, wander: list[Array]) -> Day
     away = wander[5] > AWAY_ABOVE
     hr = beats * np.exp(RATE_DIFFERS * own[:, :1] + RATE_WANDERS[1] * wander[0] + MOVES_RATE * moving)
     breath = breath * np.exp(BREATH_DIFFERS * own[:, 1:2] + BREATH_WANDERS[1] * wander[1] + MOVES_BREATH * moving)
-    skin = SKIN_CEL + SKIN_DIFFERS_CEL * own[:, 2:3] + SKIN_WANDERS[1] * wander[2] + SKIN_OF_CORE * (core - CORE_CEL)
+    skin = (
+        SKIN_CEL + SKIN_DIFFERS_CEL * own[:, 2:3] + SKIN_WANDERS[1] * wander[2] + SKIN_OF_CORE * (core - REST_CORE_CEL)
+    )
     oxygen = np.minimum(100.0, spo2 + SPO2_DIFFERS * own[:, 3:4] + SPO2_WANDERS[1] * wander[3])
     hr, breath, oxygen, skin = (np.where(away, np.nan, values) for values in (hr, breath, oxygen, skin))
     return DayBlock(t, hr, breath, oxygen, skin, core, moving, sick)

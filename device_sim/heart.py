@@ -5,17 +5,14 @@ from collections import deque
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from device_sim.breath import Lungs
-from device_sim.course import levels, sinus_bpm
+from device_sim.course import levels, sinus_bpm_at
 from device_sim.events import RhythmName
 from device_sim.physiology import Beat
 from device_sim.rhythms import REST_SPREAD, SILENT, Now, Step, steps
 from device_sim.script import Episode, Script
-from device_sim.tones import evaluate, gaussian_tones
-
-Array = NDArray[np.float64]
+from device_sim.tones import PointTones, gaussian_tones
 
 # LF peak at 0.1 Hz (McSharry 2003, DOMAIN 1.3).
 LF_HZ, LF_WIDTH_HZ, LF_TONES = 0.1, 0.01, 8
@@ -49,11 +46,11 @@ class Heart:
         self._rng = rng
         patient = script.patient
         low_share = patient.lf_hf / (1.0 + patient.lf_hf)
-        self._low = gaussian_tones(rng, LF_TONES, LF_HZ, LF_WIDTH_HZ, math.sqrt(low_share))
+        self._low = PointTones(gaussian_tones(rng, LF_TONES, LF_HZ, LF_WIDTH_HZ, math.sqrt(low_share)))
         self._high_amplitude = math.sqrt(2.0 * (1.0 - low_share))
         self._spread = patient.sdnn_ms * patient.rate_bpm / 60e3 or REST_SPREAD
         self._plan: deque[Step] = deque()
-        rr = 60.0 / float(sinus_bpm(script, np.zeros(1))[0])
+        rr = 60.0 / sinus_bpm_at(script, 0.0)
         self._last_s = -rr * float(rng.uniform())
         self._settled_rr_s = rr
         self._next = self._beat(self._last_s + rr, Step(rr))
@@ -84,10 +81,9 @@ class Heart:
     def _planned(self, time_s: float) -> list[Step]:
         episode = self._episode(time_s)
         rhythm: RhythmName = episode.rhythm if episode else "sinus"
-        at = np.array([time_s])
-        now = Now(time_s, 60.0 / float(sinus_bpm(self._script, at)[0]), self._swing(at), self._spread)
+        now = Now(time_s, 60.0 / sinus_bpm_at(self._script, time_s), self._swing(time_s), self._spread)
         if not self._script.patient.steady:
-            now = now._replace(spread=self._spread * float(levels(self._script, at).spread[0]))
+            now = now._replace(spread=self._spread * float(levels(self._script, np.array([time_s])).spread[0]))
         return steps(rhythm, now, self._rng)
 
     def _beat(self, time_s: float, step: Step) -> Beat:
@@ -98,14 +94,16 @@ class Heart:
             # A pause says nothing of the rate.
             self._settled_rr_s += (min(rr, 2.0) - self._settled_rr_s) / QT_SETTLES_BEATS
         st, t_wave = self._repolarisation(time_s)
-        lungs = float(self._lungs.filling(np.array([time_s]))[0]) if time_s < FOR_EVER_S else 0.0
+        lungs = 0.0
+        if time_s < FOR_EVER_S:
+            lungs = self._lungs.depth_at(time_s) * math.sin(2.0 * math.pi * self._lungs.turns_at(time_s))
         return Beat(time_s, step.kind, rr, shape == "normal", shape, self._settled_rr_s, step.stroke, st, t_wave, lungs)
 
     def _repolarisation(self, time_s: float) -> tuple[float, float]:
         """Shift of ST and size of T."""
         st, t_wave = 0.0, 1.0
         for event in self._script.patient.st:
-            share = float(self._script.share(event, event.ramp_s, np.array([time_s]))[0])
+            share = self._script.share_at(event, event.ramp_s, time_s)
             st += share * event.st
             t_wave *= 1.0 + share * (event.t_wave - 1.0)
         return st, t_wave
@@ -117,10 +115,8 @@ class Heart:
                 return episode
         return None
 
-    def _swing(self, at: Array) -> float:
+    def _swing(self, t_s: float) -> float:
         """Variation of the moment, mean 0, standard deviation 1 at rest."""
         # The heart runs faster while the lungs fill: RR is shortest a little before they are fullest.
-        breath = math.cos(2.0 * math.pi * float(self._lungs.turns(at)[0]))
-        if not self._lungs.steady:
-            breath *= min(1.5, float(self._lungs.depth(at)[0]))
-        return float(evaluate(self._low, at)[0]) - self._high_amplitude * breath
+        breath = min(1.5, self._lungs.depth_at(t_s)) * math.cos(2.0 * math.pi * self._lungs.turns_at(t_s))
+        return self._low.at(t_s) - self._high_amplitude * breath

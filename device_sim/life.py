@@ -9,11 +9,12 @@ from device_sim.activity import PRESS_HZ, PRESS_STROKE, Movement, movement
 from device_sim.bodies import Body
 from device_sim.brain import brain_moments
 from device_sim.breath import Breath
-from device_sim.course import CORE_CEL, SKIN_OF_CORE
+from device_sim.course import SKIN_OF_CORE
 from device_sim.flutter import quivering
 from device_sim.heartvector import AFTER_S, R_DIRECTION, heart_vectors
 from device_sim.moment import Moment
 from device_sim.physiology import Beat
+from device_sim.script import REST_CORE_CEL
 from device_sim.spad import MODULATION, TRANSIT_S, pulse_strength, pulse_waves
 from device_sim.tones import upsample
 
@@ -84,7 +85,7 @@ def skin_changes(now: Moment) -> Array:
     """What the core's temperature adds to that of the skin, Cel, shape ``(n,)``."""
     change = np.zeros(len(now.starts_s))
     for row, levels in now.levels:
-        change[row] = SKIN_OF_CORE * (levels.core_cel[0] - CORE_CEL)
+        change[row] = SKIN_OF_CORE * (levels.core_cel[0] - REST_CORE_CEL)
     return change
 
 

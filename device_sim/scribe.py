@@ -10,14 +10,15 @@ import numpy as np
 from device_sim.bodies import Body
 from device_sim.brain import instants
 from device_sim.breath import Lungs
-from device_sim.course import APNOEA_DEPTH, CORE_CEL, SKIN_OF_CORE, levels
+from device_sim.course import APNOEA_DEPTH, SKIN_OF_CORE, levels
 from device_sim.devices import DEVICES
 from device_sim.expected import Expected, FaultExpectations, HeartExpectations, blind_expectations
 from device_sim.foreseen import event_expectations, hides, rhythm_expectations
 from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
 from device_sim.physiology import Beat, rate_over
+from device_sim.script import REST_CORE_CEL
 from device_sim.spad import PULSE, TRANSIT_S, pulse_strength
-from device_sim.tones import evaluate
+from device_sim.tones import PointTones
 from device_sim.truth import (
     MAX_NS,
     AlarmLine,
@@ -79,10 +80,13 @@ class Scribe:
         self._beats: deque[float] = deque(maxlen=64)
         self._pulses: deque[float] = deque(maxlen=64)
         self._qt_ms: float | None = None
+        self._turns: float | None = None  # of the breath, at the end of the last second
         self._heart = HeartExpectations()
         self._faults = FaultExpectations(phase_s)
         patient = lungs.script.patient
         self._eventful = bool(patient.events)
+        self._edge_s = self._script.next_edge(0.0)
+        self._skin_slow = PointTones(body.skin_slow)
         self._others = (
             *patient.activities,
             *patient.breaths,
@@ -112,9 +116,12 @@ class Scribe:
             lines.append(BeatLine(patient=who.patient, time_ns=self._ns(beat.time_s), kind=beat.kind))
         lines += self._alarms(self._heart.silence(to_s))
         lines += self._vitals(to_s)
-        if self._eventful:
+        if self._edge_s < to_s:
             lines += self._rhythms(to_s)
             lines += self._events(to_s)
+            self._edge_s = self._script.next_edge(to_s)
+        if self._script.patient.brain:
+            lines += self._instants(to_s)
         self._now_s = to_s
         return lines
 
@@ -163,11 +170,16 @@ class Scribe:
                 what, name, span = cast("EventKind", one.event.what), one.event.name, self._span(one.from_s, one.to_s)
                 lines.append(EventLine(patient=who.patient, what=what, name=name, **span))
                 lines += self._alarms(event_expectations(one.event, one.from_s, one.to_s))
+        return lines
+
+    def _instants(self, to_s: float) -> list[TruthLine]:
+        """Blinks and spikes."""
+        lines: list[TruthLine] = []
         for head in self._script.spans(self._script.patient.brain, self._now_s, to_s):
             if head.event.brain in ("blinks", "spikes"):
                 for at in instants(head, float(self._body.brain.start), self._now_s, to_s):
                     span = self._span(at, at)
-                    lines.append(EventLine(patient=who.patient, what="brain", name=head.event.brain[:-1], **span))
+                    lines.append(EventLine(patient=self._who.patient, what="brain", name=head.event.brain[:-1], **span))
         return lines
 
     def _vitals(self, to_s: float) -> list[TruthLine]:
@@ -175,14 +187,17 @@ class Scribe:
         lines: list[TruthLine] = []
         while (end_ns := (self._second + 1) * 1_000_000_000) <= self._ns(to_s):
             end_s = (end_ns - self._t_start_ns) / 1e9
-            at = np.array([end_s - 1.0, end_s])
-            turns = self._lungs.turns(at)
-            breath_bpm, spo2, core_cel = 60.0 * float(turns[1] - turns[0]), self._script.patient.spo2, CORE_CEL
+            turns = self._lungs.turns_at(end_s)
+            breath_bpm = 60.0 * (
+                turns - (self._turns if self._turns is not None else self._lungs.turns_at(end_s - 1.0))
+            )
+            self._turns = turns
+            spo2, core_cel = self._script.patient.spo2, REST_CORE_CEL
             if not self._lungs.steady:
-                now = levels(self._script, at)
-                spo2, core_cel = float(now.spo2[1]), float(now.core_cel[1])
-                breath_bpm *= float(now.depth[1] > APNOEA_DEPTH)
-            skin = float(self._body.skin_cel + evaluate(self._body.skin_slow, at[1:])[0])
+                now = levels(self._script, np.array([end_s]))
+                spo2, core_cel = float(now.spo2[0]), float(now.core_cel[0])
+                breath_bpm *= float(now.depth[0] > APNOEA_DEPTH)
+            skin = float(self._body.skin_cel) + self._skin_slow.at(end_s)
             lines.append(
                 VitalLine(
                     patient=self._who.patient,
@@ -191,7 +206,7 @@ class Scribe:
                     breath_rate_bpm=breath_bpm,
                     pulse_rate_bpm=rate_over(self._pulses, end_s),
                     spo2=round(spo2, 2),
-                    skin_cel=round(skin + SKIN_OF_CORE * (core_cel - CORE_CEL), 3),
+                    skin_cel=round(skin + SKIN_OF_CORE * (core_cel - REST_CORE_CEL), 3),
                     core_cel=round(core_cel, 3),
                     qt_ms=round(self._qt_ms, 1) if self._qt_ms else None,
                 )

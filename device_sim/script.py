@@ -46,6 +46,7 @@ USUAL_BPM: dict[str, float] = {
 # A focus that takes over does so from one beat to the next; a sinus node changes over seconds.
 ABRUPT: tuple[RhythmName, ...] = ("atrial-flutter", "ventricular-tachycardia", "agonal")
 RAMP_S = 4.0
+REST_SPO2, REST_CORE_CEL = 97.0, 36.8
 # Where a script keeps what happens.
 EVENT_LISTS = ("rhythms", "st", "breaths", "blood", "temperatures", "activities", "courses", "brain", "faults")
 
@@ -58,8 +59,8 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sdnn_ms: float = 0.0  # of the heart at rest; 0: 4 % of its interval
     lf_hf: float = 0.5  # power of the slow (0.1 Hz) over that of the respiratory variation
     breath_bpm: float = 15.0
-    spo2: float = 97.0  # %
-    core_cel: float = 36.8
+    spo2: float = REST_SPO2  # %
+    core_cel: float = REST_CORE_CEL
     hour: float = -1.0  # of the day at which the script begins: rate and temperature follow the day; -1: they do not
     record: str = ""  # path of a WFDB record: its first lead and its annotations are the heart
     pulse_record: str = ""  # path of a WFDB record whose PLETH is the pulse in the light
@@ -108,9 +109,9 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def steady(self) -> bool:
-        """Whether rates, blood and temperature stay as they are but for the rhythm of the heart."""
+        """Whether rates, blood and temperature stay those of a healthy rest but for the rhythm of the heart."""
         slow = (self.breaths, self.blood, self.temperatures, self.courses)
-        return self.hour < 0.0 and not any(slow)
+        return self.hour < 0.0 and not any(slow) and (self.spo2, self.core_cel) == (REST_SPO2, REST_CORE_CEL)
 
 
 def _at_once(one: Event, other: Event) -> bool:
@@ -178,6 +179,25 @@ class Script(NamedTuple):
         again = np.where(t_s >= self.repeat_s, within + self.repeat_s, -math.inf)
         return np.maximum(_trapezoid(within, event.from_s, end, ramp_s), _trapezoid(again, event.from_s, end, ramp_s))
 
+    def share_at(self, event: Event, ramp_s: float, t_s: float) -> float:
+        """How far an event is in force at one time."""
+        if self.repeat_s == 0.0:
+            return _point_of_trapezoid(t_s, event.from_s, event.to_s, ramp_s)
+        end, within = min(event.to_s, self.repeat_s), t_s % self.repeat_s
+        again = within + self.repeat_s if t_s >= self.repeat_s else -math.inf
+        return max(_point_of_trapezoid(at, event.from_s, end, ramp_s) for at in (within, again))
+
+    def next_edge(self, from_s: float) -> float:
+        """When the next event begins or ends, at `from_s` or later; infinity: never."""
+        edges = [edge for event in self.patient.events for edge in (event.from_s, event.to_s)]
+        if self.repeat_s == 0.0:
+            return min((edge for edge in edges if edge >= from_s), default=math.inf)
+        within, turn = from_s % self.repeat_s, from_s // self.repeat_s * self.repeat_s
+        # What ends with the repetition ends where the next begins.
+        edges = [min(edge, self.repeat_s) for edge in edges]
+        later = [turn + edge if edge >= within else turn + self.repeat_s + edge for edge in edges]
+        return min(later, default=math.inf)
+
     def _laid_out(self, event: Event, from_s: float, to_s: float) -> list[tuple[float, float]]:
         start, length = event.from_s, event.for_s
         if self.repeat_s == 0.0:
@@ -195,6 +215,15 @@ def ramp_of(event: RhythmEvent) -> float:
     if event.ramp_s >= 0.0:
         return event.ramp_s
     return 0.0 if event.rhythm in ABRUPT else RAMP_S
+
+
+def _point_of_trapezoid(t_s: float, from_s: float, to_s: float, ramp_s: float) -> float:
+    if ramp_s <= 0.0:
+        return float(from_s <= t_s < to_s)
+    if t_s < to_s:
+        return min(1.0, max(0.0, (t_s - from_s) / ramp_s))
+    reached = min(1.0, (to_s - from_s) / ramp_s)
+    return max(0.0, reached - min(1.0, (t_s - to_s) / ramp_s))
 
 
 def _trapezoid(t_s: Array, from_s: float, to_s: float, ramp_s: float) -> Array:
