@@ -1,0 +1,108 @@
+"""`femtoward simulate` without a broker: the list, the picture, the witness, days of vitals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commandline import Run, command_line, refused
+from matplotlib.image import imread
+
+from device_sim.days import DayBlock, DayOptions, days
+from device_sim.fleet import FleetOptions
+from device_sim.scenario import names
+from device_sim.witness import witnessed
+
+
+@pytest.fixture
+def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line, in this process."""
+    return command_line(monkeypatch, capsys)
+
+
+def test_the_list_says_what_each_scenario_is_about(femtoward: Run) -> None:
+    outcome = femtoward("simulate", "--list")
+    assert outcome.status == 0
+    assert [line.split()[0] for line in outcome.out.splitlines()[1:]] == names()
+    listed = json.loads(femtoward("simulate", "--list", "--json").out)["scenarios"]
+    assert [row["name"] for row in listed] == names()
+    (code,) = [row for row in listed if row["name"] == "code-blue"]
+    assert {"ventricular-fibrillation", "compressions", "apnoea"} <= set(code["happens"])
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("code-blue", "12"), ("ward", "6"), ("deterioration", "0")])
+def test_a_scenario_can_be_drawn(femtoward: Run, tmp_path: Path, name: str, seconds: str) -> None:
+    path = tmp_path / "one.png"
+    outcome = femtoward("simulate", "--scenario", name, "--seconds", seconds, "--plot", str(path))
+    assert outcome.status == 0, outcome.err
+    pixels = imread(path)
+    assert pixels.shape[1] > 1000
+    ink = (pixels[..., :3].min(axis=-1) < 0.9).mean()
+    assert 0.01 < ink < 0.6, "something is drawn, and it can be told apart"
+
+
+def test_a_picture_that_cannot_be_written_is_refused(femtoward: Run, tmp_path: Path) -> None:
+    refused(femtoward("simulate", "--plot", str(tmp_path / "one.bmp")), "ends in .png")
+    nowhere = tmp_path / "no" / "one.png"
+    refused(femtoward("simulate", "--seconds", "2", "--plot", str(nowhere)), "cannot be written")
+    refused(femtoward("simulate", "--scenario", "wrad", "--plot", "a.png"), "'wrad' is unknown")
+    refused(femtoward("simulate", "--list", "--witness"), "give one of them")
+
+
+def test_scenario_and_seed_give_the_same_bytes_and_others_do_not(femtoward: Run) -> None:
+    options = FleetOptions(patients=2, scenario="code-blue", seed=7, seconds=8.0)
+    first = witnessed(options)
+    assert first == witnessed(options)
+    assert first.sha256 != witnessed(FleetOptions(patients=2, scenario="code-blue", seed=8, seconds=8.0)).sha256
+    args = ("--scenario", "code-blue", "--seed", "7", "--patients", "2", "--seconds", "8", "--witness", "--json")
+    said = json.loads(femtoward("simulate", *args).out)
+    assert (said["sha256"], said["seed"], said["scenario"]) == (first.sha256, 7, "code-blue")
+
+
+def whole(options: DayOptions) -> DayBlock:
+    blocks = list(days(options))
+    parts = [np.concatenate([block[k] for block in blocks], axis=-1) for k in range(len(DayBlock._fields))]
+    return DayBlock(*parts)
+
+
+def test_days_of_vitals_follow_the_hour_and_the_course() -> None:
+    made = whole(DayOptions(patients=40, scenario="deterioration", days=1.0, every_s=60.0))
+    assert made.hr.shape == (40, 1440)
+    assert np.nanmean(made.hr[1::4, 600:]) > 1.6 * np.nanmean(made.hr[1::4, :60]), "a bleeding"
+    assert np.nanmean(made.spo2[2::4, 600:]) < np.nanmean(made.spo2[2::4, :60]) - 10.0, "failing lungs"
+    assert np.nanmean(made.skin_cel[::4, 700:]) > np.nanmean(made.skin_cel[::4, :60]) + 1.0, "an infection"
+    healthy = np.nanmean(made.hr[3::4], axis=0)
+    night, noon = healthy[6 * 60 : 9 * 60].mean(), healthy[16 * 60 : 19 * 60].mean()
+    assert night < 0.93 * noon
+    assert not made.ill[3::4].any()
+    assert made.ill[:3, 600:].all()
+    assert 0.001 < np.isnan(made.hr).mean() < 0.05
+    assert np.all(made.spo2[~np.isnan(made.spo2)] <= 100.0)
+
+
+def test_a_patients_days_depend_neither_on_the_others_nor_on_how_many_days() -> None:
+    few = whole(DayOptions(patients=3, scenario="deterioration", days=1.5, every_s=60.0))
+    many = whole(DayOptions(patients=7, scenario="deterioration", days=3.0, every_s=60.0))
+    np.testing.assert_array_equal(few.hr, many.hr[:3, : few.hr.shape[1]])
+    other = whole(DayOptions(patients=3, scenario="deterioration", days=1.5, every_s=60.0, seed=2))
+    assert np.nanmean(np.abs(few.hr - other.hr)) > 0.5
+
+
+def test_patients_and_their_minutes_differ_by_as_much_as_is_known() -> None:
+    made = whole(DayOptions(patients=200, scenario="quiet", days=1.0, every_s=300.0))
+    means = np.nanmean(made.hr[::5], axis=1)
+    assert 0.06 < means.std() / means.mean() < 0.14
+    still = np.where(made.moving, np.nan, made.hr)
+    assert 0.02 < np.nanmedian(np.nanstd(still, axis=1) / np.nanmean(still, axis=1)) < 0.10
+
+
+def test_days_are_measured_and_written(femtoward: Run, tmp_path: Path) -> None:
+    path = tmp_path / "days.npz"
+    args = ("--days", "2", "--patients", "5", "--scenario", "deterioration", "--vitals", str(path), "--json")
+    said = json.loads(femtoward("simulate", *args).out)
+    assert said["rows"] == 5 * 2 * 1440
+    assert said["times_real_time"] > 0.0
+    with np.load(path) as kept:
+        assert set(kept) == set(DayBlock._fields)
+        assert kept["hr"].shape == (5, 2880)
+    refused(femtoward("simulate", "--days", "1", "--every", "0.5"), "every_s=0.5")
