@@ -70,6 +70,19 @@ def test_a_heart_rate_is_trusted_by_its_own_quality_and_the_lead_is_judged_apart
         expect(seen.page.locator("#chosen-state")).to_have_text("signal none (saturated), heart rate from mcg+ppg")
 
 
+def test_beds_of_several_wards_are_told_apart_wherever_they_are_named(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    with looking_at(browser, page_server.url) as seen:
+        expect(seen.tile(key(2)).locator(".bed")).to_have_text("bed-02")
+        ward.put(*(replace(patient(index, revision=2), ward=f"ward-{index % 2}") for index in range(ward.beds)))
+        expect(seen.tile(key(2)).locator(".bed")).to_have_text("bed-02 · ward-0")
+        event = ward.raise_(alarm(3))
+        expect(seen.row(event.id).locator(".where")).to_have_text("bed-03 · ward-1")
+        seen.row(event.id).locator(".ack").click()
+        expect(seen.page.locator("#acknowledge-what")).to_have_text("!!! HIGH asystole · bed-03 · ward-1")
+
+
 def test_old_values_are_greyed_and_say_their_age(browser: Browser, ward: Flow, page_server: Server) -> None:
     ward.silent.add(2)
     ward.live()

@@ -36,7 +36,7 @@ export class AcknowledgeDialog {
   /** Ask who acknowledges an alarm. */
   ask(tile, alarm) {
     this.about = { key: tile.key, alarm: alarm.id };
-    put(find("acknowledge-what"), `${called(alarm)} · ${tile.of_ward ? "whole ward" : tile.name}`);
+    put(find("acknowledge-what"), `${called(alarm)} · ${tile.of_ward ? "whole ward" : tile.title}`);
     put(find("acknowledge-why"), alarm.reason);
     put(find("acknowledge-problem"), "");
     this.note.value = "";

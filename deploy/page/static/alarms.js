@@ -83,7 +83,7 @@ class Row {
     const seen = alarm.state === "acknowledged";
     mark(this.item, "class", `alarm ${alarm.priority} ${alarm.state}`);
     put(this.mark, called(alarm));
-    put(this.where, tile.of_ward ? "whole ward" : tile.name);
+    put(this.where, tile.of_ward ? "whole ward" : tile.title);
     this.where.disabled = tile.of_ward;
     put(this.since, `${clock(alarm.onset_ms)} · ${short((ward.now() - alarm.onset_ms) / 1000)}`);
     put(this.why, seen ? "" : alarm.reason);
@@ -91,7 +91,7 @@ class Row {
     this.why.hidden = seen;
     this.state.hidden = !seen && !outcome;
     this.ack.hidden = seen || outcome?.state === "sent" || outcome?.state === "asked";
-    mark(this.ack, "aria-label", `Acknowledge ${alarm.condition} of ${tile.of_ward ? "the ward" : tile.name}`);
+    mark(this.ack, "aria-label", `Acknowledge ${alarm.condition} of ${tile.of_ward ? "the ward" : tile.title}`);
   }
 }
 

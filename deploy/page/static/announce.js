@@ -30,6 +30,6 @@ export class Announcer {
 }
 
 function spoken({ tile, alarm }) {
-  const where = tile.of_ward ? "the ward" : tile.name;
+  const where = tile.of_ward ? "the ward" : tile.title;
   return `${alarm.priority} alarm, ${where}: ${alarm.condition}, ${alarm.reason}`;
 }

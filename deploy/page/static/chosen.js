@@ -39,7 +39,7 @@ export class Chosen {
       return;
     }
     const stale = ward.stale(bed);
-    put(find("chosen-name"), bed.name === bed.patient ? bed.name : `${bed.name} · ${bed.patient}`);
+    put(find("chosen-name"), bed.name === bed.patient ? bed.title : `${bed.title} · ${bed.patient}`);
     const why = bed.reason ? ` (${bed.reason})` : "";
     const from = bed.source === "none" ? "no heart rate" : `heart rate from ${bed.source}`;
     put(find("chosen-state"), stale ? trust(bed, ward) : `signal ${bed.signal}${why}, ${from}`);
@@ -51,6 +51,6 @@ export class Chosen {
     const silentS = ward.now() / 1000 - edge;
     const missing = edge === -Infinity ? "no waveform yet" : silentS > SILENT_S ? `no waveform for ${short(silentS)}` : "";
     put(find("no-wave"), missing);
-    mark(find("trace"), "aria-label", missing || `Waveform of ${bed.name}, running`);
+    mark(find("trace"), "aria-label", missing || `Waveform of ${bed.title}, running`);
   }
 }

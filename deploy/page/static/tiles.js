@@ -121,7 +121,7 @@ class Tile {
     const [worst, ...rest] = bed.alarms;
     const stale = ward.stale(bed);
     const trusted = trust(bed, ward);
-    put(this.bed, bed.name);
+    put(this.bed, bed.title);
     put(this.quality, trusted);
     put(this.hr, whole(bed.hr));
     put(this.u, plusMinus(bed.hr));
@@ -153,5 +153,5 @@ function spoken(bed, worst, trusted) {
     : "";
   const rate = bed.hr.value === null ? "heart rate not measured" : `heart rate ${whole(bed.hr)}`;
   const pulse = bed.pulse.value === null ? "" : `, pulse ${whole(bed.pulse)}`;
-  return `${bed.name}. ${alarm}${rate}${pulse}, quality ${trusted}`;
+  return `${bed.title}. ${alarm}${rate}${pulse}, quality ${trusted}`;
 }

@@ -7,10 +7,11 @@ const LEAP_MS = 1000; // a larger one is another clock
 
 export class Ward {
   constructor() {
-    /** @type {Map<string, import("./messages.js").Tile>} */
+    /** With a title each. @type {Map<string, import("./messages.js").Tile & {title: string}>} */
     this.tiles = new Map();
     this.staleS = 3;
     this.trouble = "";
+    this.telling = 0; // kinds of places by which beds are told apart, beside their names
     this.edition = "";
     this.outdated = false; // the server has another page than this one
     this.offsetMs = 0;
@@ -29,7 +30,20 @@ export class Ward {
     }
     for (const key of message.gone ?? []) this.tiles.delete(key);
     for (const tile of message.tiles) this.tiles.set(tile.key, tile);
-    return message.tiles.map((tile) => tile.key);
+    return this.entitle() ? [...this.tiles.keys()] : message.tiles.map((tile) => tile.key);
+  }
+
+  /** Give each tile a title that no other bed has: where there are several sites or wards, they belong to it. */
+  entitle() {
+    const beds = [...this.tiles.values()].filter((tile) => !tile.of_ward);
+    const places = [(tile) => tile.key.split("/")[1], (tile) => tile.ward];
+    const telling = places.filter((place) => new Set(beds.map(place)).size > 1);
+    const others = telling.length !== this.telling;
+    this.telling = telling.length;
+    for (const tile of this.tiles.values()) {
+      tile.title = [tile.name, ...telling.map((place) => place(tile))].filter(Boolean).join(" · ");
+    }
+    return others;
   }
 
   /** The server's time, unix ms. */
