@@ -89,7 +89,13 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *fields("string", "", bed="name of the bed"),
             *fields("boolean", "", admitted="false: the patient has left this ward"),
             *fields("integer", "", need="0 nothing; the worst alarm is low 1, medium 2, high 3 or, not seen, 4, 5, 6"),
-            *fields("string", "", priority="of the worst alarm", condition="of the worst alarm", words="for people"),
+            *fields(
+                "string",
+                "",
+                priority="of the worst alarm",
+                condition="of that alarm",
+                words="it, readable without colour",
+            ),
             *fields("integer", "ns since 1970", since_ns="onset of the worst alarm; of none: when the last one ended"),
             *fields("integer", "{count}", standing="alarms that go on", acknowledged="of these"),
         ),
@@ -110,7 +116,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             Tag("state", "state"),
         ),
         (
-            *fields("string", "", id="the alarm's", bed="where the patient lies"),
+            *fields("string", "", id="of the alarm", bed="where the patient lies"),
             *fields("integer", "", step="transition, from 0"),
             *fields(
                 "integer",
