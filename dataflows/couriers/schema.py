@@ -94,7 +94,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
                 "",
                 priority="of the worst alarm",
                 condition="of that alarm",
-                words="it, readable without colour",
+                words="that alarm, readable without colour",
             ),
             *fields("integer", "ns since 1970", since_ns="onset of the worst alarm; of none: when the last one ended"),
             *fields("integer", "{count}", standing="alarms that go on", acknowledged="of these"),
