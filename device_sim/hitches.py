@@ -22,8 +22,9 @@ from device_sim.faults import (
     WRONG_GAINS,
     Fault,
 )
+from device_sim.gradiometer import ScalarGradiometer
 from device_sim.noise import noise_init, noise_step
-from device_sim.opm import UNLOCKED_NOISE_PT
+from device_sim.opm import UNLOCKED_NOISE_PT, Opm
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -48,19 +49,24 @@ def cell_cooling_k(fault: Fault, t_s: Array | float) -> Array:
 
 def intrude(fault: Fault, t_s: Array, head: Head, room_pt: Array) -> None:
     """Put a fault that is a field on that of the room, shape ``(3, n_samples)``, in place."""
-    if fault.name == "saturation":
-        rise = np.clip((t_s - fault.from_s) / _SADDLE_S, 0.0, 1.0)
-        fall = np.clip((fault.to_s - t_s) / _SADDLE_S, 0.0, 1.0)
+    if fault.name == "saturation" and not isinstance(head.kernel, ScalarGradiometer):
         size = max(SATURATION_PT, SATURATION_RANGES * head.kernel.range_pt)
-        room_pt[2] += size * np.minimum(rise, fall)
+        room_pt[2] += size * _visit(fault, t_s)
 
 
-def weaken(fault: Fault, t_s: Array, field_pt: Array) -> None:
-    """Put a fault of the atoms on the field that they see, shape ``(n_all, n_probes, n_samples)``, in place."""
-    if fault.name == "cell-cooling":
-        field_pt *= 0.5 ** (cell_cooling_k(fault, t_s) / CELL_HALF_K)
-    elif fault.name == "laser-step":
+def shift(fault: Fault, t_s: Array, head: Head, field_pt: Array) -> None:
+    """Put a fault on the field that the atoms seem to see, shape ``(n_all, n_probes, n_samples)``, in place."""
+    if fault.name == "laser-step":
         field_pt[:, 0] += LASER_STEP_PT * during(fault, t_s)
+    elif fault.name == "saturation" and isinstance(head.kernel, ScalarGradiometer):
+        # Whatever is everywhere a gradiometer does not mind: a magnet lies at its near cells.
+        field_pt[:, 0] += 2.0 * SATURATION_RANGES * head.kernel.range_pt * _visit(fault, t_s)
+
+
+def _visit(fault: Fault, t_s: Array) -> Array:
+    rise = np.clip((t_s - fault.from_s) / _SADDLE_S, 0.0, 1.0)
+    there: Array = np.minimum(rise, np.clip((fault.to_s - t_s) / _SADDLE_S, 0.0, 1.0))
+    return there
 
 
 class Hitches:
@@ -124,6 +130,7 @@ class Hitches:
             case "wrong-calibration":
                 field[:n] *= np.where(mask, np.resize(WRONG_GAINS, n)[:, None], 1.0)
             case "cell-cooling":
+                noise_pt[row] = self._fade(row, fault, t_s, reading).reshape(noise_pt.shape[1], -1).mean(axis=1)
                 cold = cell_cooling_k(fault, t_s).reshape(noise_pt.shape[1], -1).mean(axis=1) > CELL_HALF_K
                 reading.locked[row] &= ~np.repeat(cold, len(t_s) // len(cold))
             case "reboot":
@@ -141,6 +148,22 @@ class Hitches:
         reading.saturated[row] &= ~mask
         reading.locked[row] &= ~mask
         reading.zeroing[row] |= mask & (t_s >= fault.to_s - ZEROING_S)
+
+    def _fade(self, row: int, fault: Fault, t_s: Array, reading: Reading) -> Array:
+        """Less signal under the same noise; what the device measures of its noise, in terms of the field.
+
+        In open loop the reading shrinks. A closed loop, or one that tracks a frequency, holds its gain and the noise
+        grows.
+        """
+        kernel, field = self._head.kernel, reading.field_pt[row]
+        left = 0.5 ** (cell_cooling_k(fault, t_s) / CELL_HALF_K)
+        white = kernel.noise_pt * np.sqrt(self._rate_hz / 2) * self._rngs[row].standard_normal(field.shape)
+        if isinstance(kernel, Opm) and kernel.loop_gain == 0.0:
+            field[:] = left * field + np.sqrt(1.0 - left**2) * white
+        else:
+            field += np.sqrt(left**-2 - 1.0) * white
+        noise: Array = kernel.noise_pt / left
+        return noise
 
     def _wake(self, row: int, fault: Fault, t_s: Array, reading: Reading) -> None:
         """Before it listens again a device that was started has to zero itself."""

@@ -12,7 +12,7 @@ from device_sim.electronics import Reading
 from device_sim.environment import Grid, Surroundings, interference
 from device_sim.faults import CELL_CEL, Fault
 from device_sim.heartvector import AFTER_S, BEFORE_S
-from device_sim.hitches import Hitches, cell_cooling_k, during, intrude, weaken
+from device_sim.hitches import Hitches, cell_cooling_k, during, intrude, shift
 from device_sim.imu import BREATH_MS2, Imu, ImuState, accelerations
 from device_sim.life import hand_pulse, head_moments, heart_dipoles, modulations, movements, pulses, skin_changes
 from device_sim.moment import Moment
@@ -193,7 +193,7 @@ class Physics:
                 source[row] *= ~during(fault, t[row])
         field = np.matmul(self._mix, np.concatenate([source, room], axis=1)).reshape(n, self._head.n_all, -1, n_samples)
         for row, fault in now.faults:
-            weaken(fault, t[row], field[row])
+            shift(fault, t[row], self._head, field[row])
         around = self._around(now.starts_s, breath, factor)
         if self._state is None:
             self._state = start(self._head.kernel, field[..., 0], around)

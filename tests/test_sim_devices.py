@@ -37,7 +37,7 @@ def test_the_library_shows_every_device() -> None:
 
 
 def beat_snr_db(run: Run, name: str) -> float:
-    """R peaks over noise in 1 to 40 Hz, averaged over beats by their true times, on the best channel."""
+    """R peaks over noise in 3 to 40 Hz, averaged over beats by their true times, on the best channel."""
     device = number_of(name)
     rate = DEVICES[name].rate_hz
     sos = signal.butter(3, (3.0, 40.0), "bandpass", fs=rate, output="sos")

@@ -1,7 +1,6 @@
 """Every fault does to the samples and packets what its name says, from its onset to its end, and is in the truth."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,12 +186,36 @@ def test_every_fault_runs_through_the_flow_and_is_noticed_as_the_truth_says(foun
     assert score.expected == 6
 
 
-def test_a_larger_range_takes_a_larger_field_to_saturate(tmp_path: Path) -> None:
-    path = tmp_path / "helium.toml"
-    path.write_text(
-        'about = "a magnet beside helium"\n[[patients]]\ndevice = "he4-room"\n'
-        'faults = [{ fault = "saturation", from_s = 3.0, for_s = 4.0 }]\n'
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Devices of other kinds, a magnet beside each, and later each without its heater."""
+    path = tmp_path_factory.mktemp("others") / "others.toml"
+    faults = (
+        "{ fault = 'saturation', from_s = 3.0, for_s = 4.0 }, { fault = 'cell-cooling', from_s = 9.0, for_s = 9.0 }"
     )
-    flags = Run(str(path), seconds=8.0).flags(0, 0)
+    tables = [f"[[patients]]\ndevice = '{name}'\nfaults = [{faults}]\n" for name in OTHERS]
+    path.write_text("about = 'Other devices.'\n" + "".join(tables))
+    return Run(str(path), patients=len(OTHERS), seconds=18.0)
+
+
+OTHERS = ("serf-room", "he4-room", "scalar-gradiometer-open-ward", "nv-light-shield", "meg-cap")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_larger_range_takes_a_larger_field_to_saturate(others: Run, name: str) -> None:
+    flags = others.flags(OTHERS.index(name), 0)
     assert flags[4 * 5] & StateFlag.SATURATED
     assert not flags[4] & StateFlag.SATURATED
+    assert not flags[-1] & StateFlag.SATURATED
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_loop_holds_its_gain_when_its_signal_fades_and_the_noise_grows(others: Run, name: str) -> None:
+    device = OTHERS.index(name)
+    floors = [packet.blocks[0].noise_floor for packet in others.packets(device)]
+    assert floors[-1] / floors[0] > 2.0
+    rate = round(others.fleet.births[device].streams[0].rate_hz)
+    fast = signal.butter(4, 150.0, "highpass", fs=rate, output="sos")
+    noise = signal.sosfilt(fast, others.signal(device, 0))
+    # Not every channel: mains and its harmonics drown some in an open ward.
+    assert np.max(noise[:, -rate:].std(axis=1) / noise[:, rate : 2 * rate].std(axis=1)) > 1.8
