@@ -22,6 +22,7 @@ COUGH_EVERY_S, COUGH_S, COUGHS = 4.0, 0.45, 3
 COUGH_MS2, COUGH_HZ, COUGH_TURN_RAD = 5.0, 7.0, 0.03
 PRESS_HZ, PRESS_M, PRESS_TURN_RAD = 110.0 / 60.0, 0.025, 0.04  # compressions of 5 cm, 110 a minute (ERC 2021)
 PRESS_STROKE = 0.4  # the pulse that they make, against one of the heart's
+HAND_MS2, HAND_HZ = (0.7, 0.25), (0.6, 8.0)  # a hand sways, and trembles
 LIGHT_OF_TURN = 0.01  # share of the light that a turn of 1 rad moves, by pressure
 
 
@@ -88,6 +89,15 @@ def movement(span: Span[ActivityEvent], t_s: Array) -> Movement:
     return Movement(
         turn, 0.05 * up * np.ones((3, 1)), shake * np.array([[0.6], [0.8], [0.5]]), 1.0 + LIGHT_OF_TURN * up
     )
+
+
+def hand_shake(span: Span[ActivityEvent], t_s: Array) -> Array:
+    """Acceleration of a device in somebody's hand, without gravity, shape ``(3, n_samples)``."""
+    during = (t_s >= span.from_s) & (t_s < span.to_s)
+    turn = 2.0 * np.pi * t_s
+    slow, fast = (size * np.sin(rate * turn) for size, rate in zip(HAND_MS2, HAND_HZ, strict=True))
+    shake: Array = np.stack([slow + fast, 0.7 * slow - fast, 0.5 * slow])
+    return span.event.size * during * shake
 
 
 def turned(vectors: Array, turn_rad: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.activity import moved_acceleration, turned
+from device_sim.activity import hand_shake, moved_acceleration, turned
 from device_sim.bodies import Body, Chances
 from device_sim.devices import Device
 from device_sim.electronics import Reading
@@ -152,6 +152,9 @@ class Physics:
         for row, fault in now.faults:
             if fault.name == "off-body":
                 self._take_off(row, fault, now.starts_s[row], motion, heat)
+        for row, span in now.activities:
+            if span.event.activity == "device-in-hand":
+                motion[row] += hand_shake(span, t[row])
         if self._motion is None or self._heat is None:
             self._motion = self._imu.init(motion[..., 0], unit.imu)
             self._heat = self._thermometer.init(heat[:, 0])

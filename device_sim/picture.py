@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 MAX_PATIENTS = 6
 LONGEST_WAVES_S = 300.0  # beyond it the picture shows the course of the vitals instead of waves
-_HEART_BAND_HZ, _LIGHT_BAND_HZ = (0.7, 35.0), (0.5, 8.0)
+_HEART_BAND_HZ, _BRAIN_BAND_HZ, _LIGHT_BAND_HZ = (0.7, 30.0), (4.0, 30.0), (0.5, 8.0)
 _COLOURS = {"N": "#1a1a1a", "V": "#c2185b", "S": "#1565c0"}
 _LANE_COLOURS = {"rhythm": "#ef9a9a", "fault": "#b0bec5", "alarm": "#d32f2f", "may": "#ffcc80"}
 _OTHER_COLOUR = "#a5d6a7"
@@ -57,7 +57,7 @@ def draw(options: FleetOptions, path: Path) -> None:
     seconds = options.seconds or scenario.seconds
     n = min(options.patients, MAX_PATIENTS)
     long = seconds > LONGEST_WAVES_S
-    heights = [1.6, 1.2, 1.0, 0.6] if long else [2.2, 1.2, 1.6] if n > 1 else [2.4, 1.3, 1.0, 1.2, 1.8]
+    heights = [1.6, 1.2, 1.0, 0.6] if long else [2.2, 1.2, 1.6] if n > 1 else [2.4, 1.3, 1.0, 1.2, 2.6]
     figure = Figure(figsize=(14.0, n * sum(heights) * 0.8 + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(n * len(heights), 1, sharex=True, squeeze=False, height_ratios=heights * n)
@@ -125,19 +125,26 @@ def _draw_field(axes: "Axes", traces: dict[str, Trace], truth: list[TruthLine], 
     trace = traces.get("mcg") or traces.get("meg")
     if trace is None:
         return
-    band = _filtered(trace, _HEART_BAND_HZ if trace.name == "mcg" else (1.0, 45.0))
-    beats = [line for line in truth if isinstance(line, BeatLine)]
+    band = _filtered(trace, _HEART_BAND_HZ if trace.name == "mcg" else _BRAIN_BAND_HZ)
+    # A cap hears no heart.
+    beats = [line for line in truth if isinstance(line, BeatLine) and trace.name == "mcg"]
     best = _best(trace, band, [(line.time_ns - T_START_NS) / 1e9 for line in beats if line.kind == "N"])
-    size = 1.3 * float(np.nanpercentile(np.abs(band[best]), 99.7))
+    size = _usual_height(band[best], round(1.0 / float(trace.t_s[1] - trace.t_s[0])))
     axes.plot(trace.t_s, band[best], color="#37474f", linewidth=0.6)
     axes.set_ylim(-size, 1.25 * size)
     for kind, colour in _COLOURS.items():
         at = [(line.time_ns - T_START_NS) / 1e9 for line in beats if line.kind == kind]
         if at:
             axes.plot(at, np.full(len(at), 1.12 * size), "v", color=colour, markersize=4, label=f"beat {kind}")
-    if beats and trace.name == "mcg":
+    if beats:
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=3, fontsize=7, frameon=False)
     axes.set_ylabel(f"{patient}\nfield, pT", fontsize=8)
+
+
+def _usual_height(values: Array, per_s: int) -> float:
+    """Twice the usual peak of a second: what is far beyond is cut off, so that the heart can be seen beside it."""
+    seconds = np.abs(values[: len(values) // per_s * per_s]).reshape(-1, per_s)
+    return 2.0 * float(np.nanmedian(np.nanmax(seconds, axis=1))) + 1e-9
 
 
 def _best(trace: Trace, band: Array, normal_s: list[float]) -> int:
@@ -145,7 +152,7 @@ def _best(trace: Trace, band: Array, normal_s: list[float]) -> int:
     near = np.zeros(len(trace.t_s), np.bool_)
     for at in normal_s:
         near |= np.abs(trace.t_s - at) < _NEAR_A_BEAT_S
-    seen = np.abs(band[:, near] if near.any() and trace.name == "mcg" else band)
+    seen = np.abs(band[:, near] if near.any() else band)
     return int(np.argmax(np.nanpercentile(seen, 90.0, axis=1)))
 
 
@@ -206,9 +213,9 @@ def _draw_course(axes: list["Axes"], options: FleetOptions, index: int, seconds:
 
 
 def _draw_lanes(axes: "Axes", lanes: Sequence[Lane], width: float) -> None:
-    """One bar per span of truth, kinds below each other; each alarm that is due, or may come, has a line of its own."""
+    """One bar per span of truth, kinds below each other; each alarm that is due or may come has a row of its own."""
     alarms = {name for kind, name, _, _ in lanes if kind in ("alarm", "may")}
-    titles = [name if kind in ("alarm", "may") else kind for kind, name, _, _ in lanes]
+    titles = [name if kind in ("alarm", "may", "brain") else kind for kind, name, _, _ in lanes]
     kinds = list(dict.fromkeys(titles))
     if not kinds:
         axes.text(0.003 * width, 0.0, "nothing happens", va="center", fontsize=6.5)
@@ -232,7 +239,8 @@ def _filtered(trace: Trace, band_hz: tuple[float, float]) -> Array:
     known = np.flatnonzero(~missing)
     whole = np.stack([np.interp(np.arange(len(missing)), known, row[known]) for row in trace.values])
     rate_hz = 1.0 / float(trace.t_s[1] - trace.t_s[0])
-    sos = signal.butter(2, band_hz, "bandpass", fs=rate_hz, output="sos")
-    band: Array = signal.sosfiltfilt(sos, whole)
+    # Steep, so that of the mains nothing is left.
+    sos = signal.butter(5, band_hz, "bandpass", fs=rate_hz, output="sos")
+    band: Array = signal.sosfiltfilt(sos, whole, padlen=min(round(2.0 * rate_hz), whole.shape[1] - 1))
     band[:, missing] = np.nan
     return band

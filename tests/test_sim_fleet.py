@@ -250,3 +250,23 @@ def test_a_record_of_the_mit_database_can_be_a_heart(recordings: Path) -> None:
     run = Run("quiet", patients=1, seconds=20.0, wfdb=str(recordings / "mitdb" / "101"))
     assert len(run.beats_s(0)) == pytest.approx(20 * 1865 / 1805.0, abs=4)
     assert np.abs(heart_band(run.signal(0, MCG))).max() > 25.0
+
+
+def test_a_recorded_pulse_stands_in_for_the_light_and_any_patient_may_have_a_record(
+    tmp_path: Path, record: str
+) -> None:
+    t = np.arange(125 * 20) / 125.0
+    wfdb_quietly.write(tmp_path, "pulse", 0.5 + 0.4 * np.sin(2.0 * np.pi * 1.5 * t), np.array([10]), ["N"])
+    path = tmp_path / "recorded.toml"
+    path.write_text(
+        'about = "recorded"\n[[patients]]\n[[patients]]\nrate_bpm = 60.0\npulse_record = "pulse"\n'
+        f'[[patients]]\nrecord = "{record}"\n'
+    )
+    run = Run(str(path), patients=3, seconds=16.0)
+    light = run.signal(1, PPG)[2]
+    f, power = signal.welch(light - light.mean(), fs=100.0, nperseg=len(light))
+    # The record is taken at the rate that its writer gave it.
+    rate_hz = 1.5 * 360.0 / 125.0
+    assert f[np.argmax(power * (f > 0.5))] == pytest.approx(rate_hz, abs=0.1)
+    rhythms = {(line.patient, line.rhythm) for line in run.truth if isinstance(line, RhythmLine)}
+    assert rhythms == {("patient-0001", "sinus"), ("patient-0002", "sinus"), ("patient-0003", "recorded")}

@@ -17,7 +17,7 @@ from servers import Broker, eventually, free_port, start_mosquitto
 from device_sim.address import parse_broker
 from device_sim.publish import MAX_PENDING, LinkPlan, Message, Publisher
 from device_sim.simulate import Progress, SimOptions, run_simulation
-from device_sim.truth import BeatLine, PatientLine, read_truth
+from device_sim.truth import BeatLine, PatientLine, WitnessLine, read_truth
 from ingest.codec import decode_birth, decode_bundle, decode_packet, decode_status, device_of
 from ingest.packet import Packet
 from ingest.profile import Birth, Status
@@ -116,6 +116,8 @@ def test_a_ward_arrives_whole_in_order_and_says_goodbye(broker: Broker, listener
     lines = list(read_truth(tmp_path / "truth.jsonl"))
     assert {line.device for line in lines if isinstance(line, PatientLine)} == set(packets)
     assert any(isinstance(line, BeatLine) for line in lines)
+    assert isinstance(lines[-1], WitnessLine)
+    assert (lines[-1].scenario, lines[-1].seed, len(lines[-1].sha256)) == ("quiet", 1, 64)
     assert listener.of("truth")
 
 
