@@ -148,7 +148,7 @@ def run_simulation(
         t_start_ns = time.time_ns() + 300_000_000 + 3_000_000 * options.patients
         begin = time.monotonic() + (t_start_ns - time.time_ns()) / 1e9
         fleet = Fleet(options.fleet(), t_start_ns)
-        witness = Witness(options.scenario, options.seed) if truth else None
+        witness = Witness(options.scenario, options.seed, t_start_ns) if truth else None
         if witness is not None:
             witness.packets(list(enumerate(encode_birth(birth) for birth in fleet.births)))
         maker = Maker(fleet, round(options.seconds * 1e9 / PACKET_NS) if options.seconds else None)

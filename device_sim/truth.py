@@ -79,11 +79,12 @@ class FaultLine(_Line, frozen=True, kw_only=True, tag="fault"):
 
 
 class WitnessLine(_Line, frozen=True, kw_only=True, tag="witness"):
-    """Hash of a whole run, births and packets and the truth before this line: the same for the same three."""
+    """Hash of a whole run, births and packets and the truth before this line: the same bytes for the same of these."""
 
     scenario: str
     seed: int
     version: str
+    from_ns: int  # unix time of its start: packets and truth tell the time
     sha256: str
 
 

@@ -16,13 +16,14 @@ class Witness:
 
     Parameters
     ----------
-    scenario, seed
-        What is run.
+    scenario, seed, t_start_ns
+        What is run, and when it starts.
     """
 
-    def __init__(self, scenario: str, seed: int) -> None:
+    def __init__(self, scenario: str, seed: int, t_start_ns: int) -> None:
         self._scenario = scenario
         self._seed = seed
+        self._t_start_ns = t_start_ns
         self._hash = hashlib.sha256()
 
     def packets(self, leaving: list[tuple[int, bytes]]) -> None:
@@ -38,12 +39,18 @@ class Witness:
 
     def line(self) -> WitnessLine:
         """What is witnessed so far."""
-        return WitnessLine(scenario=self._scenario, seed=self._seed, version=_version(), sha256=self._hash.hexdigest())
+        return WitnessLine(
+            scenario=self._scenario,
+            seed=self._seed,
+            version=_version(),
+            from_ns=self._t_start_ns,
+            sha256=self._hash.hexdigest(),
+        )
 
 
 def witnessed(options: FleetOptions) -> WitnessLine:
     """Run a fleet by itself from a fixed time on, as fast as it goes, and hash its births, packets and truth."""
-    fleet, witness = Fleet(options, T_START_NS), Witness(options.scenario, options.seed)
+    fleet, witness = Fleet(options, T_START_NS), Witness(options.scenario, options.seed, T_START_NS)
     witness.packets(list(enumerate(encode_birth(birth) for birth in fleet.births)))
     for _ in range(round(options.seconds * STEPS_PER_S)):
         witness.packets(fleet.step())

@@ -176,3 +176,12 @@ def test_what_is_no_toml_is_refused_with_the_line_that_the_parser_gives(tmp_path
     path.write_text('about = "broken"\nrepeat_s = = 3\n')
     with pytest.raises(ValueError, match=r"broken\.toml: .*line 2"):
         load_scenario(str(path))
+
+
+def test_the_scenario_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (shown,) = [block for block in readme.split("```toml\n")[1:] if block.startswith("about = ")]
+    path = tmp_path / "shown.toml"
+    path.write_text(shown.partition("```")[0])
+    (script,) = load_scenario(str(path)).patients
+    assert len(script.events) == 4
