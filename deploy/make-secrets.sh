@@ -32,8 +32,16 @@ once() {
     [ -e "$into/$1" ] || password | tr -d '\n' | keep "$1"
 }
 
+# A name is a text here, never a pattern.
 known() {
-    [ -e "$logins" ] && grep -q "^$1:" "$logins"
+    [ -e "$logins" ] && awk -v start="$1:" 'index($0, start) == 1 { found = 1 } END { exit !found }' "$logins"
+}
+
+check() {
+    case $1 in
+    -* | *[!A-Za-z0-9_-]* | "") refuse "'$1' is no name for a login: need 1-64 of A-Z a-z 0-9 _ -, no - in front" ;;
+    esac
+    [ ${#1} -le 64 ] || refuse "'$1' is no name for a login: at most 64 characters"
 }
 
 # Adds NAME:PASSWORD lines from standard input, hashed. The file is written to, never replaced: the broker's container
@@ -66,8 +74,11 @@ chmod 700 "$into"
 if [ "${1:-}" = --remove ]; then
     shift
     for name in "$@"; do
+        check "$name"
         known "$name" || refuse "$name has no login"
-        left=$(grep -v "^$name:" "$logins") || true
+    done
+    for name in "$@"; do
+        left=$(awk -v start="$name:" 'index($0, start) != 1' "$logins")
         printf '%s\n' "$left" >"$logins"
         echo "removed $name"
     done
@@ -75,11 +86,10 @@ if [ "${1:-}" = --remove ]; then
 fi
 
 for name in "$@"; do
+    check "$name"
     case $name in
     ward | gateway) refuse "$name is no name for a login: it would give commands, or speak for every device" ;;
-    -* | *[!A-Za-z0-9_-]* | "") refuse "'$name' is no name for a login: need 1-64 of A-Z a-z 0-9 _ -, no - in front" ;;
     esac
-    [ ${#name} -le 64 ] || refuse "'$name' is no name for a login: at most 64 characters"
     ! known "$name" || refuse "$name has a login: \`$0 --remove $name\` takes it away"
 done
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from stack_broker import make_secrets
 
 from deploy.cli import app
 from deploy.parts import PARTS
@@ -193,6 +194,18 @@ def test_every_secret_is_made_by_the_script(tmp_path: Path) -> None:
     assert {Path(secret["file"]).name for secret in STACK["secrets"].values()} <= made
     ignored = subprocess.run(["git", "check-ignore", "deploy/secrets/influx_token"], cwd=ROOT, check=False)
     assert ignored.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["opm-.*", ".*", "opm-000[12]", "", "-v", "opm-0001:", "a/b", "x" * 65])
+def test_a_login_is_taken_away_by_its_name_and_never_by_a_pattern(tmp_path: Path, name: str) -> None:
+    logins = tmp_path / "mosquitto_passwords"
+    kept = "opm-0001:$7$a\nopm-00010:$7$b\nxopm-0001:$7$c\n01:$7$d\n1:$7$e\n"
+    logins.write_text(kept)
+    refused = make_secrets(tmp_path, "--remove", "opm-0001", name)
+    assert (refused.returncode, logins.read_text()) == (2, kept), "none is removed when one is refused"
+    assert "is no name for a login" in refused.stderr
+    assert make_secrets(tmp_path, "--remove", "opm-0001", "1").returncode == 0
+    assert logins.read_text() == "opm-00010:$7$b\nxopm-0001:$7$c\n01:$7$d\n"
 
 
 def test_only_this_host_reaches_a_port_unless_it_is_said_otherwise() -> None:
