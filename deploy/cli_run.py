@@ -79,6 +79,9 @@ def siege(  # noqa: PLR0913 - each is an option of the command line
     kills: Annotated[
         int | None, typer.Option(min=0, help="How many processes are killed (default: 3 a minute).")
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=8, help="Processes of the flow; several are a Bytewax cluster.")
+    ] = 1,
     trial: Annotated[
         str, typer.Option(metavar="NAME", help="Measure one promise instead: restart, idle, cluster and others.")
     ] = "",
@@ -104,7 +107,14 @@ def siege(  # noqa: PLR0913 - each is an option of the command line
     from deploy.siege.result import in_words  # noqa: PLC0415
     from deploy.signals import stop_by_handler  # noqa: PLC0415
 
-    options = SiegeOptions(minutes=minutes, seed=seed, patients=patients or 50, kills=kills, data_dir=data_dir)
+    options = SiegeOptions(
+        minutes=minutes,
+        seed=seed,
+        patients=patients or 50,
+        kills=kills,
+        processes=processes,
+        data_dir=data_dir,
+    )
     result, wrong = run_siege(options, stop_by_handler(), progress)
     for said in wrong:
         progress(f"wrong: {said}")

@@ -16,7 +16,7 @@ from dataflows.store import Store
 from deploy.siege.attacks import Crowd, Kill
 from deploy.siege.checks import restarts_s
 from deploy.siege.chronicle import Chronicle
-from deploy.siege.command import by_attack
+from deploy.siege.command import by_attack, died_with_a_peer
 from deploy.siege.floors import Figures, Played, floors
 from deploy.siege.hooks import check_hooks
 from deploy.siege.inventory import check_ledger, lost_of, take_inventory
@@ -241,6 +241,14 @@ def test_a_death_that_no_attack_explains_is_a_crash() -> None:
     assert by_attack("flow", 2, kills)
     assert not by_attack("flow", 3, kills)
     assert not by_attack("couriers", 1, kills)
+
+
+def test_a_process_of_a_cluster_that_ends_with_its_peer_is_no_crash() -> None:
+    bound, kills = ("flow-0", "flow-1"), [Kill("flow-0", 10.0), Kill("ingest", 50.0)]
+    assert died_with_a_peer("flow-1", bound, kills, 12.0)
+    assert not died_with_a_peer("flow-1", bound, kills, 51.0)
+    assert not died_with_a_peer("ingest", bound, kills, 12.0)
+    assert not died_with_a_peer("flow", (), [Kill("flow", 10.0)], 12.0)
 
 
 # Floors and scripted events

@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     seed: int = 1
     scenario: str = "siege"
     influx: bool = True
+    processes: int = 1  # of the flow
 
 
 class Arena:
@@ -127,6 +128,11 @@ class Arena:
     def victims(self) -> tuple[str, ...]:
         """Programs that can be killed: they are started again."""
         return tuple(program.name for program in self.supervisor.programs if not program.once)
+
+    @property
+    def bound(self) -> tuple[str, ...]:
+        """Programs that fall and rise together: the processes of a cluster."""
+        return tuple(program.name for program in self.supervisor.programs if program.bound)
 
     def start(self, tell: Callable[[str], None] = lambda _: None, look: Callable[[str], None] = lambda _: None) -> None:
         """Start servers, gates, ward and fleet, each once what it needs is there.
@@ -259,6 +265,8 @@ class Arena:
             "disk": {"quota_gb": QUOTA_GB, "short_gb": SHORT_GB, "stop_mb": STOP_MB},
             "health": {"ingest": 0, "flow": 0, "couriers": 0, "run": -1},
         }
+        if self.plan.processes > 1:
+            sections["flow"] = {"processes": self.plan.processes}
         if self.influx_gate is not None:
             url = f"http://{broker.HOST}:{self.influx_gate.port}"
             sections["influx"] = {"url": url, "api": "v1", "bucket": DATABASE, "timeout_s": 5.0}

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,7 @@ LATE_S: Final = 30.0  # for attacks whose time has come, and who was to be kille
 SIMULATOR_WITHIN_S: Final = 60.0
 DRAIN_WITHIN_S: Final = 10.0  # what is promised of every part of a ward
 CARRY_WITHIN_S: Final = 300.0
+PEERS_S: Final = 15.0  # after a kill: the others of a cluster have ended, and been ended, by then
 
 
 class SiegeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,7 @@ class SiegeOptions(msgspec.Struct, frozen=True, kw_only=True):
     patients: int = 50
     kills: int | None = None  # None: three a minute
     scenario: str = "siege"
+    processes: int = 1  # of the flow; several are a cluster
     data_dir: Path | None = None  # None: a temporary folder, removed at the end unless something was wrong
 
 
@@ -78,7 +80,7 @@ def run_siege(
         `stopping` was set before there was anything to check.
     """
     with _folder(options.data_dir) as folder:
-        plan = Plan(folder, options.patients, options.seed, options.scenario)
+        plan = Plan(folder, options.patients, options.seed, options.scenario, processes=options.processes)
         with Arena(plan) as arena, _logged(arena.logs / "siege.log"):
             findings, attacks, crashes, faults = _Siege(options, arena, stopping, progress).run()
         wrong = [*faults, *findings.wrong]
@@ -150,6 +152,8 @@ class _Siege:
     def _look_at(self, said: str) -> None:
         """Note what ended by itself: whoever was killed by an attack did not."""
         name = said.partition(" ")[0]
+        if died_with_a_peer(name, self._arena.bound, self._attacks.kills, time.monotonic()):
+            return
         self._killed[name] += KILLED in said
         if KILLED not in said or not by_attack(name, self._killed[name], self._attacks.kills):
             lines = (self._arena.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()
@@ -169,11 +173,10 @@ class _Siege:
             self._witness.look()
             self._arena.receiver.closing.wait(LOOK_EVERY_S)
         self._mischief.close()
-        self._end("simulator", SIMULATOR_WITHIN_S)
+        self._end("simulator", within_s=SIMULATOR_WITHIN_S)
         self._wait(_Quiet(self._arena.journal), "the broker's queue to empty (see logs/ingest.log)")
         self._end("ingest")
-        for name in [one for one in self._arena.victims if one.startswith("flow")]:
-            self._end(name)
+        self._end(*(one for one in self._arena.victims if one.startswith("flow")))
         self._chronicle.close()
         self._say(self._summary())
         self._wait(self._carried, "the couriers to carry the rest (see logs/couriers.log)", CARRY_WITHIN_S)
@@ -188,20 +191,21 @@ class _Siege:
             self._faults.append(str(error))
             self._say(str(error))
 
-    def _end(self, name: str, within_s: float = DRAIN_WITHIN_S) -> None:
-        """Drain one program, which must be there, in time."""
-        supervisor = self._arena.supervisor
-        self._wait(lambda: supervisor.children[name].running, f"{name}, to drain it (see logs/{name}.log)")
+    def _end(self, *names: str, within_s: float = DRAIN_WITHIN_S) -> None:
+        """Drain programs that fall and rise together, which must be there, in time."""
+        supervisor, said = self._arena.supervisor, " and ".join(names)
+        self._wait(lambda: all(supervisor.children[name].running for name in names), f"{said}, to drain it (see logs/)")
         began_s = time.monotonic()
-        for status in supervisor.drain([name], within_s, within_s).values():
+        for name, status in supervisor.drain(names, within_s, within_s).items():
             if status:
                 took_s = time.monotonic() - began_s
                 self._faults.append(
                     f"{name} ended with status {status} {took_s:.1f} s after it was asked to drain (need 0 within "
                     f"{within_s:g} s)"
                 )
-        self._say(f"drained {name} in {time.monotonic() - began_s:.1f} s")
-        supervisor.children.pop(name, None)
+        self._say(f"drained {said} in {time.monotonic() - began_s:.1f} s")
+        for name in names:
+            supervisor.children.pop(name, None)
 
     def _carried(self) -> bool:
         """Whether every courier has come to the end of the store, and is sure of what was overtaken on the way."""
@@ -231,6 +235,11 @@ class _Siege:
 def by_attack(name: str, deaths: int, kills: Sequence[Kill]) -> bool:
     """Whether so many deaths of a program by SIGKILL are ours; else memory ran out, or it hung and was ended."""
     return deaths <= sum(kill.whom == name for kill in kills)
+
+
+def died_with_a_peer(name: str, bound: Collection[str], kills: Sequence[Kill], now_s: float) -> bool:
+    """Whether a process of a cluster ended as it should: one that it works with was killed by an attack just now."""
+    return name in bound and any(kill.whom in bound and now_s - kill.at_s <= PEERS_S for kill in kills)
 
 
 class _Quiet:

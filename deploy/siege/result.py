@@ -33,6 +33,7 @@ class SiegeResult(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float
     seed: int
     patients: int
+    flow_processes: int
     attacks: int
     stops: int  # SIGSTOP and SIGCONT
     packets_acknowledged: int
@@ -98,6 +99,7 @@ def result_of(found: Findings, minutes: float, plan: Plan, attacks: Attacks, fol
         minutes=minutes,
         seed=plan.seed,
         patients=plan.patients,
+        flow_processes=plan.processes,
         attacks=len(attacks.done),
         stops=attacks.stops,
         packets_acknowledged=found.acknowledged,
