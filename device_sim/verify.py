@@ -18,6 +18,7 @@ from device_sim.verify_magnetometers import (
     sensors,
 )
 from device_sim.verify_others import check_accelerometer, check_photons, check_resonances, check_thermometer
+from device_sim.verify_ranges import check_clipping, check_curve, check_open_ward, check_third_axis
 
 PATIENTS_PER_CORE = 500
 LEAST_S = 240  # of signal: a density at 0.1 Hz needs periods, and enough of them to average
@@ -50,7 +51,9 @@ def verify(seconds: int, tell: Callable[[str], None], *, speed: bool = True) -> 
         noise, curve = check_noise(name, head, seconds)
         curves.append(curve)
         checks += [noise, check_bandwidth(name, head), check_delay(name, head), check_gains(name, head)]
+        checks += [check_curve(name, head), check_clipping(name, head)]
         checks += [*check_tilt(name, head), *check_mismatch(name, head)]
+    checks += [*check_third_axis(), *check_open_ward()]
     tell("photon counter, resonances, thermometer, accelerometer")
     checks += [*check_photons(), *check_resonances(), *check_thermometer(seconds), *check_accelerometer(seconds)]
     tell("arrays")
