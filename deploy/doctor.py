@@ -16,7 +16,8 @@ from deploy import receivers
 from deploy.broker import kind, mosquitto
 from deploy.broker_checks import WAIT_S, broker
 from deploy.grounds import grounds
-from deploy.settings import Settings
+from deploy.influx_limits import influx_limits
+from deploy.settings import Influx, Settings
 from deploy.ward_round import ward_round
 
 PACKAGES = (
@@ -65,12 +66,7 @@ def examine(settings: Settings) -> Iterator[Line]:
     for finding in broker(settings):
         yield Line(*finding)
     if settings.influx:
-        if verdict := receivers.influx_secret(settings.influx):
-            yield Line("influx secret", *verdict)
-        answers = _influx(settings.influx.url)
-        yield answers
-        if answers.verdict == "ok":
-            yield Line("influx setup", *receivers.influx_setup(settings.influx))
+        yield from _of_influx(settings.influx)
     if settings.grafana:
         yield Line("grafana", *receivers.grafana(settings.grafana))
     for webhook in settings.webhook:
@@ -151,6 +147,17 @@ def _demo_broker() -> Line:
     if path := mosquitto():
         return Line("demo broker", "ok", f"mosquitto ({path})")
     return Line("demo broker", "ok", f"{kind()}, which comes along; with mosquitto installed, that would be used")
+
+
+def _of_influx(influx: Influx) -> Iterator[Line]:
+    if verdict := receivers.influx_secret(influx):
+        yield Line("influx secret", *verdict)
+    answers = _influx(influx.url)
+    yield answers
+    if answers.verdict == "ok":
+        yield Line("influx setup", *receivers.influx_setup(influx))
+        if verdict := influx_limits(influx):
+            yield Line("influx series", *verdict)
 
 
 def _influx(url: str) -> Line:

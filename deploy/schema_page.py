@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from dataflows.couriers.cardinality import Assumed, described, series
+from dataflows.couriers.cardinality import Assumed, described, lasts, series
 from dataflows.couriers.measurement import RETENTIONS, Derived, Measurement, Retention
+from dataflows.couriers.outlet import UNLIMITED
 from dataflows.couriers.schema import EVERYTHING, HISTORY, qualified
 
 PAGE: Final = Path(__file__).parent / "grafana" / "SCHEMA.md"
+YEAR: Final = 365
+LIMIT: Final = 1_000_000  # max-series-per-database of InfluxDB 1.x
 _INTRODUCTION: Final = """\
 # What InfluxDB holds
 
@@ -69,16 +72,20 @@ def _type(name: str) -> str:
 
 
 def _cardinality(assumed: Assumed) -> Iterator[str]:
-    """Say how many series a day brings, and what that supposes."""
-    found = series(assumed)
+    """Say how many series a day brings and a year leaves, and what that supposes."""
+    day, year = series(assumed), series(assumed, YEAR)
     yield "\n## Series\n"
     yield (
-        f"A day with {assumed.patients:,} patients brings **{sum(found.values()):,} series**; InfluxDB keeps the index "
-        "of a series until its last point is past retention. Patients who come anew each day add theirs. Supposed:\n"
+        f"A day with {assumed.patients:,} patients brings **{sum(day.values()):,} series**. InfluxDB keeps a series "
+        f"until its last point is past retention, and alarms and strips for good: with {assumed.newcomers:,} new "
+        f"patients a day there are **{sum(year.values()):,} after a year**. InfluxDB 1.x takes, as it comes, "
+        f"{LIMIT:,} of them, which that hospital has after {lasts(assumed, LIMIT):,} days, and then no new patients: "
+        f"{UNLIMITED} (`femtoward doctor` looks). 2.x has no such limit. Supposed:\n"
     )
-    yield from _table(("", "in a day"), ([says, f"{getattr(assumed, name):,}"] for name, says in described()))
+    yield from _table(("", ""), ([says, f"{getattr(assumed, name):,}"] for name, says in described()))
     yield ""
-    yield from _table(("measurement", "series"), ([f"`{name}`", f"{count:,}"] for name, count in found.items()))
+    counts = ([f"`{name}`", f"{count:,}", f"{year[name]:,}"] for name, count in day.items())
+    yield from _table(("measurement", "series after a day", "after a year"), counts)
 
 
 def _table(heads: tuple[str, ...], rows: Iterator[list[str]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ dir = "{folder}/meta"
 dir = "{folder}/data"
 wal-dir = "{folder}/wal"
 query-log-enabled = false
+{data}
 [monitor]
 store-enabled = false
 [http]
@@ -39,14 +40,17 @@ class InfluxServer:
     admin
         Password of its administrator `root`, whom `query` asks as and whom the first query must make; empty: it lets
         everyone do everything.
+    data
+        Further lines of the section [data] of its settings.
     """
 
-    def __init__(self, folder: Path, admin: str = "") -> None:
+    def __init__(self, folder: Path, admin: str = "", data: str = "") -> None:
         self._program = program("influxd")
         http, rpc = _free_ports(2)
         self.url = f"http://127.0.0.1:{http}"
         self._config = folder / "influxd.conf"
-        self._config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc, auth=str(bool(admin)).lower()))
+        self._settings = _CONFIG.format(folder=folder, http=http, rpc=rpc, auth=str(bool(admin)).lower(), data="{data}")
+        self.configure(data)
         self._log = folder / "influxd.log"
         self._process: subprocess.Popen[str] | None = None
         identity = urllib3.make_headers(basic_auth=f"root:{admin}") if admin else None
@@ -73,6 +77,10 @@ class InfluxServer:
         self._process = process
         # A full pipe would stop the server.
         threading.Thread(target=process.stderr.read, daemon=True).start()
+
+    def configure(self, data: str) -> None:
+        """Change the section [data] of its settings, for when it starts next."""
+        self._config.write_text(self._settings.format(data=data))
 
     def stop(self) -> None:
         """End it."""

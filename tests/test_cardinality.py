@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, device, ledger, vitals, wave
 
 from dataflows.couriers import part_metrics, tiers
-from dataflows.couriers.cardinality import Assumed, series
+from dataflows.couriers.cardinality import Assumed, lasts, series
 from dataflows.couriers.line_protocol import lines
 from dataflows.couriers.schema import DERIVED
 from dataflows.events import AlarmState, Answer, Bad, BedState, Condition, Removal, Row
@@ -70,6 +70,29 @@ def test_influxd_counts_the_series_that_the_schema_foretells(tmp_path_factory: p
 
 def test_a_thousand_patients_bring_twenty_eight_thousand_series_in_a_day() -> None:
     assert sum(series(Assumed(patients=1000)).values()) == 27_977
+
+
+def test_a_year_of_new_patients_brings_two_million_series_most_of_them_of_alarms_which_are_kept_for_good() -> None:
+    year = series(Assumed(), days=365)
+    assert sum(year.values()) == 1_950_340
+    assert (year["alarm"], year["strip"]) == (92_000 * 14.4, 92_000 * 4)
+    longer = series(Assumed(), days=730)
+    assert {name for name in year if longer[name] > year[name]} == {"alarm", "strip", "vitals_1m", "vitals_1h"}
+    assert {name for name in year if series(Assumed(), days=31)[name] == year[name]} >= {
+        "vitals",
+        "bed",
+        "device",
+        "wave",
+    }
+    assert series(Assumed(), days=3650)["vitals_1m"] == series(Assumed(), days=400)["vitals_1m"]
+
+
+def test_the_limits_that_influxdb_1_comes_with_are_reached_on_the_day_that_is_stated() -> None:
+    last = lasts(Assumed(), 1_000_000)
+    assert sum(series(Assumed(), last).values()) <= 1_000_000 < sum(series(Assumed(), last + 1).values())
+    assert last == 182
+    a_tag = series(Assumed(conditions=1, states=1, wards=1), days=397)["alarm"]
+    assert a_tag == 100_000, "patients of whom there are alarms: max-values-per-tag"
 
 
 def test_series_grow_with_patients_and_not_with_time_rows_or_alarms() -> None:

@@ -463,6 +463,39 @@ def test_rows_older_than_the_retention_are_refused_without_being_tried_one_by_on
     assert "beyond retention policy" in refused[0].reason
 
 
+def _patients(server: InfluxServer, database: str) -> set[str]:
+    return {one["tags"]["patient"] for one in server.query("SELECT hr FROM vitals GROUP BY patient", database)}
+
+
+@pytest.mark.servers
+def test_a_server_that_takes_no_new_patients_is_at_fault_and_no_row_is(tmp_path: Path) -> None:
+    with InfluxServer(tmp_path, data="max-values-per-tag = 20") as server:
+        courier = v1(server, "full")
+        assert courier.deliver(stored([vitals(f"p{i}") for i in range(20)])) == []
+        with pytest.raises(DeliveryFailed, match=r"no new patients: .*max-values-per-tag limit exceeded \(20/20\)"):
+            courier.deliver(stored([vitals(f"p{i}", SECOND + 1) for i in range(15, 25)]))  # some of them are known
+        with pytest.raises(DeliveryFailed, match=r"set max-values-per-tag = 0, .* index-version = 'tsi1' in \[data\]"):
+            courier.deliver(stored([alarm(patient="p3"), *(vitals(f"p{i}", SECOND + 2) for i in range(20, 25))]))
+        assert courier.deliver(stored([vitals("p3", SECOND + 3)])) == []  # those who are known go on
+        assert len(_patients(server, "full")) == 20
+        server.stop()
+        server.configure("max-values-per-tag = 0\nmax-series-per-database = 0\nindex-version = 'tsi1'")
+        server.start()
+        assert courier.deliver(stored([vitals(f"p{i}", SECOND + 1) for i in range(15, 25)])) == []
+        assert len(_patients(server, "full")) == 25
+        courier.close()
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_server_that_is_full_of_series_is_at_fault_and_no_row_is(api: Api) -> None:
+    said = '{"error":"partial write: max-series-per-database limit exceeded: (1000000) dropped=1"}'
+    with HttpStub(lambda request: Reply(400, said) if "p9" in request.body else Reply(204)) as server:
+        courier = InfluxCourier(InfluxOptions(url=server.url, api=api))
+        with pytest.raises(DeliveryFailed, match=r"no new patients: .* \(1000000\) .*set max-values-per-tag = 0"):
+            courier.deliver(stored([vitals(f"p{i}") for i in range(10)]))
+        courier.close()
+
+
 def _same_points(server: InfluxServer, database: str, rows: list[Row], site: str = "north") -> None:
     """Everything that the server holds of a site is what the rows' lines say, in values and in types."""
     wanted = [parse(line) for row in rows for line in lines(row)]

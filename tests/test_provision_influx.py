@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from dataflows.couriers.policies import POLICIES
 from dataflows.couriers.tier_queries import THINNINGS
 from dataflows.store import Stored
 from deploy import receivers
+from deploy.influx_limits import influx_limits
 from deploy.problem import UserError
 from deploy.provision import influx
 from deploy.provision.plan import Step, due
@@ -116,6 +117,63 @@ def test_the_doctor_says_what_provisioning_would_do(influxd: InfluxServer) -> No
     apply(settings)
     assert receivers.influx_setup(settings).verdict == "ok"
     assert receivers.influx_setup(replace(settings, url="http://127.0.0.1:1")).verdict == "warning"
+
+
+@pytest.mark.servers
+def test_the_doctor_says_when_an_influxd_will_take_no_new_patients(influxd: InfluxServer) -> None:
+    settings = v1(influxd, "limits")
+    found = influx_limits(settings)
+    assert found == influx_limits(replace(settings, bucket="no such database"))
+    assert found is not None
+    assert found.verdict == "warning"
+    assert found.said.startswith("max-series-per-database is 1000000 (0 are used), max-values-per-tag is 100000: with")
+    assert "set max-values-per-tag = 0, max-series-per-database = 0 and index-version = 'tsi1' in [data]" in found.said
+
+
+def _one(limits: dict[str, object]) -> Callable[[Request], Reply]:
+    """InfluxDB 1.x that has settings; without, one that does not show them to this user."""
+    version = (("X-Influxdb-Version", "1.8.10"),)
+
+    def reply(request: Request) -> Reply:
+        series: list[dict[str, object]] = []
+        if "DIAGNOSTICS" in request.body:
+            if not limits:
+                return Reply(403, '{"error":"need an administrator"}', version)
+            series = [{"name": "config-data", "columns": list(limits), "values": [list(limits.values())]}]
+        elif "DATABASES" in request.body:
+            series = [{"name": "databases", "columns": ["name"], "values": [["femtoward"]]}]
+        elif "CARDINALITY" in request.body:
+            series = [{"columns": ["cardinality estimation"], "values": [[27977]]}]
+        return Reply(200, json.dumps({"results": [{"series": series}]}), version)
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict", "words"),
+    [
+        ({"max-series-per-database": 0, "max-values-per-tag": 0}, "ok", "any number of series, 27,977 now; whether"),
+        ({"max-series-per-database": 9, "index-version": "tsi1"}, "ok", "27,977 now, the index on disk"),
+        ({"max-series-per-database": 0, "max-values-per-tag": 9}, "warning", "max-values-per-tag is 9: with"),
+        ({}, "warning", "need an administrator: whether it takes new patients for ever is not known: set max-values"),
+    ],
+)
+def test_the_doctor_asks_for_the_limits_and_else_says_what_to_set(
+    limits: dict[str, object], verdict: str, words: str
+) -> None:
+    with HttpStub(_one(limits)) as stub:
+        found = influx_limits(Influx(url=stub.url, api="v1"))
+    assert found is not None
+    assert found.verdict == verdict
+    assert words in found.said
+
+
+def test_what_has_no_such_limits_is_not_asked_for_them(two: tuple[Influx2Stub, Influx]) -> None:
+    assert influx_limits(two[1]) is None
+    unread = replace(two[1], secret_file="nowhere")  # noqa: S106 - a file's name
+    found = influx_limits(unread)
+    assert found is not None
+    assert found.verdict == "warning"
 
 
 @pytest.mark.servers

@@ -18,6 +18,11 @@ HERE = frozenset(
     {"localhost", "127.0.0.1", "::1"}
 )  # to this machine nothing is gzipped: both ends would pay for nothing
 REFUSED: Final = (400, 413, 422)
+UNLIMITED: Final = (
+    "set max-values-per-tag = 0, max-series-per-database = 0 and index-version = 'tsi1' in [data] of influxdb.conf, "
+    "and start InfluxDB again"
+)
+_FULL: Final = re.compile("max-(values-per-tag|series-per-database) limit exceeded")  # 1.x whose index is in memory
 
 Lines = tuple[Stored, list[str]]
 
@@ -93,6 +98,8 @@ class Outlet:
             hint = _PROVISION if answer.status == 404 and self._tiers != "none" else _HINTS.get(answer.status, "")
             said = f"InfluxDB answers {answer.status}{hint}: {answer.text}"
             raise DeliveryFailed(said, retry_after_s(answer.retry_after))
+        if _FULL.search(answer.text):  # it says so of some rows, and no row is to blame for it
+            raise DeliveryFailed(f"InfluxDB takes no new patients: {answer.text}: {UNLIMITED}; rows wait until then")
         return answer
 
     def close(self) -> None:
