@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from servers import eventually, mosquitto
 
 from deploy.settings import parse_settings
+from device_sim.scenario import load_scenario
 from ingest.codec import decode_birth, decode_packet, decode_status
 from ingest.packet import Packet
 from ingest.profile import Birth, Status
@@ -18,11 +19,11 @@ from ingest.profile import Birth, Status
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    """The first code block in a language."""
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def block(language: str, holds: str = "") -> str:
+    """The first code block in a language that holds some words."""
+    found = [text for text in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if holds in text]
     assert found
-    return found[1]
+    return str(found[0])
 
 
 @pytest.mark.servers
@@ -53,9 +54,15 @@ def test_the_device_of_the_readme_speaks_the_wire_contract(tmp_path: Path) -> No
 
 
 def test_the_settings_of_the_readme_are_settings() -> None:
-    settings = parse_settings(block("toml"))
+    settings = parse_settings(block("toml", "[broker]"))
     assert settings.influx is not None
     assert settings.webhook[0].name == "nurse-station"
+
+
+def test_the_scenario_of_the_readme_is_a_scenario(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(block("toml", "[[patients]]"), encoding="utf-8")
+    assert load_scenario(str(path)).patients
 
 
 def test_every_command_of_the_readme_exists() -> None:
