@@ -31,6 +31,8 @@ PR_S = 0.16
 WENCKEBACH_PR_S = (0.16, 0.25, 0.29)
 MOBITZ_PR_S = (0.17, 0.17)
 AGONAL_SPREAD = 0.25
+LEAST_SHARE = 0.4  # of the mean interval: however much a heart varies, time goes forward
+BLOCK_FASTEST_S = 0.4  # a sinus node behind a blocked AV node; between its beats there is room for a PR interval
 SILENT: tuple[RhythmName, ...] = ("ventricular-fibrillation", "asystole")
 
 
@@ -92,7 +94,7 @@ def steps(rhythm: RhythmName, now: Now, rng: Generator) -> list[Step]:  # noqa: 
 
 
 def _varied(rhythm: RhythmName, now: Now) -> float:
-    return now.rr_s * (1.0 + SPREAD.get(rhythm, now.spread) * now.swing)
+    return now.rr_s * max(LEAST_SHARE, 1.0 + SPREAD.get(rhythm, now.spread) * now.swing)
 
 
 def _ectopic_after(rr_s: float) -> Step:
@@ -124,6 +126,7 @@ def _fluttering(now: Now, rng: Generator) -> Step:
 def _blocked(pp_s: float, pr_s: tuple[float, ...]) -> list[Step]:
     """P waves at even intervals, each but the last followed by a beat; what comes before is a beat or the last P."""
     found: list[Step] = []
+    pp_s = max(pp_s, BLOCK_FASTEST_S)
     at, last = pp_s - pr_s[-1], 0.0  # from the beat before: the P wave that is not conducted
     for delay in (None, *pr_s):
         found.append(Step(at - last, shape="atrium"))
