@@ -23,6 +23,8 @@ Nested = TypeVar("Nested")
 
 DEPTH_M = (0.075, 0.095)  # of the heart's dipole below the sensors; from memory
 ASIDE_M = 0.010
+# The atria's dipole lies to the right of the ventricles', higher and further back; from memory.
+ATRIA_M = np.array([-0.015, 0.035, -0.010])
 AXIS_TURN_RAD = 0.25  # spread of the heart's electrical axis, from memory
 R_PEAK_PT = (50.0, 100.0)  # on the best channel (DOMAIN 1.3)
 
@@ -48,7 +50,7 @@ class Body(NamedTuple):
     posture: Posture
     skin_cel: Array  # (n,)
     skin_slow: Tones  # (n, n_tones)
-    heart_m: Array  # (n, 3): where its dipole lies
+    heart_m: Array  # (n, 3): where the ventricles' dipole lies
     dipole: Array  # (n, 3, 3): the heart's vector in R peaks -> A m along the device's axes
     f_wave_hz: Array  # (n,)
     f_wave_start: Array  # (n,)
@@ -90,14 +92,15 @@ def random_body(rng: Generator, script: Script, peak_pt: float | None) -> Body:
 
 
 def body_lead(head: Head, unit: Unit, body: Body) -> Array:
-    """From one patient's sources to pT at a head's probes: a heart's vector in R peaks, or the dipoles of a brain.
+    """From one patient's sources to pT at a head's probes: ventricles and atria in R peaks, or the dipoles of a brain.
 
     Returns
     -------
     ndarray, shape (n_probes, n_sources)
     """
     if head.kind == "mcg":
-        return chest_lead(head, unit, body.heart_m) @ body.dipole
+        places = (body.heart_m, body.heart_m + ATRIA_M)
+        return np.concatenate([chest_lead(head, unit, place) @ body.dipole for place in places], axis=-1)
     # The heart is half a metre from the cap, and the sphere's formula is not for it: a few fT, left out.
     points, axes = probes(head, unit)
     leads = [

@@ -17,7 +17,8 @@ VF_SIZE = np.array([0.26, -0.28, 0.16])
 # Wavelets: rate, how far it swings, how often a second.
 VF_WAVELETS = ((4.6, 1.0, 0.17), (5.4, 1.1, 0.23), (4.1, 0.7, 0.31))
 VF_FINER_S, VF_FINEST = 240.0, 0.35
-QUIVERING: tuple[RhythmName, ...] = ("atrial-fibrillation", "atrial-flutter", "ventricular-fibrillation")
+ATRIAL: tuple[RhythmName, ...] = ("atrial-fibrillation", "atrial-flutter")
+QUIVERING: tuple[RhythmName, ...] = (*ATRIAL, "ventricular-fibrillation")
 _EDGE_S = 0.3  # it takes this long to set in and to stop
 
 

@@ -67,13 +67,13 @@ QT_FIXED_S, QT_STRETCHED_S = 0.047, 0.353
 QT_LONGEST_RR_S = 1.2
 R_DIRECTION = np.array([NORMAL[2].x, NORMAL[2].y, NORMAL[2].z])
 
-_SHORT_S, _LONG_S = 0.060, 0.290  # half windows of the two groups below: QRS and the others
+_SHORT_S, _LONG_S, _P_S = 0.060, 0.290, 0.122  # half windows of the groups below: QRS, ST and T and what is wide, P
 
 
 def heart_vectors(
     beats: list[tuple[int, Beat]], sways: Array, starts_s: Array, n_samples: int, rate_hz: float
 ) -> Array:
-    """Sum of all waves of all beats, one row per patient.
+    """Sum of all waves of all beats, one row per patient: the ventricles' dipole, and that of the atria.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def heart_vectors(
 
     Returns
     -------
-    ndarray, shape (n, 3, n_samples)
-        In units of the R peak.
+    ndarray, shape (n, 6, n_samples)
+        In units of the R peak; ventricles first.
     """
     listed = np.array(
         [
@@ -104,15 +104,16 @@ def heart_vectors(
         current[:, 3:6] *= np.repeat(injured[:, 4], len(ST))[:, None]
         tables.append(current)
     table = np.concatenate(tables)
-    full = table[:, 6:]
+    full = table[:, 6:7]
     table[:, 3:6] += full * (
         BREATH_STROKE * table[:, 3:6] + np.cross(sways[table[:, 0].astype(np.int64)], table[:, 3:6])
     )
-    vectors = np.zeros((3, len(starts_s) * n_samples))
-    short = _TAIL * table[:, 2] <= _SHORT_S
-    for group, half_s in ((table[short], _SHORT_S), (table[~short], _LONG_S)):
-        _add_waves(vectors, group, half_s, starts_s, rate_hz)
-    return np.ascontiguousarray(vectors.reshape(3, len(starts_s), n_samples).transpose(1, 0, 2))
+    vectors = np.zeros((6, len(starts_s) * n_samples))
+    short, atrial = _TAIL * table[:, 2] <= _SHORT_S, table[:, 7] > 0.0
+    _add_waves(vectors[:3], table[short & ~atrial], _SHORT_S, starts_s, rate_hz)
+    _add_waves(vectors[:3], table[~short & ~atrial], _LONG_S, starts_s, rate_hz)
+    _add_waves(vectors[3:], table[atrial], _P_S, starts_s, rate_hz)
+    return np.ascontiguousarray(vectors.reshape(6, len(starts_s), n_samples).transpose(1, 0, 2))
 
 
 def _shape(beat: Beat) -> Shape:
@@ -123,10 +124,10 @@ def _shape(beat: Beat) -> Shape:
 
 
 def _table(beats: Array, waves: tuple[Wave, ...]) -> Array:
-    """Waves of beats (row, time, RR, shape, ST, T, lungs) of one shape as (row, centre, width, x, y, z, lungs)."""
+    """Waves of beats (row, time, RR, shape, ST, T, lungs) as (row, centre, width, x, y, z, lungs, atrial)."""
     wave = np.array(waves, np.float64)
     stretch = np.where(wave[:, 2] > 0.0, np.sqrt(np.minimum(QT_LONGEST_RR_S, beats[:, 2, None])), 1.0)
-    table = np.empty((*stretch.shape, 7))
+    table = np.empty((*stretch.shape, 8))
     table[..., 0] = beats[:, 0, None]
     table[..., 1] = beats[:, 1, None] + wave[:, 0] * stretch
     table[..., 2] = wave[:, 1] * stretch
@@ -134,7 +135,8 @@ def _table(beats: Array, waves: tuple[Wave, ...]) -> Array:
     # T is what comes late and stretches.
     table[..., 3:6] *= np.where((wave[:, 2] > 0.0) & (wave[:, 0] > 0.2), beats[:, 5, None], 1.0)[..., None]
     table[..., 6] = beats[:, 6, None]
-    return table.reshape(-1, 7)
+    table[..., 7] = [one == ATRIUM[0] or one == NORMAL[0] for one in waves]
+    return table.reshape(-1, 8)
 
 
 def _add_waves(vectors: Array, table: Array, half_s: float, starts_s: Array, rate_hz: float) -> None:

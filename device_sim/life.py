@@ -10,7 +10,7 @@ from device_sim.bodies import Body
 from device_sim.brain import brain_moments
 from device_sim.breath import Breath
 from device_sim.course import SKIN_OF_CORE
-from device_sim.flutter import quivering
+from device_sim.flutter import ATRIAL, quivering
 from device_sim.heartvector import AFTER_S, R_DIRECTION, heart_vectors
 from device_sim.moment import Moment
 from device_sim.physiology import Beat
@@ -39,15 +39,18 @@ def lungs_filling(breath: Breath, now: Moment, n_samples: int, rate_hz: float) -
 
 
 def heart_dipoles(body: Body, now: Moment, starts_s: Array, n_samples: int, rate_hz: float) -> Array:
-    """Dipole of the heart in units of the R peak, shape ``(n, 3, n_samples)``, from the times `starts_s` on."""
+    """Dipoles of ventricles and atria in units of the R peak, shape ``(n, 6, n_samples)``, from `starts_s` on."""
     beats = [(row, beat) for row, beat in now.beats if beat.time_s > starts_s[row] - AFTER_S]
     dipoles = heart_vectors(beats, body.sway_rad, starts_s, n_samples, rate_hz)
     steps = np.arange(n_samples) / rate_hz
     for row, episode in now.quivering:
         t = starts_s[row] + steps
-        dipoles[row] += quivering(episode, t, float(body.f_wave_hz[row]), float(body.f_wave_start[row]))
+        # What quivers are the atria, or the ventricles.
+        part = slice(3, 6) if episode.rhythm in ATRIAL else slice(3)
+        dipoles[row, part] += quivering(episode, t, float(body.f_wave_hz[row]), float(body.f_wave_start[row]))
     for row, recording, origin_s in now.recorded:
-        dipoles[row] = R_DIRECTION[:, None] * recording.at(starts_s[row] + steps - origin_s)
+        dipoles[row] = 0.0
+        dipoles[row, :3] = R_DIRECTION[:, None] * recording.at(starts_s[row] + steps - origin_s)
     return dipoles
 
 

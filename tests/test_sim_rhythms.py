@@ -42,7 +42,8 @@ def times(beats: list[Beat]) -> Array:
 def lead(script: Script, beats: list[Beat], seconds: float) -> Array:
     """Clean lead along the R peak, at 500 Hz."""
     n = round(seconds * RATE_HZ)
-    vector = heart_vectors([(0, beat) for beat in beats], np.array([[0.04, -0.05, 0.03]]), np.zeros(1), n, RATE_HZ)[0]
+    both = heart_vectors([(0, beat) for beat in beats], np.array([[0.04, -0.05, 0.03]]), np.zeros(1), n, RATE_HZ)[0]
+    vector = both[:3] + both[3:]
     for episode in script.episodes(0.0, seconds):
         if episode.rhythm in QUIVERING:
             vector += quivering(episode, np.arange(n) / RATE_HZ, 6.2, 0.3)
