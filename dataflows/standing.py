@@ -42,11 +42,13 @@ def standing(alarms: AlarmBank, row: int) -> Standing:
     seen = [column for column, phase in enumerate(phases) if phase == Phase.ACKNOWLEDGED]
     if not active and not seen:
         return CALM
-    worst = max([*active, *seen], key=lambda column: (_needed(column, phases[column]), -onsets_ns[column]))
+    needed = {column: need(RULES[column].priority, seen=column in seen) for column in sorted(active + seen)}
+    worst = max(needed, key=lambda column: (needed[column], -onsets_ns[column]))
     rule = RULES[worst]
     words = in_words(rule.priority, rule.condition, seen=worst in seen)
-    need = _needed(worst, phases[worst])
-    return Standing(need, rule.priority, rule.condition, words, onsets_ns[worst], len(active) + len(seen), len(seen))
+    return Standing(
+        needed[worst], rule.priority, rule.condition, words, onsets_ns[worst], len(active) + len(seen), len(seen)
+    )
 
 
 def in_words(priority: Priority, condition: str, *, seen: bool) -> str:
@@ -60,5 +62,12 @@ def in_words(priority: Priority, condition: str, *, seen: bool) -> str:
     return f"{MARKS[priority]} {priority.upper()} {condition}{' (seen)' if seen else ''}"
 
 
-def _needed(column: int, phase: int) -> Need:
-    return (_UNSEEN if phase == Phase.ACTIVE else _SEEN)[RULES[column].priority]
+def need(priority: Priority, *, seen: bool) -> Need:
+    """Say how much somebody is needed because of one alarm.
+
+    Examples
+    --------
+    >>> need("low", seen=False) > need("high", seen=True)
+    True
+    """
+    return (_SEEN if seen else _UNSEEN)[priority]

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.events import WARD, AlarmEvent, Answer, Bad, DeviceStatus, PatientInfo, Priority, Row, Vitals, Wave
+from dataflows.alarms import COLUMN
+from dataflows.events import WARD, AlarmEvent, Answer, Bad, DeviceStatus, Need, PatientInfo, Priority, Row, Vitals, Wave
+from dataflows.standing import need
 
 # Red, yellow and cyan as IEC 60601-1-8 has them; the word and the number of marks say the same without colour.
 PRIORITY: dict[Priority, str] = {"high": "bold white on red", "medium": "bold black on yellow", "low": "bold cyan"}
-ORDER = {"high": 0, "medium": 1, "low": 2}
-NOTHING_STANDS = 2 * len(ORDER)  # urgency of a bed without an alarm
 STALE_S = 3.0
 WAVE_S = 4
 WAVE_HZ = 125
@@ -55,9 +55,9 @@ class Bed:
         return self.bed or self.patient
 
     @property
-    def urgency(self) -> int:
-        """0 for a high alarm that nobody has acknowledged, up to 6 for none."""
-        return min(map(_urgency, self.alarms.values()), default=NOTHING_STANDS)
+    def need(self) -> Need:
+        """How much somebody is needed here, by the alarm that is worst."""
+        return max(map(need_of, self.alarms.values()), default=0)
 
 
 @dataclass
@@ -117,7 +117,7 @@ class Ward:
     def in_order(self, limit: int) -> list[Bed]:
         """Beds by name; where they are more than `limit`, those that need someone come first."""
         beds = sorted((bed for bed in self.beds.values() if bed.patient != WARD), key=lambda bed: bed.name)
-        return beds if len(beds) <= limit else sorted(beds, key=lambda bed: bed.urgency)[:limit]
+        return beds if len(beds) <= limit else sorted(beds, key=lambda bed: -bed.need)[:limit]
 
     def _patient(self, row: PatientInfo) -> None:
         if row.admitted:
@@ -177,8 +177,13 @@ def swings(wave: NDArray[np.float64], width: int) -> NDArray[np.float64]:
 
 
 def by_need(alarms: Iterable[AlarmEvent]) -> list[AlarmEvent]:
-    """Alarms that stand, what needs someone most first."""
-    return sorted(alarms, key=lambda a: (_urgency(a), a.onset_ns))
+    """Alarms that stand, what needs someone most first; of those that are as bad, the one that began first."""
+    return sorted(alarms, key=lambda alarm: (-need_of(alarm), alarm.onset_ns, COLUMN[alarm.condition]))
+
+
+def need_of(alarm: AlarmEvent) -> Need:
+    """How much somebody is needed because of an alarm that stands."""
+    return need(alarm.priority, seen=alarm.state == "acknowledged")
 
 
 def quality_word(vitals: Vitals) -> str:
@@ -190,11 +195,6 @@ def in_a_word(quality: float) -> str:
     """Quality of 0 to 1 in a word."""
     bounds = ((0.8, "good"), (0.5, "fair"), (0.2, "poor"))
     return next((word for bound, word in bounds if quality >= bound), "none")
-
-
-def _urgency(alarm: AlarmEvent) -> int:
-    """0 for a high alarm that nobody has acknowledged, up to 5 for a low one that somebody has."""
-    return ORDER[alarm.priority] + len(ORDER) * (alarm.state == "acknowledged")
 
 
 def _of_devices(changed: list[DeviceStatus]) -> list[Remark]:

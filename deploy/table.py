@@ -12,7 +12,7 @@ from rich.text import Text
 
 from dataflows.events import WARD
 from dataflows.standing import in_words
-from deploy.live import ORDER, PRIORITY, STALE_S, WAVE_S, Bed, Remark, Ward, by_need, quality_word, swings
+from deploy.live import PRIORITY, STALE_S, WAVE_S, Bed, Remark, Ward, by_need, quality_word, swings
 
 BED_PREFIX = "bed-"
 LONGEST_NAME = 12
@@ -91,7 +91,7 @@ def summary_line(ward: Ward, now_ns: int) -> str:
     """One line for the whole ward, for output that is no terminal."""
     beds = [bed for bed in ward.beds.values() if bed.vitals is not None]
     rates = [bed.vitals.hr.value for bed in beds if bed.vitals and not np.isnan(bed.vitals.hr.value)]
-    alarms = sorted((a for bed in ward.beds.values() for a in bed.alarms.values()), key=lambda a: ORDER[a.priority])
+    alarms = by_need(alarm for bed in ward.beds.values() for alarm in bed.alarms.values())
     said = ", ".join(f"{ward.bed(a.patient).name} {a.priority.upper()} {a.condition}" for a in alarms) or "none"
     spread = f", {min(rates):.0f} to {max(rates):.0f} bpm" if rates else ""
     counted = "1 bed" if len(beds) == 1 else f"{len(beds)} beds"

@@ -232,14 +232,14 @@ def page_options(settings: Settings) -> "PageOptions":
         A token that is not there or too short.
     """
     # Brings the web server, which only the page needs.
-    from deploy.page.feed import Room  # noqa: PLC0415
     from deploy.page.options import PageOptions  # noqa: PLC0415
+    from deploy.page.silence import Room  # noqa: PLC0415
 
     page = settings.page or Page()
-    folders = [(partition.name, settings.folder(partition.name)) for partition in settings.local]
+    names = [partition.name for partition in settings.local]
     try:
         return PageOptions(
-            rooms=tuple(Room(name, folder / "store.sqlite", folder / "door") for name, folder in folders),
+            rooms=tuple(Room(name, settings.folder(name), settings.ward.snapshot_s) for name in names),
             host=page.host,
             port=page.port,
             names=page.names,

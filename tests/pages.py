@@ -105,21 +105,23 @@ class Flow:
 
     folder: Path
     beds: int
+    partition: str = "main"
+    age_s: int = 0  # of the newest that is known
     silent: set[int] = field(default_factory=set)  # beds of which no more is heard
     stopped: set[int] = field(default_factory=set)  # hearts
     extra: dict[int, Vitals] = field(default_factory=dict)  # instead of the usual vitals, their second is set
 
     def __post_init__(self) -> None:
         """Admit the patients; a few seconds of theirs are known already."""
-        self.store = Store(self.folder / "main" / "store.sqlite")
-        self.door = Door(self.folder / "main" / "door")
+        self.store = Store(self.folder / self.partition / "store.sqlite")
+        self.door = Door(self.folder / self.partition / "door")
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self.put(*(patient(index) for index in range(self.beds)))
         self.standing: dict[str, AlarmEvent] = {}
-        now_s = int(time.time())
-        for second in range(now_s - 12, now_s):
+        end_s = int(time.time()) - self.age_s
+        for second in range(end_s - 12, end_s):
             self.beat(second)
 
     def put(self, *rows: Row) -> None:
@@ -223,9 +225,9 @@ class Server:
 
 
 @contextmanager
-def flow(folder: Path, beds: int) -> Iterator[Flow]:
+def flow(folder: Path, beds: int, partition: str = "main", age_s: int = 0) -> Iterator[Flow]:
     """Have a ward with some beds."""
-    one = Flow(folder, beds)
+    one = Flow(folder, beds, partition, age_s)
     try:
         yield one
     finally:

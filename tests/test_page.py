@@ -219,21 +219,37 @@ def test_a_killed_server_is_said_within_five_seconds_and_the_page_recovers_by_it
         seen.complaints[:] = [said for said in seen.complaints if "ERR_CONNECTION_REFUSED" not in said]
 
 
-def test_a_flow_that_says_nothing_is_said_and_heard_unless_an_alarm_explains_it(
-    browser: Browser, ward: Flow, page_server: Server
+def test_a_partition_of_which_nothing_comes_is_said_and_heard_whatever_comes_of_others(
+    browser: Browser, tmp_path: Path
 ) -> None:
-    # The newest values are a second old; a flow that runs would say after ten seconds which devices are lost.
-    with looking_at(browser, page_server.url) as seen:
+    partitions = "".join(f'[[partition]]\nname = "{name}"\nsites = ["{name}"]\n' for name in ("east", "west"))
+    with (
+        flow(tmp_path, 2, "east") as east,
+        flow(tmp_path, 2, "west", age_s=600) as west,
+        server(tmp_path, partitions) as one,
+        looking_at(browser, one.url) as seen,
+    ):
+        east.live()
+        east.raise_(alarm(1, "lost-contact", "low"))  # explains nothing of west
         seen.turn_sound_on()
         trouble = seen.page.locator("#trouble")
-        expect(trouble).to_contain_text("No bed is being watched: the flow has said nothing for", timeout=30_000)
-        eventually(lambda: seen.bursts() and seen.bursts()[-1]["alarms"] == ["page-flow-silent"])
-        lost = [ward.raise_(alarm(index, "lost-contact", "medium")) for index in range(ward.beds)]
+        expect(trouble).to_have_text("No bed of partition west is being watched: nothing from it for 10 min")
+        eventually(lambda: seen.bursts() and "page-nothing-from-west" in seen.bursts()[-1]["alarms"])
+        west.beat(int(time.time()))
         expect(trouble).to_be_hidden()
-        ward.put(*map(ended, lost))
-        expect(trouble).to_be_visible()
-        ward.beat(int(time.time()))
-        expect(trouble).to_be_hidden()
+
+
+def test_of_alarms_that_are_as_bad_the_one_that_began_first_comes_first(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    late, early = ward.raise_(alarm(1)), alarm(4, "extreme-tachycardia")
+    ward.raise_(replace(early, onset_ns=late.onset_ns - 9 * 10**9))
+    ward.raise_(replace(alarm(4), onset_ns=late.onset_ns + 10**9))
+    with looking_at(browser, page_server.url) as seen:
+        rows = seen.page.locator("#alarm-list > li")
+        expect(rows.nth(0)).to_have_attribute("data-alarm", early.id)
+        expect(rows.nth(1)).to_have_attribute("data-alarm", late.id)
+        expect(seen.tile(key(4)).locator(".worst")).to_have_text("!!! HIGH extreme-tachycardia")
 
 
 def test_a_page_that_was_on_and_is_loaded_again_is_on_after_any_touch(

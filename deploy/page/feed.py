@@ -7,27 +7,22 @@ waits for anybody in a queue.
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from dataflows.events import AlarmEvent, Answer, PatientInfo, Row, Vitals, Wave
+from dataflows.events import SECOND_NS, AlarmEvent, Answer, PatientInfo, Row, Vitals, Wave
 from dataflows.store import StoreError
 from deploy.live import Bed, Ward
-from deploy.page.messages import Second, Tile
+from deploy.page.messages import Second, Silent, Tile
+from deploy.page.silence import Pulse, Room, newest_ns
 from deploy.page.tiles import second, tile
 from deploy.watcher import Watcher
 
-FORGET = 10_000  # beds that are gone, of which nobody has to be told any more
-
-
-class Room(NamedTuple):
-    """A partition, as far as the page goes."""
-
-    name: str
-    store: Path
-    door: Path
+FORGET: Final = 10_000  # beds that are gone, of which nobody has to be told any more
+NS_MS: Final = 1_000_000
 
 
 class Found(NamedTuple):
@@ -35,6 +30,7 @@ class Found(NamedTuple):
 
     room: Room
     rows: list[Row]
+    reached_ns: int | None  # how far its flow has come; None: not known
     trouble: str
 
 
@@ -55,11 +51,15 @@ class Feed:
     ----------
     rooms
         The partitions.
+    now_ns
+        Clock by which they are silent.
     """
 
     rooms: Sequence[Room]
+    now_ns: Callable[[], int] = time.time_ns
     version: int = 0
     trouble: str = ""
+    silent: tuple[Silent, ...] = ()
     _wards: dict[str, Ward] = field(default_factory=dict)  # by partition/site: a patient's name is unique within one
     _doors: dict[str, Path] = field(default_factory=dict)
     _changed: dict[str, int] = field(default_factory=dict)  # version of each bed's newest change, oldest first
@@ -69,27 +69,29 @@ class Feed:
 
     def __post_init__(self) -> None:
         """Watch the store of each partition."""
-        self._watchers = [(room, Watcher(room.store, whole=False)) for room in self.rooms]
+        self._watchers = [(room, Watcher(room.store, whole=False), Pulse(room)) for room in self.rooms]
 
     def look(self) -> list[Found]:
-        """Read what is new in the stores."""
-        return [_look(room, watcher) for room, watcher in self._watchers]
+        """Read what is new in the stores, and how far the flows have come."""
+        now_ns = self.now_ns()
+        return [_look(room, watcher, pulse.reached_ns(now_ns)) for room, watcher, pulse in self._watchers]
 
     def take(self, found: Sequence[Found]) -> list[Answer]:
         """Fold in what was found; return what the flows have answered."""
         trouble = "; ".join(one.trouble for one in found if one.trouble)
-        if trouble == self.trouble and not any(one.rows for one in found):
+        if not any(one.rows for one in found) and (trouble, self._silence(found)) == (self.trouble, self.silent):
             return []
         self.version += 1
         self.trouble = trouble
         answers: list[Answer] = []
-        for room, rows, _ in found:
+        for room, rows, *_ in found:
             by_site: dict[str, list[Row]] = {}
             for row in rows:
                 by_site.setdefault(row.site, []).append(row)
             for site, its in by_site.items():
                 self._fold(room, site, its)
             answers += [row for row in rows if isinstance(row, Answer)]
+        self.silent = self._silence(found)
         self._news.set()
         self._news = asyncio.Event()
         return answers
@@ -128,6 +130,17 @@ class Feed:
         for patient in {row.patient for row in rows if isinstance(row, (Vitals, Wave, AlarmEvent, PatientInfo))}:
             self._note(f"{name}/{patient}", patient in ward.beds)
 
+    def _silence(self, found: Sequence[Found]) -> tuple[Silent, ...]:
+        """Say which partitions are silent; those whose store says by itself that something is wrong are not."""
+        now_ns = self.now_ns()
+        silent = []
+        for room, _, reached_ns, trouble in found:
+            its = (ward for name, ward in self._wards.items() if name.partition("/")[0] == room.name)
+            at_ns = newest_ns(its, now_ns) if reached_ns is None else reached_ns
+            if not trouble and at_ns is not None and now_ns - at_ns > room.patience_s * SECOND_NS:
+                silent.append(Silent(room.name, at_ns // NS_MS))
+        return tuple(silent)
+
     def _note(self, key: str, here: bool) -> None:  # noqa: FBT001 - the two cases of one thing
         self._tiles.pop(key, None)
         known = self._changed.pop(key, None) is not None
@@ -150,14 +163,16 @@ class Feed:
         return ward.beds.get(_patient_of(key)) if ward else None
 
 
-def _look(room: Room, watcher: Watcher) -> Found:
+def _look(room: Room, watcher: Watcher, reached_ns: int | None) -> Found:
     try:
         if not watcher.open():
-            return Found(room, [], f"no store yet in {room.store.parent.name}: the flow makes it when it starts")
-        return Found(room, watcher.rows(), "")
+            return Found(
+                room, [], reached_ns, f"no store yet in {room.store.parent.name}: the flow makes it when it starts"
+            )
+        return Found(room, watcher.rows(), reached_ns, "")
     except (StoreError, sqlite3.Error) as error:
         watcher.close()
-        return Found(room, [], f"the store of {room.name} cannot be read: {error}")
+        return Found(room, [], reached_ns, f"the store of {room.name} cannot be read: {error}")
 
 
 def _newer(versions: dict[str, int], since: int) -> Iterator[tuple[str, int]]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from dataflows.events import AlarmKind, AlarmState, Priority
+from dataflows.events import AlarmKind, AlarmState, Need, Priority
 from ingest.command import Note
 from ingest.profile import Name
 
@@ -35,6 +35,8 @@ class Alarm(msgspec.Struct, frozen=True):
     state: AlarmState  # active or acknowledged
     onset_ms: int
     event_ms: int
+    need: Need  # of somebody, by this alarm alone
+    words: str  # the alarm, readable without colour
     reason: str
     actor: str
     note: str
@@ -48,7 +50,8 @@ class Tile(msgspec.Struct, frozen=True):
     patient: str
     ward: str  # empty: not known
     of_ward: bool  # no patient: alarms of the whole ward
-    need: int  # 0 nothing stands; 1, 2, 3: low, medium, high acknowledged; 4, 5, 6: the same, and nobody has seen it
+    need: Need  # by the alarm that is worst
+    words: str  # that alarm, and whether somebody has seen it; empty: none stands
     second: int | None  # of the values, unix time; null: none came yet
     hr: Value
     pulse: Value
@@ -82,6 +85,13 @@ class Outcome(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Silent(msgspec.Struct, frozen=True):
+    """A partition of which nothing comes that would come from a flow that runs."""
+
+    partition: str
+    since_ms: int  # arrival of the newest that its flow has worked through
+
+
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     """The whole ward, first of all on every connection."""
 
@@ -90,6 +100,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     edition: str  # of the page; a page of another one should be loaded again
     stale_s: float  # values older than this are old
     trouble: str  # why the store cannot be read; empty: it can
+    silent: tuple[Silent, ...]
     tiles: tuple[Tile, ...]
 
 
@@ -99,6 +110,7 @@ class Changes(msgspec.Struct, frozen=True, tag="changes"):
     n: int
     now_ms: int
     trouble: str
+    silent: tuple[Silent, ...] = ()  # all that are now
     tiles: tuple[Tile, ...] = ()
     gone: tuple[str, ...] = ()  # keys
     seconds: tuple[Second, ...] = ()

@@ -5,7 +5,7 @@ import hmac
 
 import msgspec
 
-from deploy.page.feed import Room
+from deploy.page.silence import Room
 from deploy.sections import is_loopback
 
 SHORTEST_TOKEN = 16  # characters: whoever guesses must not be lucky

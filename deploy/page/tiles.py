@@ -3,7 +3,8 @@
 import numpy as np
 
 from dataflows.events import WARD, AlarmEvent, Reading, Vitals, Wave
-from deploy.live import NOTHING_STANDS, WAVE_HZ, Bed, by_need, in_a_word, quality_word
+from dataflows.standing import in_words
+from deploy.live import WAVE_HZ, Bed, by_need, in_a_word, need_of, quality_word
 from deploy.page.messages import Alarm, Second, Tile, Value
 
 MS_NS = 1_000_000
@@ -13,13 +14,15 @@ NONE = Value()
 def tile(key: str, bed: Bed) -> Tile:
     """Show one bed; `key` names it to the page."""
     v = bed.vitals
+    alarms = by_need(bed.alarms.values())
     return Tile(
         key=key,
         name=bed.name,
         patient=bed.patient,
         ward=bed.ward,
         of_ward=bed.patient == WARD,
-        need=NOTHING_STANDS - bed.urgency,
+        need=bed.need,
+        words=_words(alarms[0], seen=alarms[0].state == "acknowledged") if alarms else "",
         second=v.second if v else None,
         hr=_value(v.hr) if v else NONE,
         pulse=_value(v.pulse) if v else NONE,
@@ -30,7 +33,7 @@ def tile(key: str, bed: Bed) -> Tile:
         reason=v.reason if v else "",
         source=v.source if v else "none",
         late=v.late if v else False,
-        alarms=tuple(_alarm(event) for event in by_need(bed.alarms.values())),
+        alarms=tuple(_alarm(event) for event in alarms),
     )
 
 
@@ -68,7 +71,13 @@ def _alarm(event: AlarmEvent) -> Alarm:
         state=event.state,
         onset_ms=event.onset_ns // MS_NS,
         event_ms=event.event_ns // MS_NS,
+        need=need_of(event),
+        words=_words(event, seen=False),
         reason=event.reason,
         actor=event.actor,
         note=event.note,
     )
+
+
+def _words(event: AlarmEvent, *, seen: bool) -> str:
+    return in_words(event.priority, event.condition, seen=seen)

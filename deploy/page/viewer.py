@@ -71,7 +71,9 @@ class Viewer:
     async def _tell(self) -> None:
         feed = self._feed
         self._version = feed.version
-        await self._send(Snapshot(self._next(), _now_ms(), self._edition, STALE_S, feed.trouble, feed.tiles()))
+        await self._send(
+            Snapshot(self._next(), _now_ms(), self._edition, STALE_S, feed.trouble, feed.silent, feed.tiles())
+        )
         while True:
             await self._something_new()
             if not await self._has_room():
@@ -115,6 +117,7 @@ class Viewer:
             n=self._next(),
             now_ms=_now_ms(),
             trouble=feed.trouble,
+            silent=feed.silent,
             tiles=feed.tiles(since),
             gone=feed.gone(since),
             seconds=seconds,

@@ -1,6 +1,6 @@
 // The dialog in which somebody acknowledges an alarm under a name.
 
-import { called, find, put } from "./words.js";
+import { find, put } from "./words.js";
 
 const LONGEST_NAME = 64;
 const NAME_KEPT_MS = 120_000; // whoever comes later must not sign with somebody else's name
@@ -36,7 +36,7 @@ export class AcknowledgeDialog {
   /** Ask who acknowledges an alarm. */
   ask(tile, alarm) {
     this.about = { key: tile.key, alarm: alarm.id };
-    put(find("acknowledge-what"), `${called(alarm)} · ${tile.of_ward ? "whole ward" : tile.title}`);
+    put(find("acknowledge-what"), `${alarm.words} · ${tile.of_ward ? "whole ward" : tile.title}`);
     put(find("acknowledge-why"), alarm.reason);
     put(find("acknowledge-problem"), "");
     this.note.value = "";

@@ -1,6 +1,6 @@
 // The list of alarms that stand, each with what may be done about it.
 
-import { called, clock, find, make, mark, put, short } from "./words.js";
+import { clock, find, make, mark, put, short } from "./words.js";
 
 const NO_WORD = "the contact was lost before the flow answered: acknowledge again if it still stands open";
 
@@ -82,7 +82,7 @@ class Row {
   show(tile, alarm, ward, outcome) {
     const seen = alarm.state === "acknowledged";
     mark(this.item, "class", `alarm ${alarm.priority} ${alarm.state}`);
-    put(this.mark, called(alarm));
+    put(this.mark, alarm.words);
     put(this.where, tile.of_ward ? "whole ward" : tile.title);
     this.where.disabled = tile.of_ward;
     put(this.since, `${clock(alarm.onset_ms)} · ${short((ward.now() - alarm.onset_ms) / 1000)}`);

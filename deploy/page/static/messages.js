@@ -3,16 +3,18 @@
 /**
  * @typedef {{value: number|null, u: number|null}} Value
  * @typedef {{id: string, condition: string, category: "physiological"|"technical", priority: "high"|"medium"|"low",
- *   state: "active"|"acknowledged", onset_ms: number, event_ms: number, reason: string, actor: string, note: string}} Alarm
- * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, second: number|null,
+ *   state: "active"|"acknowledged", onset_ms: number, event_ms: number, need: number, words: string, reason: string, actor: string, note: string}} Alarm
+ * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, words: string, second: number|null,
  *   hr: Value, pulse: Value, temp: Value, rmssd: Value, trust: string, signal: string, reason: string, source: string,
  *   late: boolean, alarms: Alarm[]}} Tile
  * @typedef {{key: string, second: number, stream: string, unit: string, scale: number, rate_hz: number,
  *   counts: number[]}} Second
  * @typedef {{request: string, state: "refused"|"sent"|"done"|"failed"|"waiting", detail: string}} Outcome
- * @typedef {{type: "snapshot", n: number, now_ms: number, edition: string, stale_s: number, trouble: string, tiles: Tile[]}} Snapshot
- * @typedef {{type: "changes", n: number, now_ms: number, trouble: string, tiles: Tile[], gone: string[],
- *   seconds: Second[], outcomes: Outcome[]}} Changes
+ * @typedef {{partition: string, since_ms: number}} Silent
+ * @typedef {{type: "snapshot", n: number, now_ms: number, edition: string, stale_s: number, trouble: string,
+ *   silent: Silent[], tiles: Tile[]}} Snapshot
+ * @typedef {{type: "changes", n: number, now_ms: number, trouble: string, silent: Silent[], tiles: Tile[],
+ *   gone: string[], seconds: Second[], outcomes: Outcome[]}} Changes
  */
 
 /** @param {number} n */

@@ -17,7 +17,7 @@ const AGES_EVERY_MS = 1000;
 const SOUND_EVERY_MS = 500;
 // No longer to hear of alarms is an alarm.
 const LOST_CONTACT = { id: "page-lost-contact", priority: "medium" };
-const FLOW_SILENT = { id: "page-flow-silent", priority: "medium" };
+const nothingFrom = ({ partition }) => ({ id: `page-nothing-from-${partition}`, priority: "medium" });
 
 const ward = new Ward();
 const sweep = new Sweep();
@@ -86,7 +86,7 @@ function soundAlarms() {
   const open = ward.alarms().filter(({ alarm }) => alarm.state === "active");
   const heard = open.map(({ alarm }) => alarm);
   if (connection?.lost) heard.push(LOST_CONTACT);
-  else if (ward.silentS()) heard.push(FLOW_SILENT);
+  else heard.push(...ward.silent.map(nothingFrom));
   sound.update(heard);
   document.title = open.length ? `(${open.length}!) femtoward` : "femtoward";
 }
@@ -168,9 +168,12 @@ function show() {
 
 /** What is wrong on the way to here, in words. */
 function trouble() {
-  if (ward.trouble) return ward.trouble;
-  const silentS = ward.silentS();
-  if (silentS && !connection.lost) return `No bed is being watched: the flow has said nothing for ${short(silentS)}`;
+  const since = ({ since_ms }) => short((ward.now() - since_ms) / 1000);
+  const silent = connection.lost
+    ? []
+    : ward.silent.map((one) => `No bed of partition ${one.partition} is being watched: nothing from it for ${since(one)}`);
+  const said = [ward.trouble, ...silent].filter(Boolean).join("; ");
+  if (said) return said;
   return ward.outdated ? "femtoward has been renewed: load this page again" : "";
 }
 

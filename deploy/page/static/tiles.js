@@ -1,6 +1,6 @@
 // A tile for each bed, as large as the room allows, in the order of need.
 
-import { called, make, mark, NOT_MEASURED, plusMinus, put, tenths, trust, whole } from "./words.js";
+import { make, mark, NOT_MEASURED, plusMinus, put, tenths, trust, whole } from "./words.js";
 
 const GAP = 8;
 const LEAST = { width: 136, height: 104 }; // below this the beds scroll
@@ -127,10 +127,9 @@ class Tile {
     put(this.u, plusMinus(bed.hr));
     put(this.pulse, whole(bed.pulse));
     put(this.temp, tenths(bed.temp));
-    const words = worst ? (worst.state === "acknowledged" ? `${called(worst)} (seen)` : called(worst)) : "";
-    put(this.worst, words);
+    put(this.worst, bed.words);
     put(this.rest, rest.length ? ` +${rest.length}` : "");
-    const length = words.length + (rest.length ? 3 : 0);
+    const length = bed.words.length + (rest.length ? 3 : 0);
     this.band.style.setProperty("--long", String(Math.max(20, length)));
     const kind = worst ? `${worst.priority} ${worst.state}` : "calm";
     mark(this.button, "class", `tile ${kind}${length > LONG ? " long" : ""}${stale ? " stale" : ""}`);

@@ -1,8 +1,6 @@
 // What the page knows of the ward: the tiles as the server last told them, and the server's time.
 
 const CATCH_UP = 0.05; // of a difference that may be but a slow network
-const SILENT_S = 12; // a device that is silent for 10 s is said to be lost, if there is a flow to say so
-const EXPLAINS = new Set(["lost-contact", "late-data", "broker-lost"]); // alarms that say why no values come
 const LEAP_MS = 1000; // a larger one is another clock
 
 export class Ward {
@@ -11,6 +9,8 @@ export class Ward {
     this.tiles = new Map();
     this.staleS = 3;
     this.trouble = "";
+    /** Partitions of which nothing comes. @type {import("./messages.js").Silent[]} */
+    this.silent = [];
     this.telling = 0; // kinds of places by which beds are told apart, beside their names
     this.edition = "";
     this.outdated = false; // the server has another page than this one
@@ -22,6 +22,7 @@ export class Ward {
   take(message) {
     this.setClock(message.now_ms);
     this.trouble = message.trouble;
+    this.silent = message.silent;
     if (message.type === "snapshot") {
       this.tiles.clear();
       this.staleS = message.stale_s;
@@ -60,27 +61,16 @@ export class Ward {
     return this.ageS(tile) > this.staleS;
   }
 
-  /** For how long nothing came that would have come from a flow that runs: seconds; 0: it runs, or nobody is here. */
-  silentS() {
-    let youngest = Infinity;
-    for (const tile of this.tiles.values()) {
-      if (tile.alarms.some((alarm) => EXPLAINS.has(alarm.condition))) {
-        if (tile.of_ward) return 0;
-      } else if (!tile.of_ward) youngest = Math.min(youngest, this.ageS(tile));
-    }
-    return youngest > SILENT_S && Number.isFinite(youngest) ? youngest : 0;
-  }
-
   /** Beds, those that need somebody most first, else by name. */
   beds() {
     return [...this.tiles.values()].filter((tile) => !tile.of_ward).sort(byNeed);
   }
 
-  /** Every alarm that stands with its tile, what needs somebody most first. */
+  /** Every alarm that stands with its tile, what needs somebody most first, then what began first. */
   alarms() {
     const all = [];
     for (const tile of this.tiles.values()) for (const alarm of tile.alarms) all.push({ tile, alarm });
-    return all.sort((a, b) => rank(a.alarm) - rank(b.alarm) || b.alarm.onset_ms - a.alarm.onset_ms);
+    return all.sort((a, b) => b.alarm.need - a.alarm.need || a.alarm.onset_ms - b.alarm.onset_ms);
   }
 
   setClock(nowMs) {
@@ -94,9 +84,5 @@ export class Ward {
 }
 
 const names = new Intl.Collator("en", { numeric: true });
-const ORDER = { high: 0, medium: 1, low: 2 };
 
 const byNeed = (a, b) => b.need - a.need || names.compare(a.name, b.name) || names.compare(a.key, b.key);
-
-/** 0 for a high alarm that nobody has acknowledged, up to 5. */
-export const rank = (alarm) => ORDER[alarm.priority] + (alarm.state === "acknowledged" ? 3 : 0);

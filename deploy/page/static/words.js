@@ -1,6 +1,5 @@
 // Words and numbers as they are shown, and the one way in which text gets into the page.
 
-export const MARKS = { high: "!!!", medium: "!!", low: "!" };
 export const NOT_MEASURED = "--";
 
 /** @param {import("./messages.js").Value} value */
@@ -22,9 +21,6 @@ export function short(seconds) {
 
 /** Time of day, UTC. */
 export const clock = (ms) => `${new Date(ms).toISOString().slice(11, 19)}Z`;
-
-/** Priority, marks and condition in words. */
-export const called = (alarm) => `${MARKS[alarm.priority]} ${alarm.priority.toUpperCase()} ${alarm.condition}`;
 
 /** How far the heart rate can be trusted in a word, or how old it is. */
 export function trust(tile, ward) {
