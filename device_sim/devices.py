@@ -19,7 +19,7 @@ Kernel = Opm | Helium | ScalarGradiometer | Nv
 X: Vector = (1.0, 0.0, 0.0)
 Y: Vector = (0.0, 1.0, 0.0)
 Z: Vector = (0.0, 0.0, 1.0)
-_PITCH_M = 0.045
+_PITCH_M = 0.045  # of the chest arrays; from memory
 # Metres; x to the patient's left, y to the head, z out of the chest, origin in the middle of the array on its plane.
 # The reference stands 20 cm off: at 10 cm its tangential axes still see a sixth of the best channel's R peak.
 _REFERENCE_M: Vector = (-0.07, 0.07, 0.17)
@@ -151,6 +151,7 @@ def _cap(radius_m: float) -> tuple[tuple[Vector, ...], tuple[Vector, ...]]:
 
 
 _NEAR = _grid(2)
+# Linewidths, knees, loop gains and delays are the models' defaults, with their sources there.
 _QUSPIN = Opm(skew_s=_skews(7))  # QZFM Gen-2/Gen-3 (DOMAIN 1.1)
 _SERF_9 = Opm(noise_pt=0.012, skew_s=_skews(12))
 # Triaxial and closed on all axes: below 23 fT (DOMAIN 1.1); FieldLine HEDscan +-15 nT, DC-300 Hz class.
@@ -165,6 +166,7 @@ _CLOSED = Opm(
     cross_gain=100.0,
     capture_pt=20_000.0,
 )
+# Single axis, closed along it only: FieldLine HEDscan class, 15-20 fT/rtHz (DOMAIN 1.1).
 _CAP = Opm(
     rate_hz=1000.0,
     noise_pt=0.015,
@@ -226,6 +228,7 @@ DEVICES: dict[str, Device] = {
         "light-shield",
         Head("mcg", "nv-ensemble", _NV_BEST, *_single(_grid(3)), scale_pt=0.01, dtype="i4"),
     ),
+    # A head of 9 cm, the cells 15 mm above it; the reference 12 cm higher. From memory.
     "meg-cap": Device(
         "OPM-MEG cap section, 16 channels",
         "shielded-room",

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 ZEROING_S = 3.0  # of re-zeroing at the end of a lost lock (QZFM auto-start takes seconds; from memory)
-_SADDLE_S = 0.3  # an intruding field takes this long to come and go
+_SADDLE_S = 0.3  # an intruding field takes this long to come and go; from memory
 
 
 def during(fault: Fault, t_s: Array) -> Mask:

@@ -15,7 +15,7 @@ from device_sim.tones import Tones, random_tones
 
 Array = NDArray[np.float64]
 
-NEIGHBOUR_M = 0.06
+NEIGHBOUR_M = 0.06  # sensors this near hear each other's modulation; from memory
 GRADIENT = 0.003  # interference differs by this much between the sensors; from memory
 GAIN_DRIFT, GAIN_DRIFT_BAND_HZ = 0.002, (1e-5, 3e-4)  # of all channels, rms, over minutes to a day; from memory
 
