@@ -154,7 +154,7 @@ class Fold:
             if gone.id in self._removals:  # whoever told it was killed before he could take note of that
                 return
             self._removals = (*self._removals[1 - REMOVALS_KEPT :], gone.id)
-        self._outbox.to(WARD_KEY, Reported(said.reporter, said.ok, said.detail, record.arrival_ns))
+        self._outbox.to(WARD_KEY, Reported(said.reporter, said.ok, said.detail, record.arrival_ns, said.level))
         if gone is not None:
             place = (NOWHERE, record.offset, record.arrival_ns)
             self._outbox.row(Removal(*place, gone.what, gone.first, gone.end, gone.size, gone.why))

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from dataflows.alarms import COLUMN, STALE_NS, nothing_known
 from dataflows.events import SECOND_NS, AlarmEvent, Condition
+from dataflows.faults import Faults
 from dataflows.items import WARD_KEY, Flooded, Reported, Tick, name_of
 from dataflows.ward import Moment, Ward
 
@@ -25,8 +26,8 @@ class Hearsay:
     ----------
     late
         Patients whose newest second was stale when it closed.
-    failing
-        What each part of the system that is in trouble said.
+    faults
+        Parts of the system that are in trouble.
     flooding
         By patient, devices that flood, each with its packets too many.
     early
@@ -37,7 +38,7 @@ class Hearsay:
     def __init__(self, ward: Ward) -> None:
         self._ward = ward
         self.late: set[str] = set()
-        self.failing: dict[str, str] = {}
+        self.faults = Faults()
         self.flooding: dict[str, dict[str, int]] = {}
         self.early: dict[str, tuple[Flooded, ...]] = {}
 
@@ -106,19 +107,27 @@ class Hearsay:
         """Take note of how the connection to the broker is."""
         self._ward.admit(WARD_KEY)
         at, down = tick.arrival_ns, tick.link_down_ns
-        return self.told("broker-lost", [WARD_KEY], [at], [down], [(at - down) / SECOND_NS], truth=down > 0)
+        rows = self.told("broker-lost", [WARD_KEY], [at], [down], [(at - down) / SECOND_NS], truth=down > 0)
+        return [*rows, *self._system(at, news=True)] if self.faults.due(at) else rows
 
     def report(self, report: Reported) -> list[AlarmEvent]:
         """Take note of what a part of the system says of itself."""
-        if report.ok:
-            self.failing.pop(report.reporter, None)
-        else:
-            self.failing[report.reporter] = report.detail
         self._ward.admit(WARD_KEY)
-        at, value = report.arrival_ns, [float(len(self.failing))]
-        rows = self.told("system-fault", [WARD_KEY], [at], [at], value, truth=bool(self.failing))
-        said = "; ".join(f"{reporter}: {detail}" for reporter, detail in sorted(self.failing.items()))
-        return [replace(row, reason=said or row.reason) for row in rows]
+        return self._system(report.arrival_ns, news=self.faults.take(report))
+
+    def _system(self, at: int, *, news: bool) -> list[AlarmEvent]:
+        """Raise or end the alarm for all parts of the system."""
+        value, truth = [float(len(self.faults.failing))], bool(self.faults.failing)
+        before: list[AlarmEvent] = []
+        if news:  # the alarm for what failed before may be acknowledged: it ends an instant before the next begins
+            before = self.told("system-fault", [WARD_KEY], [at - 1], [at - 1], value, truth=False)
+        rows = self.told("system-fault", [WARD_KEY], [at], [at], value, truth=truth)
+        if rows and truth:
+            self.faults.told(at)
+        return [
+            *(replace(row, reason="raised anew, as more is in trouble") for row in before),
+            *(replace(row, reason=self.faults.words or row.reason) for row in rows),
+        ]
 
     def told(
         self,

@@ -94,6 +94,7 @@ class Reported(NamedTuple):
     ok: bool
     detail: str
     arrival_ns: int
+    level: int = 0  # how bad it is, if it says so
 
 
 class Acknowledged(NamedTuple):

@@ -93,7 +93,7 @@ class Shard:
                 alarms=self.ward.image(),
                 parked=self._parked.image(),
                 late=tuple(sorted(told.late)),
-                failing=told.failing,
+                failing=told.faults.failing,
                 flooding=told.flooding,
                 early=told.early,
                 anew_ns=self._anew_ns,
@@ -103,6 +103,7 @@ class Shard:
                 left=self.roster.left,
                 lanes=self.wearables.images(),
                 beds=self.beds.image(),
+                faults=told.faults.image(),
             )
         )
 
@@ -124,6 +125,7 @@ class Shard:
             return [problem]
         kept = decode_image(image)
         self._restore_lasting(kept)
+        self._hearsay.faults.restore(kept.failing, kept.faults)
         self._anew_ns, self.ward.since_ns = kept.anew_ns, kept.since_ns
         self.roster.patients = {patient.key: patient for patient in kept.patients}
         self.roster.devices = {device.key: device for device in kept.devices}
@@ -137,7 +139,8 @@ class Shard:
         self._parked.restore(kept.parked)
         self.ward.restore(kept.alarms)
         told = self._hearsay
-        told.late, told.failing, told.flooding = set(kept.late), kept.failing, kept.flooding
+        told.late, told.flooding = set(kept.late), kept.flooding
+        told.faults.restore(kept.failing, {})
 
     def _begin(self, item: Item) -> None:
         """Take the time of the first item as that at which everything began anew."""
@@ -328,7 +331,7 @@ class Shard:
         """Raise or end lost contact of patients, by the arrival time of what told."""
         if not patients:
             return []
-        since = [self._silent_since(key) if lost else at_ns for key, at_ns in patients.items()]
+        since = [self._silent_since(key, at_ns) if lost else at_ns for key, at_ns in patients.items()]
         silent_s = [(at_ns - ns) / SECOND_NS for at_ns, ns in zip(patients.values(), since, strict=True)]
         onset_ns = [ns + LOST_NS for ns in since]
         return self._hearsay.told(
@@ -346,10 +349,11 @@ class Shard:
             bool(patient.parked) or any(device.key not in fresh for device in worn)
         )
 
-    def _silent_since(self, key: str) -> int:
+    def _silent_since(self, key: str, now_ns: int) -> int:
         patient = self.roster.patients[key]
         lost = [device.arrival_ns for device in self.roster.worn(patient) if device.lost]
-        return max([*lost, *patient.parked.values()])
+        heard_ns = max([*lost, *patient.parked.values()])
+        return heard_ns or now_ns - LOST_NS  # no device of this patient ever spoke
 
     def _strip(self, key: str, event_ns: int) -> tuple[bytes, float]:
         patient = self.roster.patients.get(key)  # the ward itself is none

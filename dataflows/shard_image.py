@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from dataflows.bank import BankImage
+from dataflows.faults import Fault
 from dataflows.items import Flooded
 from dataflows.roster import Device, Patient
 from dataflows.shelf import Shelf
@@ -36,6 +37,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     early: dict[str, tuple[Flooded, ...]]
     beds: tuple[int, bytes]
     lanes: tuple[tuple[str, BankImage], ...]
+    faults: dict[str, Fault] = {}  # images of before have none
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):

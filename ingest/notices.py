@@ -35,6 +35,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     ok: bool
     detail: str
     removed: Removed | None = None
+    level: int = 0  # how bad it is, for who knows degrees of it: when it gets worse, that is said anew
 
 
 class Oversize(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ def room_report(folder: object, stage: Stage, left: int) -> Report:
         detail = f"{no_room(folder, left)}; alarms already raised still go out; {_MAKE_ROOM}"
     else:
         detail = f"room runs short: {room}: {_SHRINKS[stage]}; {_MAKE_ROOM}"
-    return Report("disk", ok=False, detail=detail)
+    return Report("disk", ok=False, detail=detail, level=stage)
 
 
 def no_room(folder: object, left: int) -> str:
@@ -49,7 +49,7 @@ def removed_report(removal: Removal, stage: Stage) -> Report:
         f"room runs short: records {removal.first} to {removal.end - 1} of the raw journal "
         f"({removal.size / _MB:.1f} MB) were removed{shrinks}; {_MAKE_ROOM}"
     )
-    return Report("disk", False, detail, Removed("journal", *removal, removal.id))
+    return Report("disk", False, detail, Removed("journal", *removal, removal.id), stage)
 
 
 def clock_report(reading: Reading) -> Report:

@@ -5,6 +5,8 @@ from shards import S0, of, rows_of, told
 from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
 
 from dataflows.events import AlarmEvent, Vitals
+from dataflows.items import Park
+from dataflows.shard import Shard
 from ingest.command import Acknowledge, Admit
 from ingest.journal import RecordKind
 from ingest.packet import Block, Packet
@@ -163,3 +165,8 @@ def test_that_the_last_device_is_lost_is_said_though_the_alarm_for_another_was_a
     tape.command(Acknowledge(id="c1", patient="p1", alarm=raised.id, note="seen"))
     tape.ticks(14.0)
     assert [state for _, state in told(rows_of(tape), "lost-contact")] == ["active", "acknowledged", "ended", "active"]
+
+
+def test_a_device_that_never_spoke_and_is_parked_is_lost_since_now_and_not_since_1970() -> None:
+    raised = of(AlarmEvent, Shard().feed([Park("s/w", "s/p", 0, T0_NS)]))[0]
+    assert (raised.condition, raised.onset_ns, raised.value) == ("lost-contact", T0_NS, 10.0)
