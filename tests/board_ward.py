@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from dataflows.events import SECOND_NS, AlarmEvent, Row
+from dataflows.events import SECOND_NS, AlarmEvent, DeviceStatus, Ledger, Reading, Row, Vitals, Wave
 from dataflows.fold import Fold
 from dataflows.shard import Shard
 from device_sim.fleet import Fleet, FleetOptions, who
@@ -17,6 +18,7 @@ from ingest.notices import Removed, Report
 from ingest.topics import command_topic, topic_of
 
 SITE, WARD = "demo", "ward-1"
+EAST = "east"  # another house, where patients and devices have the same names
 SECONDS = 75
 TICK_NS = SECOND_NS // 4
 AHEAD_S = 600  # of the clock: what is to be new must still be so when the last query is asked
@@ -60,6 +62,35 @@ def ward_rows(folder: Path) -> list[Row]:
             command = Acknowledge(id="ack-1", patient=PATIENT, alarm=standing[0].id, note="is being looked at")
             rows += _fed(fold, shard, [_command(batch[-1].arrival_ns + 1, command)])
     return rows
+
+
+def elsewhere(rows: Sequence[Row]) -> list[Row]:
+    """The same patients and devices at another site, where everything that is measured is otherwise."""
+    return [_otherwise(replace(row, site=EAST)) for row in rows if row.site == SITE]
+
+
+def _otherwise(row: Row) -> Row:
+    match row:
+        case Vitals():
+            shifted = {
+                name: Reading(reading.value + 100.0, 2.0 * reading.u, 0.5 * reading.quality)
+                for name in ("hr", "rr_interval", "rmssd", "sdnn", "pulse", "temp")
+                for reading in [getattr(row, name)]
+            }
+            offset_ms = row.clock_offset_ms + 1000.0
+            return replace(
+                row, **shifted, coverage=0.5 * row.coverage, quality=0.5 * row.quality, clock_offset_ms=offset_ms
+            )
+        case DeviceStatus():
+            return replace(row, noise_floor=9.0 * row.noise_floor, clock_offset_ms=2.0 * row.clock_offset_ms + 1000.0)
+        case Wave():
+            return replace(row, scale=3.0 * row.scale)
+        case AlarmEvent():
+            return replace(row, strip_scale=3.0 * row.strip_scale, value=3.0 * row.value)
+        case Ledger():
+            return replace(row, published=row.published + 7, lost=row.lost + 7)
+        case _:
+            return row
 
 
 def _fed(fold: Fold, shard: Shard, records: Sequence[Record]) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 import pytest
 import urllib3
 from board_queries import Asked, filled, other_queries, panel_queries
-from board_ward import PATIENT, SITE, WARD, ward_rows
+from board_ward import EAST, PATIENT, SITE, WARD, elsewhere, ward_rows
 from influx_server import InfluxServer
 
 from dataflows.couriers.influx import InfluxCourier
@@ -39,6 +39,7 @@ class Ward(NamedTuple):
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """A server as `femtoward provision` makes it, filled by the courier, thinned out as the server would."""
     rows = ward_rows(tmp_path_factory.mktemp("ward"))
+    rows += elsewhere(rows)
     seconds = [row.second for row in rows if isinstance(row, Vitals)]
     with InfluxServer(tmp_path_factory.mktemp("influx")) as server:
         settings = Influx(url=server.url, api="v1")
@@ -82,11 +83,49 @@ def _values(series: list[dict[str, Any]]) -> dict[str, int]:
 
 @pytest.mark.parametrize("asked", panel_queries(), ids=lambda asked: asked.name)
 def test_every_query_of_every_panel_finds_something_in_each_column(ward: Ward, asked: Asked) -> None:
-    chosen = {"patient": PATIENT} if asked.dashboard == "femtoward-patient" else {}
+    chosen = {"site": SITE, "patient": PATIENT} if asked.dashboard == "femtoward-patient" else {}
     found = _values(ward.ask(asked, **chosen))
     assert found, f"{asked.name} returns nothing: {asked.query}"
     empty = [column for column, count in found.items() if not count]
     assert not empty, f"{asked.name} returns nothing in {empty}: {asked.query}"
+
+
+Said = tuple[tuple[tuple[str, str], ...], str, int, Any]  # tags, column, time, value
+# What is counted, or is the greatest or the least, of everybody shown.
+OF_ALL = {
+    *("Newest vitals", "Alarms not acknowledged", "Beds taken", "Poorest signal now"),
+    *("Alarms per patient and day", "Alarms raised", "Time until acknowledged", "Messages refused"),
+}
+
+
+def _said(series: list[dict[str, Any]]) -> set[Said]:
+    """Every value with its column, its time and whose it is said to be."""
+    return {
+        (tuple(sorted(one.get("tags", {}).items())), column, values[0], value)
+        for one in series
+        for values in one["values"]
+        for column, value in zip(one["columns"][1:], values[1:], strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [one for one in panel_queries() if "$site" in one.query and one.panel not in OF_ALL],
+    ids=lambda asked: asked.name,
+)
+def test_no_value_mixes_two_who_share_a_name_at_two_sites(ward: Ward, asked: Asked) -> None:
+    chosen = {"patient": PATIENT} if asked.dashboard == "femtoward-patient" else {}
+    alone = _said(ward.ask(asked, site=SITE, **chosen)) | _said(ward.ask(asked, site=EAST, **chosen))
+    both = _said(ward.ask(asked, site=f"({SITE}|{EAST})", **chosen))
+    assert both
+    assert both <= alone, f"{asked.name}: {sorted(both - alone, key=repr)[:3]}"
+    sites = {
+        value
+        for tags, column, _, said in both
+        for name, value in (*tags, (column, said))
+        if name == "site" and isinstance(value, str)
+    }
+    assert sites >= {SITE, EAST} or "= '-'" in asked.query, f"{asked.name} does not say of which site a value is"
 
 
 @pytest.mark.parametrize("asked", other_queries(), ids=lambda asked: asked.name)
@@ -117,12 +156,18 @@ def test_all_takes_in_what_has_no_ward(ward: Ward) -> None:
     write(ward.server, "second", [f"vitals,patient=stranger,site={SITE} hr=60,coverage=1,quality=1 {at_ns}"])
     measured = next(one for one in panel_queries() if (one.panel, one.letter) == ("Beds, those in need first", "B"))
     assert "stranger" in {one["tags"]["patient"] for one in ward.ask(measured)}
-    assert "stranger" not in {one["tags"]["patient"] for one in ward.ask(measured, ward=WARD)}
+    assert "stranger" in {one["tags"]["patient"] for one in ward.ask(measured, ward=WARD)}  # else nobody watches
+    band = next(one for one in panel_queries() if (one.panel, one.dashboard) == ("Heart rate", "femtoward-patient"))
+    assert ward.ask(band, site=SITE, patient="stranger")
+    assert not ward.ask(band, site=SITE, patient="stranger", ward=WARD)
 
 
 def test_the_ward_says_what_the_rows_say(ward: Ward) -> None:
     beds = next(one for one in panel_queries() if (one.panel, one.letter) == ("Beds, those in need first", "A"))
-    said = {one["tags"]["patient"]: dict(zip(one["columns"], one["values"][0], strict=True)) for one in ward.ask(beds)}
+    said = {
+        one["tags"]["patient"]: dict(zip(one["columns"], one["values"][0], strict=True))
+        for one in ward.ask(beds, site=SITE)
+    }
     assert said[PATIENT]["words"] == "!!! HIGH extreme-tachycardia (seen)"
     assert (said[PATIENT]["need"], said[PATIENT]["standing"], said[PATIENT]["acknowledged"]) == (3, 1, 1)
     assert {bed["bed"] for bed in said.values()} >= {"bed-0009", "bed-0002"}  # one was moved
@@ -131,7 +176,7 @@ def test_the_ward_says_what_the_rows_say(ward: Ward) -> None:
     standing = next(one for one in panel_queries() if one.panel == "Alarms now, and who acknowledged them")
     alarms = {
         (one["tags"]["patient"], one["tags"]["condition"]): dict(zip(one["columns"], one["values"][0], strict=True))
-        for one in ward.ask(standing)
+        for one in ward.ask(standing, site=SITE)
     }
     assert alarms[PATIENT, "extreme-tachycardia"]["actor"] == "nurse-7"
     assert alarms[PATIENT, "extreme-tachycardia"]["now"] == "acknowledged"

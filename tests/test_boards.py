@@ -210,9 +210,12 @@ def test_every_name_in_every_query_stands_in_the_schema(asked: Asked) -> None:
 def test_choices_stand_in_chains_and_all_takes_in_what_lacks_the_tag() -> None:
     for board in BOARDS:
         for variable in board["templating"]["list"]:
-            single = variable["name"] == "patient" and board["uid"] == "femtoward-patient"
-            assert variable["includeAll"] is not single
-            assert variable.get("allValue", "") == ("" if single else ALL)
+            chosen = (board["uid"], variable["name"])
+            single = chosen in {("femtoward-patient", "site"), ("femtoward-patient", "patient")}
+            one_at_first = single or chosen == ("femtoward-ward", "ward")
+            assert variable["multi"] is not single
+            assert variable["includeAll"] is not one_at_first
+            assert variable.get("allValue", "") == ("" if one_at_first else ALL)
     patient = BOARDS[1]["templating"]["list"][2]["query"]
     assert 'AND "site" =~ /^$site$/ AND "ward" =~ /^$ward$/ GROUP BY "patient"' in patient
 

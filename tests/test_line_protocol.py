@@ -13,7 +13,7 @@ from outgoing import NS, SECOND, alarm, any_alarm, any_row, any_vitals, device, 
 from dataflows.couriers.line_protocol import escape_tag, lines, points
 from dataflows.couriers.measurement import FieldType
 from dataflows.couriers.schema import HISTORY, SCHEMA
-from dataflows.events import NAN, AlarmEvent, Bad, Row, Vitals
+from dataflows.events import NAN, AlarmEvent, AlarmState, Bad, Row, Vitals
 
 ALLOWED_TAGS = {"site", "ward", "patient", "device", "stream", "condition", "priority", "kind", "state"}
 TYPES: dict[FieldType, type] = {"float": float, "integer": int, "boolean": bool, "string": str, "bytes": str}
@@ -59,6 +59,21 @@ def test_an_alarm_event_carries_its_ids_as_fields_and_its_classes_as_tags() -> N
     assert point.fields["step"] == 2
     assert point.fields["strip"] == "AQD+/wMA/P8="
     assert "limit" not in point.fields  # NaN
+
+
+@pytest.mark.parametrize(
+    ("state", "field"),
+    [("active", "event_ns"), ("missed", "event_ns"), ("acknowledged", "arrival_ns"), ("ended", "arrival_ns")],
+)
+def test_an_alarm_begins_at_its_evidence_and_what_becomes_of_it_is_at_its_arrival(
+    state: AlarmState, field: str
+) -> None:
+    row = replace(alarm(step=1, state=state), event_ns=(SECOND - 30) * NS, arrival_ns=(SECOND + 7) * NS)
+    point, *strip = (parse(line) for line in lines(row))
+    assert 0 <= point.time_ns - getattr(row, field) < 1000
+    assert (point.fields["event_ns"], point.fields["arrival_ns"]) == (row.event_ns, row.arrival_ns)
+    samples_ns = [one.time_ns + NS // 125 - row.event_ns for one in strip]
+    assert 0 <= max(samples_ns) < 1000  # where the evidence is
 
 
 @given(any_vitals)

@@ -30,6 +30,7 @@ NS: Final = 1_000_000_000
 MS: Final = 1_000_000
 HOUR_S: Final = 3600
 STRIP_STEP_NS: Final = NS // 125
+_BECAME: Final = frozenset({"acknowledged", "ended"})
 HISTORY: Final = frozenset({"device"})  # measurements whose rows are revised, and leave a point with each revision
 
 
@@ -44,10 +45,16 @@ def qualified(measurement: str) -> str:
     return f'"{RETENTION_OF[measurement].name}"."{measurement}"'
 
 
-def _apart(event: AlarmEvent) -> int:
+def _time_of(event: AlarmEvent) -> int:
+    # An alarm begins where its evidence is, beside its strip. What becomes of it is in the order in which the ward took
+    # it in: an end out of a device's queue is evidence older than the acknowledgement that came before it.
+    return _apart(event, event.arrival_ns if event.state in _BECAME else event.event_ns)
+
+
+def _apart(event: AlarmEvent, at_ns: int) -> int:
     # Two alarms of one patient and condition may change at one moment (two devices at one tick): their key, below the
-    # microsecond, keeps them apart. The exact time is a field.
-    return event.event_ns - event.event_ns % 1000 + zlib.crc32(event.key.encode()) % 1000
+    # microsecond, keeps them apart. The exact times are fields.
+    return at_ns - at_ns % 1000 + zlib.crc32(event.key.encode()) % 1000
 
 
 _SITE = Tag("site", "site")
@@ -103,7 +110,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
     ),
     Measurement(
         "alarm",
-        "transitions of alarms",
+        "transitions of alarms: raised or missed at the time of the evidence, acknowledged or over at that of arrival",
         FOREVER,
         AlarmEvent,
         (
@@ -139,16 +146,16 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *fields("bytes", "", strip="the 10 s before: little-endian int16, 125 Hz, base64"),
             *fields("float", "of the stream", strip_scale="a count of the strip"),
         ),
-        _apart,
+        _time_of,
     ),
     Measurement(
         "strip",
-        "the 10 s of one lead before an alarm was raised, 125 Hz; it ends at the time of the alarm's point",
+        "the 10 s of one lead before an alarm was raised, 125 Hz; it ends at the time of the evidence",
         FOREVER,
         AlarmEvent,
         (_SITE, _PATIENT, _CONDITION),
         (Field("value", "float", "of the stream", "the lead", "strip"),),
-        lambda row: _apart(row) - len(row.strip) // 2 * STRIP_STEP_NS,
+        lambda row: _apart(row, row.event_ns) - len(row.strip) // 2 * STRIP_STEP_NS,
         shape="samples",
     ),
     Measurement(

@@ -1,20 +1,21 @@
 """Alarms: what stands now, who has acknowledged it, and how heavy the burden is."""
 
-from deploy.grafana.beds import TOLD, WHO
+from deploy.grafana.beds import beds, heard, needs
 from deploy.grafana.board import Choice, dashboard, to_patient
-from deploy.grafana.columns import hidden, on, organized, series, sorted_by
-from deploy.grafana.events import alarm_log, event_overrides
-from deploy.grafana.influxql import INTERVAL, chosen, fields, select
+from deploy.grafana.columns import having, hidden, on, organized, series, sorted_by
+from deploy.grafana.events import CONDITION, alarm_log, event_overrides, standing
+from deploy.grafana.influxql import INTERVAL, chosen, chosen_or_whole, select
 from deploy.grafana.layout import Shelf
 from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import BACKGROUND, TEXT, bars, stat, table, trend
 from deploy.grafana.targets import influx, math, summed
-from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED, PRIORITY, WORDS, values
+from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED_NOW, PRIORITY, WORDS, values
 
 CHOICES: tuple[Choice, ...] = ("site", "ward", "patient")
+HERE = chosen_or_whole(*CHOICES)
 RAISED = "\"state\" = 'active'"
 NONE_RAISED = "No alarm was raised in the time shown"
-DAY_S = 86_400
+DAY_MIN = 1440
 COLOURS = [
     series("/high/", color={"mode": "fixed", "fixedColor": HIGH}),
     series("/medium/", color={"mode": "fixed", "fixedColor": MEDIUM}),
@@ -30,48 +31,36 @@ def alarms() -> Dashboard:
         [
             Shelf(9, (_in_need(),)),
             Shelf(9, (_standing(),)),
-            Shelf(10, (_burden(), _rate())),
-            Shelf(8, (_waited(), _often())),
             Shelf(12, (alarm_log(CHOICES),)),
+            Shelf(9, (_burden(), _rate(), _waited(), _often()), "How heavy the burden is", collapsed=True, across=2),
         ],
         choices=CHOICES,
         shows="24h",
-        refresh="5s",
+        refresh="10s",
         marks=False,
     )
 
 
 def _in_need() -> Panel:
-    newest = select(
-        "bed",
-        {"need": 'last("need")', **fields("bed", "words", "since_ns", "standing", "acknowledged")},
-        where=chosen(*CHOICES),
-        by=WHO,
-        span=TOLD,
-    )
-    query = select(
-        newest,
-        {**fields("need", "bed", "words"), "since": '"since_ns" / 1000000', **fields("standing", "acknowledged")},
-        where=['"standing" > 0'],
-        by=WHO,
-        span="",
-    )
+    here = chosen(*CHOICES)
     return table(
         "Patients with alarms now",
-        "By need: high before medium before low, those that nobody has acknowledged first.",
-        query,
-        empty="No alarm stands: nobody here is in need (that femtoward runs, Pipeline shows)",
+        "By need: high before medium before low, those that nobody has acknowledged first. Unknown: no vitals came for "
+        "30 s, and it is what was told last.",
+        {"A": beds(here, '"standing" > 0'), "B": heard(here)},
+        empty="No alarm is told of anybody (whether anybody is heard, Ward shows)",
         overrides=[
-            on("need", width=180, mappings=values(NEED), custom__cellOptions=BACKGROUND),
+            on("need", width=180, mappings=values(NEED_NOW), custom__cellOptions=BACKGROUND),
             on("patient", "bed", width=130, links=[to_patient()]),
             on("words", mappings=WORDS, custom__cellOptions=TEXT, displayName="worst alarm"),
             on("since", unit="dateTimeFromNow", width=150),
-            hidden("site"),
+            on("site", width=90),
+            hidden("told", "heard"),
         ],
         transformations=[
-            organized(
-                drop=["Time"], order=["need", "bed", "patient", "words", "since", "standing", "acknowledged", "site"]
-            ),
+            *needs(),
+            having("told"),
+            organized(order=["need", "bed", "patient", "words", "since", "standing", "acknowledged", "site"]),
             sorted_by("since"),
             sorted_by("need", falling=True),
         ],
@@ -80,46 +69,18 @@ def _in_need() -> Panel:
 
 
 def _standing() -> Panel:
-    newest = select(
-        "alarm",
-        {
-            "step": 'last("step")',
-            "now": '"state"',
-            **fields("priority", "reason", "quality", "actor", "note", "onset_ns"),
-        },
-        where=chosen(*CHOICES),
-        by=("site", "patient", "condition"),
-        span="time > now() - 30d",
-    )
-    query = select(
-        newest,
-        {**fields("priority", "now", "reason", "quality"), "since": '"onset_ns" / 1000000', **fields("actor", "note")},
-        where=["(\"now\" = 'active' OR \"now\" = 'acknowledged')"],
-        by=("site", "patient", "condition"),
-        span="",
-    )
     return table(
         "Alarms now, and who acknowledged them",
-        "The last word on each alarm of the last 30 days, of those that are not over. Where this and the table above "
-        "differ for a moment, the table above is right: an acknowledgement has the time of the ward's clock, an end "
-        "that of the evidence.",
-        query,
+        "The last word on each alarm of the last 30 days, of those that are not over; those of the whole ward (patient "
+        "`ward`), too.",
+        standing(HERE, "quality", "note"),
         empty="No alarm stands, or none that was raised within 30 days",
         overrides=[*event_overrides("now"), on("since", unit="dateTimeFromNow", width=130)],
         transformations=[
             organized(
                 drop=["Time"],
                 order=[
-                    "priority",
-                    "now",
-                    "condition",
-                    "patient",
-                    "since",
-                    "reason",
-                    "quality",
-                    "actor",
-                    "note",
-                    "site",
+                    *("priority", "now", "condition", "patient", "since", "reason", "quality", "actor", "note", "site")
                 ],
             ),
             sorted_by("since", falling=True),
@@ -128,10 +89,8 @@ def _standing() -> Panel:
 
 
 def _burden() -> Panel:
-    raised = select(
-        "alarm", {"raised": 'count("step")'}, where=[RAISED, *chosen(*CHOICES)], by=["condition", "priority"]
-    )
-    lived = select("vitals", {"seconds": 'count("coverage")'}, where=chosen(*CHOICES))
+    raised = select("alarm", {"raised": 'count("step")'}, where=[RAISED, *HERE], by=["condition", "priority"])
+    lived = select("vitals_1m", {"minutes": 'count("coverage")'}, where=chosen(*CHOICES))
     return bars(
         "Alarms per patient and day",
         "Alarms raised in the time shown, over the days that patients were monitored in it; by condition and priority.",
@@ -140,7 +99,7 @@ def _burden() -> Panel:
             influx("B", lived, "time_series", "$col", hide=True),
             summed("C", "A"),
             summed("D", "B"),
-            math("E", f"$C * {DAY_S} / $D"),
+            math("E", f"$C * {DAY_MIN} / $D"),
         ],
         empty=NONE_RAISED,
         unit="suffix:/d",
@@ -156,7 +115,7 @@ def _rate() -> Panel:
         select(
             "alarm",
             {"raised": 'count("step")'},
-            where=[RAISED, *chosen(*CHOICES)],
+            where=[RAISED, *HERE],
             by=["priority"],
             every=INTERVAL,
             fill="none",
@@ -175,7 +134,7 @@ def _waited() -> Panel:
     each = select(
         "alarm",
         {"waited": '("arrival_ns" - "onset_ns") / 1000000000'},
-        where=["\"state\" = 'acknowledged'", *chosen(*CHOICES)],
+        where=["\"state\" = 'acknowledged'", *HERE],
     )
     return stat(
         "Time until acknowledged",
@@ -194,14 +153,14 @@ def _often() -> Panel:
         select(
             "alarm",
             {"raised": 'count("step")'},
-            where=[RAISED, *chosen(*CHOICES)],
-            by=["site", "patient", "condition", "priority"],
+            where=[RAISED, *HERE],
+            by=[*CONDITION, "priority"],
         ),
         empty=NONE_RAISED,
         overrides=[
             on("priority", width=120, mappings=values(PRIORITY), custom__cellOptions=BACKGROUND),
             on("patient", links=[to_patient()]),
-            hidden("site"),
+            on("site", width=90),
         ],
         transformations=[
             organized(drop=["Time"], order=["raised", "priority", "condition", "patient", "site"]),

@@ -1,5 +1,6 @@
 """Trends of one patient's vitals in bands: of their uncertainty by the second, of their bounds by minute and hour."""
 
+from deploy.grafana.beds import WHO
 from deploy.grafana.board import Choice
 from deploy.grafana.columns import on
 from deploy.grafana.influxql import INTERVAL, chosen, select
@@ -32,6 +33,7 @@ def band(title: str, name: str) -> Panel:
                 "quality": f'mean("{name}_quality")',
             },
             where=chosen(*PLACE),
+            by=WHO,
             every=INTERVAL,
             fill="null",
         ),
@@ -57,6 +59,7 @@ def _ranged(measurement: str, name: str, title: str, at_first: str) -> Panel:
             measurement,
             {name: f'mean("{name}")', "low": f'min("{name}_min")', "high": f'max("{name}_max")', **quality},
             where=chosen(*PLACE),
+            by=WHO,
             every=INTERVAL,
             fill="null",
         ),

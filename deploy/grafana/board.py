@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from deploy.grafana.influxql import chosen, fields, select, tag_values
+from deploy.grafana.influxql import chosen, chosen_or_whole, fields, select, tag_values
 from deploy.grafana.layout import Shelf, stacked
 from deploy.grafana.model import (
     INFLUX,
@@ -62,6 +62,7 @@ def dashboard(  # noqa: PLR0913 - each is an option of the dashboard
     *,
     choices: Sequence[Choice],
     one: Sequence[Choice] = (),
+    first: Sequence[Choice] = (),
     shows: str,
     refresh: str,
     marks: bool = True,
@@ -80,6 +81,8 @@ def dashboard(  # noqa: PLR0913 - each is an option of the dashboard
         Variables at its top, in an order in which each may narrow down the next.
     one
         Those of which exactly one value is chosen; of the others any number, or all.
+    first
+        Those that begin with their first value, and of which any number can be chosen, but not All: too much.
     shows
         How much time it shows at first.
     refresh
@@ -98,7 +101,9 @@ def dashboard(  # noqa: PLR0913 - each is an option of the dashboard
         time=TimeRange(from_=f"now-{shows}", to="now"),
         refresh=refresh,
         schema_version=SCHEMA_VERSION,
-        templating=Templating(list=tuple(_variable(name, choices, single=name in one) for name in choices)),
+        templating=Templating(
+            list=tuple(_variable(name, choices, single=name in one, first=name in (*one, *first)) for name in choices)
+        ),
         annotations=Annotations(list=_marks(choices) if marks else ()),
         links=tuple(_page_link(page) for page in PAGES if page != uid),
         panels=stacked(shelves),
@@ -139,7 +144,7 @@ def to_moment(title: str = "Look at this alarm: strip and waveform") -> Link:
     )
 
 
-def _variable(name: Choice, offered: Sequence[Choice], *, single: bool) -> Variable:
+def _variable(name: Choice, offered: Sequence[Choice], *, single: bool, first: bool) -> Variable:
     choice = _CHOICES[name]
     where = chosen(*(other for other in choice.after if other in offered))
     query = tag_values(name, choice.measurement, choice.field, where=where, span=LATELY).text
@@ -152,16 +157,16 @@ def _variable(name: Choice, offered: Sequence[Choice], *, single: bool) -> Varia
         datasource=INFLUX,
         refresh=WHEN_TIME_CHANGES,
         sort=ALPHABETIC,
-        include_all=not single,
+        include_all=not first,
         multi=not single,
-        all_value="" if single else ".*",
-        current=None if single else {"text": ["All"], "value": ["$__all"]},
+        all_value="" if first else ".*",
+        current=None if first else {"text": ["All"], "value": ["$__all"]},
     )
 
 
 def _marks(choices: Sequence[Choice]) -> tuple[Annotation, ...]:
-    """Alarms as they are raised: high and medium are shown, low and technical ones can be turned on."""
-    held = chosen(*(name for name in choices if name in {"site", "ward", "patient"}))
+    """Alarms as they are raised, whole ward included: high and medium are shown, low ones can be turned on."""
+    held = chosen_or_whole(*(name for name in choices if name in {"site", "ward", "patient"}))
     return tuple(
         Annotation(
             name=f"{priority} alarms",

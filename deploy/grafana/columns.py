@@ -49,15 +49,33 @@ def merged() -> Transformation:
     return Transformation(id="merge", options={})
 
 
+def added(name: str, of: Sequence[str]) -> Transformation:
+    """One column more: the sum of others, of which a row may lack some."""
+    return Transformation(
+        id="calculateField",
+        options={
+            "mode": "reduceRow",
+            "reduce": {"reducer": "sum", "include": list(of), "nullValueMode": "null-ignore"},
+            "alias": name,
+        },
+    )
+
+
+def having(name: str) -> Transformation:
+    """Rows that have a value in a column."""
+    kept = {"fieldName": name, "config": {"id": "isNotNull", "options": {}}}
+    return Transformation(id="filterByValue", options={"filters": [kept], "match": "all", "type": "include"})
+
+
 def sorted_by(name: str, *, falling: bool = False) -> Transformation:
     """Rows in order; of rows that are equal the order stays."""
     return Transformation(id="sortBy", options={"fields": {}, "sort": [{"field": name, "desc": falling}]})
 
 
-def parted_by(name: str) -> Transformation:
-    """One series for each value of a column, which becomes a label."""
+def parted_by(*names: str) -> Transformation:
+    """One series for each value of some columns, which become labels."""
     return Transformation(
-        id="partitionByValues", options={"fields": [name], "keepFields": False, "naming": {"asLabels": True}}
+        id="partitionByValues", options={"fields": list(names), "keepFields": False, "naming": {"asLabels": True}}
     )
 
 

@@ -1,7 +1,7 @@
 """Devices: is each one fit to be believed: noise, locks, clock, calibration, packets that came and did not."""
 
 from deploy.grafana.board import Choice, dashboard, to_device
-from deploy.grafana.columns import hidden, on, organized, sorted_by
+from deploy.grafana.columns import on, organized, sorted_by
 from deploy.grafana.influxql import INTERVAL, chosen, fields, select
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
@@ -29,8 +29,8 @@ def devices() -> Dashboard:
             Shelf(10, (_ledger(),)),
         ],
         choices=CHOICES,
-        shows="6h",
-        refresh="30s",
+        shows="1h",
+        refresh="1m",
         marks=False,
     )
 
@@ -83,7 +83,7 @@ def _now() -> Panel:
             ),
             on("clock_offset_ms", unit=unit("device", "clock_offset_ms"), decimals=1, displayName="clock", width=110),
             on("last seen", unit="dateTimeFromNow", width=150),
-            hidden("site"),
+            on("site", width=90),
         ],
         transformations=[
             organized(
@@ -98,11 +98,19 @@ def _now() -> Panel:
 def _states() -> Panel:
     return timeline(
         "States",
-        "What each device was; one reports itself every ten seconds and at every change.",
-        select("device", fields("state"), where=chosen(*CHOICES), by=["device"]),
-        alias="$tag_device",
+        "What each device was; one reports itself every two seconds while it sends and at every change.",
+        select(
+            "device",
+            {"state": 'last("state")'},
+            where=chosen(*CHOICES),
+            by=WORN,
+            every=INTERVAL,
+            fill="none",
+        ),
+        alias="$tag_site $tag_device",
         mappings=values(DEVICE),
         empty=NO_STATUS,
+        interval="10s",
     )
 
 
@@ -110,10 +118,18 @@ def _locks() -> Panel:
     return timeline(
         "Locks",
         "Whether all sensors of a device were locked; one that is not hears nothing, whatever it sends.",
-        select("device", fields("locked"), where=chosen(*CHOICES), by=["device"]),
-        alias="$tag_device",
+        select(
+            "device",
+            {"locked": 'last("locked")'},
+            where=chosen(*CHOICES),
+            by=WORN,
+            every=INTERVAL,
+            fill="none",
+        ),
+        alias="$tag_site $tag_device",
         mappings=values(LOCKED),
         empty=NO_STATUS,
+        interval="10s",
     )
 
 
@@ -125,11 +141,11 @@ def _noise() -> Panel:
             "device",
             {"noise": 'mean("noise_floor")'},
             where=chosen(*CHOICES),
-            by=["device"],
+            by=WORN,
             every=INTERVAL,
             fill="none",
         ),
-        alias="$tag_device",
+        alias="$tag_site $tag_device",
         unit=unit("device", "noise_floor"),
         empty=NO_STATUS,
         interval="10s",
@@ -144,11 +160,11 @@ def _excess() -> Panel:
             "device",
             {"ratio": 'mean("noise_floor") / mean("declared_noise_floor")'},
             where=[*chosen(*CHOICES), '"declared_noise_floor" > 0'],
-            by=["device"],
+            by=WORN,
             every=INTERVAL,
             fill="none",
         ),
-        alias="$tag_device",
+        alias="$tag_site $tag_device",
         unit="suffix:times",
         bounds=(0.0, None),
         thresholds=steps(GOOD, (1.5, MEDIUM), (3.0, HIGH)),
@@ -165,11 +181,11 @@ def _clocks() -> Panel:
             "device",
             {"offset": 'mean("clock_offset_ms")'},
             where=chosen(*CHOICES),
-            by=["device"],
+            by=WORN,
             every=INTERVAL,
             fill="none",
         ),
-        alias="$tag_device",
+        alias="$tag_site $tag_device",
         unit=unit("device", "clock_offset_ms"),
         empty=NO_STATUS,
         interval="10s",
@@ -184,11 +200,11 @@ def _drift() -> Panel:
             "device",
             {"drift": 'derivative(mean("clock_offset_ms"), 1h)'},
             where=chosen(*CHOICES),
-            by=["device"],
+            by=WORN,
             every=INTERVAL,
             fill="none",
         ),
-        alias="$tag_device",
+        alias="$tag_site $tag_device",
         unit="suffix:ms/h",
         empty=NO_STATUS,
         interval="1m",
@@ -203,11 +219,11 @@ def _lost() -> Panel:
             "ledger",
             {"lost": 'sum("lost") / sum("published")'},
             where=chosen(*WORN),
-            by=["device"],
+            by=WORN,
             every="1h",
             fill="none",
         ),
-        alias="$tag_device",
+        alias="$tag_site $tag_device",
         unit="percentunit",
         bounds=(0.0, None),
         thresholds=steps(GOOD, (0.01, MEDIUM), (0.05, HIGH)),
@@ -237,7 +253,7 @@ def _ledger() -> Panel:
             on("device", width=150, links=[to_device()]),
             on("balance", width=160, mappings=BALANCE, custom__cellOptions=TEXT),
             on("share lost", unit="percentunit", decimals=2, thresholds=steps(GOOD, (0.01, MEDIUM), (0.05, HIGH))),
-            hidden("site"),
+            on("site", width=90),
         ],
         transformations=[
             organized(drop=["Time"], order=["device", "balance", "published", "stored", "quarantined", "lost"]),

@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from dataflows.items import WARD_KEY, name_of, site_of
 from deploy.grafana.measurements import MEASUREMENTS, Known, qualified
 
 SHOWN = "$timeFilter"  # the time that the dashboard shows
 INTERVAL = "$__interval"  # one point per pixel or so
+# Alarms that concern no single patient: of the broker, the disk, the clock. They belong to no site that can be chosen.
+WHOLE_WARD = f"(\"site\" = '{site_of(WARD_KEY)}' AND \"patient\" = '{name_of(WARD_KEY)}')"
 _NAME = re.compile(r'"([^"]+)"')
 
 
@@ -23,7 +26,7 @@ class Query(NamedTuple):
 
 
 def select(  # noqa: PLR0913 - each is a clause of the statement
-    origin: str | Query,
+    origin: str | Query | Sequence[Query],
     columns: Mapping[str, str],
     *,
     where: Sequence[str] = (),
@@ -38,7 +41,7 @@ def select(  # noqa: PLR0913 - each is a clause of the statement
     Parameters
     ----------
     origin
-        A measurement, or a query whose answer is asked in its turn.
+        A measurement, or a query or several whose answers are asked in their turn.
     columns
         Expressions by the name that they are to have; fields and tags stand in double quotes.
     where
@@ -67,14 +70,15 @@ def select(  # noqa: PLR0913 - each is a clause of the statement
     Traceback (most recent call last):
     ValueError: vitals has no 'heart': it has clock_offset_ms, coverage, ...
     """
-    known = {*origin.columns, *origin.tags} if isinstance(origin, Query) else _names_of(origin)
-    _check(origin if isinstance(origin, str) else "the inner query", known, [*columns.values(), *where])
-    _check(origin if isinstance(origin, str) else "the inner query", known, [f'"{tag}"' for tag in by])
+    inner = () if isinstance(origin, str) else (origin,) if isinstance(origin, Query) else tuple(origin)
+    known = _names_of(origin) if isinstance(origin, str) else {name for q in inner for name in (*q.columns, *q.tags)}
+    owner = origin if isinstance(origin, str) else "the inner query"
+    _check(owner, known, [*columns.values(), *where, *(f'"{tag}"' for tag in by)])
     conditions = " AND ".join([*([span] if span else []), *where])
     groups = ", ".join([*([f"time({every})"] if every else []), *(f'"{tag}"' for tag in by)])
     said = [
         "SELECT " + ", ".join(_named(name, expression) for name, expression in columns.items()),
-        "FROM " + (f"({origin.text})" if isinstance(origin, Query) else qualified(origin)),
+        "FROM " + (qualified(origin) if isinstance(origin, str) else ", ".join(f"({query.text})" for query in inner)),
         f"WHERE {conditions}" if conditions else "",
         f"GROUP BY {groups}" if groups else "",
         f"fill({fill})" if fill else "",
@@ -109,6 +113,11 @@ def tag_values(tag: str, measurement: str, field: str, *, where: Sequence[str] =
 def chosen(*variables: str) -> list[str]:
     """Conditions that hold a query to what is chosen; a choice of All takes in those that lack the tag, too."""
     return [f'"{name}" =~ /^${name}$/' for name in variables]
+
+
+def chosen_or_whole(*variables: str) -> list[str]:
+    """As `chosen`, of alarms: those of the whole ward stay, whatever is chosen."""
+    return [f"({WHOLE_WARD} OR ({' AND '.join(chosen(*variables))}))"]
 
 
 def fields(*names: str) -> dict[str, str]:

@@ -119,8 +119,10 @@ def stat(  # noqa: PLR0913 - each is an option of the panel
     mappings: tuple[Mapped, ...] = (),
     thresholds: Thresholds | None = None,
     links: tuple[Link, ...] = (),
+    transformations: Sequence[Transformation] = (),
+    greatest: str = "",
 ) -> Panel:
-    """One figure, large."""
+    """One figure, large; with transformations the answers come as tables, and it is the `greatest` of a column."""
     defaults = Defaults(
         unit=unit,
         decimals=decimals,
@@ -135,10 +137,15 @@ def stat(  # noqa: PLR0913 - each is an option of the panel
         title=title,
         description=description,
         datasource=INFLUX,
-        targets=asked(queries, "time_series", "$col"),
+        targets=asked(queries, "table" if transformations else "time_series", "" if transformations else "$col"),
         field_config=FieldConfig(defaults=defaults, overrides=()),
+        transformations=tuple(transformations),
         options={
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            "reduceOptions": {
+                "calcs": ["max" if greatest else "lastNotNull"],
+                "fields": f"/^{greatest}$/" if greatest else "",
+                "values": False,
+            },
             "orientation": "auto",
             "textMode": "value",
             "colorMode": "background" if mappings or thresholds else "none",

@@ -1,7 +1,7 @@
 """Patient: trends with their uncertainty, alarms with their strips, the waveform, and how far to trust all of it."""
 
 from deploy.grafana.bands import PLACE, band, tier
-from deploy.grafana.beds import bed_table
+from deploy.grafana.beds import WHO, bed_table
 from deploy.grafana.board import dashboard
 from deploy.grafana.columns import organized, parted_by, series
 from deploy.grafana.events import alarm_log
@@ -34,7 +34,7 @@ def patient() -> Dashboard:
             tier("vitals_1h", "By the hour, kept for 10 years (at first: the last 30 days)", "30d"),
         ],
         choices=PLACE,
-        one=["patient"],
+        one=["site", "patient"],
         shows="15m",
         refresh="5s",
     )
@@ -44,7 +44,7 @@ def _now() -> Panel:
     return bed_table(
         "Now",
         "What is measured now and how far it can be trusted; a value older than 30 s is not shown.",
-        PLACE,
+        chosen(*PLACE),
         to="devices",
     )
 
@@ -54,7 +54,7 @@ def _worst() -> Panel:
         "Worst alarm",
         "The worst alarm that stood, in words. Drawn from its first change within the time shown, or from the next "
         "full hour.",
-        select("bed", fields("words"), where=chosen(*PLACE)),
+        select("bed", fields("words"), where=chosen(*PLACE), by=WHO),
         alias="alarm",
         mappings=WORDS,
         empty="No bed is known of this patient in the time shown: choose a longer one (beds are told every full hour)",
@@ -65,8 +65,8 @@ def _conditions() -> Panel:
     return timeline(
         "Each condition",
         "One line for each condition that was alarmed: arrhythmias and what keeps the sensors from hearing.",
-        select("alarm", fields("quality", "condition", "state"), where=chosen(*PLACE)),
-        transformations=[organized(drop=["quality"]), parted_by("condition")],
+        select("alarm", fields("quality", "condition", "state", "site"), where=chosen(*PLACE)),
+        transformations=[organized(drop=["quality"]), parted_by("condition", "site")],
         name="${__field.labels.condition}",
         mappings=values(STATE),
         empty="No alarm was raised or over in the time shown",
@@ -78,7 +78,7 @@ def _waveform() -> Panel:
         "wave",
         {"lo": 'min("lo")', "hi": 'max("hi")'},
         where=chosen(*WORN),
-        by=["stream"],
+        by=[*WHO, "stream"],
         every=INTERVAL,
         fill="none",
     )
@@ -116,7 +116,7 @@ def _strips() -> Panel:
         "strip",
         {"lo": 'min("value")', "hi": 'max("value")'},
         where=chosen(*WORN),
-        by=["condition"],
+        by=[*WHO, "condition"],
         every=INTERVAL,
         fill="none",
     )
@@ -140,6 +140,7 @@ def _trust() -> Panel:
             "vitals",
             {"quality": 'mean("quality")', "coverage": 'mean("coverage")'},
             where=chosen(*PLACE),
+            by=WHO,
             every=INTERVAL,
             fill="null",
         ),
@@ -155,7 +156,9 @@ def _clock() -> Panel:
     return trend(
         "Clock of the device",
         "Corrected minus raw time of the device whose samples came first. A step: the device's clock was set.",
-        select("vitals", {"offset": 'mean("clock_offset_ms")'}, where=chosen(*PLACE), every=INTERVAL, fill="null"),
+        select(
+            "vitals", {"offset": 'mean("clock_offset_ms")'}, where=chosen(*PLACE), by=WHO, every=INTERVAL, fill="null"
+        ),
         unit=unit("vitals", "clock_offset_ms"),
         empty="No vitals came in the time shown: see Devices, then Pipeline",
         interval="1s",

@@ -11,6 +11,7 @@ from deploy.grafana.words import DONE, FAILING, GOOD, HIGH, MEDIUM, READY, steps
 
 PROCESSES: tuple[Choice, ...] = ("part",)
 SITES: tuple[Choice, ...] = ("site",)
+HERE = f"({chosen(*SITES)[0]} OR \"site\" = '-')"  # what is of the whole host is of every site
 NO_PROCESS = (
     "No process of femtoward said anything in the time shown: the couriers ask the health ports ([health]) and write "
     "this, so they are down, or InfluxDB cannot be reached"
@@ -246,7 +247,7 @@ def _removals() -> Panel:
         select(
             "removal",
             {"what": '"kind"', **fields("why", "size", "first", "end")},
-            where=chosen(*SITES),
+            where=[HERE],
             tail="ORDER BY time DESC LIMIT 200",
         ),
         empty="Nothing was removed in the time shown: there was room",

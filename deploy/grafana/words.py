@@ -9,6 +9,7 @@ from deploy.grafana.model import Mapped, Shown, Step, Thresholds
 
 HIGH, MEDIUM, LOW = "red", "yellow", "#00B8D9"  # Grafana has no name for cyan
 GOOD, QUIET, SEEN, LATE = "green", "text", "blue", "purple"
+UNSEEN = 4  # from this need on, nobody has acknowledged the worst alarm
 NOTHING = "–"  # noqa: RUF001 - an en dash, for what was not measured
 
 NEED = {
@@ -19,6 +20,34 @@ NEED = {
     "4": Shown(text="! LOW", color=LOW, index=4),
     "5": Shown(text="!! MEDIUM", color=MEDIUM, index=5),
     "6": Shown(text="!!! HIGH", color=HIGH, index=6),
+}
+# Beds are told at every change and once an hour, so a need that was told is one of now only where vitals come.
+TOLD, UNHEARD = 10.0, 0.5
+UNKNOWN = "? unknown"
+_HEARD = {f"{TOLD + int(need):g}": shown for need, shown in NEED.items()}
+_NOT_HEARD = {
+    f"{TOLD + int(need) + UNHEARD:g}": Shown(
+        text=UNKNOWN if need == "0" else f"{shown.text} {UNKNOWN}",
+        color=shown.color if int(need) >= UNSEEN else LATE,
+        index=len(NEED) + int(need),
+    )
+    for need, shown in NEED.items()
+}
+NEED_NOW = {
+    **_HEARD,
+    **_NOT_HEARD,
+    f"{-UNHEARD:g}": Shown(text="no bed", color=QUIET, index=2 * len(NEED)),
+    "0": Shown(text="no bed", color=QUIET, index=2 * len(NEED) + 1),
+}
+NEED_TOLD = {
+    **NEED,
+    "0": Shown(text="nothing told", color=QUIET, index=0),
+}  # over time: a bed does not say that it is heard
+NEWEST = {
+    "4": Shown(text="● now", color=GOOD, index=0),
+    "3": Shown(text="~ 10 to 30 s ago", color=MEDIUM, index=1),
+    "2": Shown(text="✗ 30 s to 5 min ago", color=HIGH, index=2),
+    "1": Shown(text="✗ 5 min to 2 h ago", color=HIGH, index=3),
 }
 PRIORITY = {
     "high": Shown(text="!!! HIGH", color=HIGH, index=0),
@@ -92,7 +121,7 @@ QUALITY = ranges(
 QUALITY_STEPS = steps(HIGH, (0.2, "orange"), (0.5, MEDIUM), (0.8, GOOD))
 WORDS = (
     *patterns((r".*\(seen\)$", SEEN), ("^!!! .*", HIGH), ("^!! .*", MEDIUM), ("^! .*", LOW)),
-    Mapped(type="special", options={"match": "empty", "result": Shown(text="nothing", color=GOOD, index=4)}),
+    Mapped(type="special", options={"match": "empty", "result": Shown(text="none told", color=QUIET, index=4)}),
 )
 OUT = "✗ OUT OF BALANCE"
 BALANCE = ranges((None, -0.5, OUT, HIGH), (-0.5, 0.5, "✓ balances", GOOD), (0.5, None, OUT, HIGH))
