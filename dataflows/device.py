@@ -9,7 +9,7 @@ from dataflows.events import NAN, SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
 from dataflows.pacing import BEFORE_NS, CREDIT_NS, NOISE_NS, QUEUED_NS, SINCE_NS, Credit
 from dataflows.waking import Now
-from ingest.clock import ClockState, correct, time_of_sample
+from ingest.clock import ClockState, correct, set_ahead, time_of_sample
 from ingest.packet import ALL_FLAGS, BadPacket, Block, Packet, StateFlag
 from ingest.profile import Birth, Status
 from ingest.sequence import (
@@ -71,15 +71,16 @@ class DeviceLog(msgspec.Struct, array_like=True):
     turned_ns: int = 0
     flags: int = 0  # of the newest packet: locked if all of its sensors are, the others if one is
     queue: Credit = Credit(BEFORE_NS)  # for all that it measured, queued or not
+    set_ns: int = 0  # `Now.set_ns` at the newest packet
 
-    def turn_hour(self, site: str, name: str, now: Now, revision: int) -> Ledger | None:
-        """Begin the ledger of a new hour; return the finished one if it was not told."""
+    def turn_hour(self, site: str, name: str, now: Now, revision: int) -> list[Ledger]:
+        """Begin the ledger of a new hour; return what was not told of those before, as one of them is forgotten."""
         hour, self.untold = now.arrival_ns // HOUR_NS, True
         if self.hours and self.hours[-1].hour == hour:
-            return None
-        done = self.hours[-1] if self.hours else None
+            return []
+        done = [_row(one, site, name, revision) for one in self.hours if one.untold]
         self.hours = [*self.hours[1 - HOURS_KEPT :], Hour(hour)]
-        return _row(done, site, name, revision) if done and done.untold else None
+        return done
 
     def reborn(self, birth: Birth) -> None:
         """Start every stream anew under a new profile."""
@@ -93,6 +94,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
 
     def accepted(self, key: str, packet: Packet, birth: Birth, now: Now) -> Data | BadPacket | None:
         """Place a packet in its sequence; return what goes on, or None if it was a repeat or came late."""
+        self._follow(now)
         sequence, verdict = self._observed(packet.boot, packet.seq, now, packet.t0_ns)
         if verdict.kind != "fresh":
             self._brought_nothing(now)
@@ -108,7 +110,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
             self.refused(placed, now)
             return placed
         blocks_ns = [birth.streams[block.stream].block_ns for block in packet.blocks]
-        timed = _timed(self.clock, packet, birth, now.arrival_ns, blocks_ns)
+        timed = _timed(self.clock, packet, birth, now, blocks_ns)
         if isinstance(timed, BadPacket):
             # A wrong rate runs ahead slowly and leaves credit; a flood has spent it by now.
             bad = self._flood(packet) if credit.left_ns < CREDIT_NS * 2 // 5 else timed
@@ -163,6 +165,13 @@ class DeviceLog(msgspec.Struct, array_like=True):
             locked=bool(self.flags & StateFlag.LOCKED),
             flags=" ".join(word for flag, word in SAID.items() if self.flags & flag),
         )
+
+    def _follow(self, now: Now) -> None:
+        """Follow the journal's clock where it was set ahead: else all that comes would be as late as that."""
+        if now.set_ns != self.set_ns and self.clock.boot:
+            self.clock = set_ahead(self.clock, now.set_ns - self.set_ns)
+            self.offset_ns += now.set_ns - self.set_ns
+        self.set_ns = now.set_ns
 
     def _observed(self, boot: str, seq: int, now: Now, t0_ns: int | None) -> tuple[SequenceState, Verdict]:
         away = now.asleep_ns > self.asleep_ns
@@ -275,7 +284,7 @@ def _placed(
 
 
 def _timed(
-    state: ClockState, packet: Packet, birth: Birth, arrival_ns: int, blocks_ns: Sequence[int]
+    state: ClockState, packet: Packet, birth: Birth, now: Now, blocks_ns: Sequence[int]
 ) -> tuple[ClockState, int] | BadPacket:
     """Place a packet in corrected time, or say that its samples run ahead of all clocks."""
     # The shortest block ends with the packet: a temperature of the second to come does not.
@@ -284,8 +293,10 @@ def _timed(
     stream = birth.streams[block.stream]
     counted_ns = time_of_sample(block.first_sample, stream.rate_hz)
     boot = f"{packet.boot}/{packet.birth}"  # another profile counts its samples at other rates
-    clock, t0_ns, _ = correct(state, packet.t0_ns, duration_ns, arrival_ns, counted_ns, packet.clock, boot)
-    ahead_s = (t0_ns + duration_ns - arrival_ns) / SECOND_NS
+    clock, t0_ns, _ = correct(
+        state, packet.t0_ns, duration_ns, now.arrival_ns, counted_ns, packet.clock, boot, away=now.away
+    )
+    ahead_s = (t0_ns + duration_ns - now.arrival_ns) / SECOND_NS
     if ahead_s > MAX_AHEAD_S:
         return BadPacket(
             "out-of-range",

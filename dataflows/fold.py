@@ -161,7 +161,7 @@ class Fold:
 
     def _tick(self, record: Record) -> None:
         if record.payload and (blind := self._notice(record, Blind)):
-            self._waking.blind(record.arrival_ns, blind.blind_ns)
+            self._waking.blind(record.arrival_ns, blind.blind_ns, blind.set_ns)
             self._here.begin(self._waking.now(record.arrival_ns), record.offset)
         self._ticks += 1
         self._here.tick()

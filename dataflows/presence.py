@@ -8,6 +8,7 @@ from dataflows.device import HOUR_NS, DeviceLog
 from dataflows.events import SECOND_NS, PatientInfo
 from dataflows.items import WARD_KEY, Bind, Flooded, Park, Placed, Unbind, name_of, site_of
 from dataflows.outbox import Outbox
+from dataflows.pacing import SINCE_NS, Credit
 from dataflows.waking import Now
 from ingest.packet import BadPacket
 from ingest.profile import Birth, Status
@@ -47,7 +48,7 @@ class Presence:
         log, woke = self.census.heard(key, self.now, spoke=True)
         if woke:
             self._bind(key)
-        if done := log.turn_hour(*_parts(key), self.now, self._revision):
+        for done in log.turn_hour(*_parts(key), self.now, self._revision):
             self.outbox.row(done)
         return log
 
@@ -117,6 +118,7 @@ class Presence:
                 key = f"{site}/{name}"
                 if key not in self.census:  # the snapshot of its log could not be read
                     log, birth = self.census.heard(key, self.now)[0], self.registry.birth_of(site, name)
+                    log.queue = Credit(SINCE_NS, self.now.arrival_ns)  # nor for how long it was silent
                     if birth is not None:
                         log.reborn(birth)
                 if self.census.awake(key):

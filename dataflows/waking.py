@@ -13,6 +13,7 @@ class Now(NamedTuple):
     arrival_ns: int
     awake_ns: int
     away: tuple[tuple[int, int], ...]  # from, to: when ingest or the broker was away lately, in times of arrival
+    set_ns: int = 0  # by how much arrival time was ever set ahead
 
     @property
     def asleep_ns(self) -> int:
@@ -27,18 +28,23 @@ class Waking(msgspec.Struct, array_like=True):
     link_down_ns: int = 0  # since when the broker is out of reach; 0: it is not
     blind_down_ns: int = 0  # how much of the time since then ingest itself was down
     away: tuple[tuple[int, int], ...] = ()
+    set_ns: int = 0
 
     def now(self, arrival_ns: int) -> Now:
         """Place a record in time."""
-        return Now(arrival_ns, (self.link_down_ns or arrival_ns) - self.asleep_ns, self.away)
+        return Now(arrival_ns, (self.link_down_ns or arrival_ns) - self.asleep_ns, self.away, self.set_ns)
 
     @property
     def down_ns(self) -> int:
         """Since when the broker is known to be out of reach: not while nobody looked; 0: it is not."""
         return self.link_down_ns + self.blind_down_ns if self.link_down_ns else 0
 
-    def blind(self, arrival_ns: int, blind_ns: int) -> None:
-        """Until this record ingest saw nothing for a time; asleep counts once, though it was cut off as well."""
+    def blind(self, arrival_ns: int, blind_ns: int, set_ns: int = 0) -> None:
+        """Until this record ingest saw nothing for a time, which may be none: the clock was set ahead by `set_ns`.
+
+        Asleep counts once, though it was cut off as well.
+        """
+        self.set_ns += set_ns
         cut_off_ns = arrival_ns - self.link_down_ns if self.link_down_ns else 0
         both_ns = min(blind_ns, cut_off_ns)
         self.asleep_ns += blind_ns - both_ns

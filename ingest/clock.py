@@ -5,6 +5,7 @@ truth), the sample counter goes evenly within a boot, and the device's own clock
 Corrected time is the sample counter plus an offset. All in whole ns: the same packets give the same times.
 """
 
+from collections.abc import Sequence
 from enum import IntFlag
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ WINDOW = 6  # buckets whose smallest delay is followed
 PATIENCE_NS = 10 * S  # how long arrivals must support a device clock that jumped ahead
 STEADY = 30  # buckets through which every packet must be equally late before the lateness is believed ...
 STEADY_NS = 250 * MS  # ... as no queue would be: the host's clock was set, or the device slept
+STEADY_SOON = 3  # so many are enough if nobody listened for as long as that: the host's clock leapt at a start
+APART_NS = 20 * S  # so late, it is believed against a disciplined clock too: what comes 30 s late pages nobody
 
 
 class ClockFlag(IntFlag):
@@ -79,8 +82,30 @@ def time_of_sample(first_sample: int, rate_hz: float) -> int:
     return first_sample * S * denominator // numerator
 
 
-def correct(
-    state: ClockState, t0_ns: int, duration_ns: int, arrival_ns: int, sample_time_ns: int, quality: int, boot: str
+def set_ahead(state: ClockState, by_ns: int) -> ClockState:
+    """Follow arrival time, which was set ahead: what was placed by it goes on so much later, after a gap."""
+    return msgspec.structs.replace(
+        state,
+        offset_ns=state.offset_ns + by_ns,
+        skew_ns=state.skew_ns + by_ns,
+        doubt_ns=state.doubt_ns + by_ns if state.doubt_ns else 0,
+        doubt_low_ns=state.doubt_low_ns + by_ns,
+        bucket_ns=state.bucket_ns + by_ns,
+        lows=tuple(low_ns + by_ns for low_ns in state.lows),
+        old_offset_ns=state.old_offset_ns + by_ns,
+    )
+
+
+def correct(  # noqa: PLR0913 - six of them are what a packet brings
+    state: ClockState,
+    t0_ns: int,
+    duration_ns: int,
+    arrival_ns: int,
+    sample_time_ns: int,
+    quality: int,
+    boot: str,
+    *,
+    away: Sequence[tuple[int, int]] = (),
 ) -> tuple[ClockState, int, ClockFlag]:
     """Place a packet in corrected time.
 
@@ -96,6 +121,8 @@ def correct(
         Time of the packet's first sample since boot by the sample counter: `time_of_sample`.
     quality, boot
         Clock quality (0 free-running, 1 set by hand, 2 disciplined) and boot id as the packet has them.
+    away
+        From, to: when nobody listened lately, in arrival times. What the host's clock leapt meanwhile is part of it.
 
     Returns
     -------
@@ -139,7 +166,8 @@ def correct(
         flags |= ClockFlag.STEPPED
     state = _learned(state, arrival_ns, delay_ns)
     by_clock = trusted and abs(t0_ns - start_ns) <= GATE_NS
-    if jump_ns := jump_ns or (0 if by_clock else _steady_lag(state)):
+    jump_ns = jump_ns or _steady_lag(state, away)
+    if jump_ns > (APART_NS if by_clock else 0):
         return *_seated(state, stamp, start_ns + jump_ns), flags | ClockFlag.JUMPED
     error_ns = t0_ns - start_ns if by_clock else _above_envelope(state)
     limit_ns = min((gap_ns + duration_ns) * SLEW_PPM // 1_000_000, SLEW_MAX_NS)
@@ -160,7 +188,10 @@ def _of_another_boot(state: ClockState, stamp: Stamp) -> tuple[ClockState, int, 
         latest_ns = stamp.arrival_ns - stamp.duration_ns
         return state, min(stamp.sample_time_ns + state.old_offset_ns, latest_ns), ClockFlag.PAST
     trusted = _trusted(stamp)
-    own_ns = stamp.t0_ns if trusted else stamp.arrival_ns - stamp.duration_ns
+    latest_ns = stamp.arrival_ns - stamp.duration_ns
+    own_ns = stamp.t0_ns if trusted else latest_ns
+    if own_ns < state.end_ns - GATE_NS:  # arrival time leapt away from a clock that may be right
+        own_ns = min(stamp.t0_ns + state.skew_ns, latest_ns)
     flags = _NOTHING if trusted else ClockFlag.FROM_ARRIVAL
     if stamp.quality == 2 and not trusted:
         flags |= ClockFlag.DISBELIEVED
@@ -228,13 +259,20 @@ def _learned(state: ClockState, arrival_ns: int, delay_ns: int) -> ClockState:
     return state
 
 
-def _steady_lag(state: ClockState) -> int:
+def _steady_lag(state: ClockState, away: Sequence[tuple[int, int]]) -> int:
     """How much later than the offset says every packet has arrived for minutes; 0 unless steadily late."""
-    if len(state.lows) < STEADY or state.lows[-1] - state.offset_ns <= GATE_NS:
+    if len(state.lows) < STEADY_SOON or state.lows[-1] - state.offset_ns <= GATE_NS:
         return 0
-    low_ns = min(state.lows)
-    steady = max(state.lows) - low_ns < STEADY_NS and low_ns - state.offset_ns > GATE_NS
-    return low_ns - state.offset_ns if steady else 0
+    lows = state.lows[-STEADY_SOON:]
+    lag_ns = min(lows) - state.offset_ns
+    if not (
+        lag_ns > APART_NS and any(lag_ns - GATE_NS <= end_ns - start_ns <= 2 * lag_ns for start_ns, end_ns in away)
+    ):
+        if len(state.lows) < STEADY:
+            return 0
+        lows = state.lows
+        lag_ns = min(lows) - state.offset_ns
+    return lag_ns if lag_ns > GATE_NS and max(lows) - min(lows) < STEADY_NS else 0
 
 
 def _above_envelope(state: ClockState) -> int:

@@ -4,6 +4,7 @@ import gc
 import os
 
 import msgspec
+import numpy as np
 import pytest
 from shards import of, told
 from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
@@ -268,6 +269,27 @@ def test_a_fold_of_another_version_keeps_who_is_who_and_starts_the_logs_anew() -
     rows = ward.play(tape)
     assert len(of(Vitals, rows)) >= 3  # type: ignore[arg-type]
     assert told(rows) == []  # type: ignore[arg-type]
+
+
+def test_a_long_queue_is_taken_by_a_fold_of_another_version_which_does_not_know_since_when_it_waits() -> None:
+    tape, ward = Tape(), Ward(1)
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", np.zeros(500 * 1500))
+    for packet in sent[:4]:
+        tape.packet(packet)
+    ward.play(tape)
+    image = msgspec.msgpack.decode(ward.fold.image())
+    ward.fold = Fold(1)
+    ward.fold.restore(99, msgspec.msgpack.encode([*image[:2], "something", "else"]))
+    tape.now_ns = sent[-1].t0_ns + SECOND_NS
+    tape.tick()
+    for packet in sent[4:]:
+        tape.now_ns += SECOND_NS // 200
+        tape.packet(packet)
+    tape.link(up=False)
+    rows = [content for _, content in ward.fold.feed(tape.records)]
+    assert [row for row in rows if isinstance(row, Bad)] == []
+    assert [row.stored for row in rows if isinstance(row, Ledger)] == [len(sent) - 4]
 
 
 def test_a_fold_whose_registry_cannot_be_read_says_what_to_do() -> None:

@@ -223,6 +223,33 @@ def test_a_disciplined_device_does_not_care_for_the_host_clock() -> None:
     assert worst(placed) == 0
 
 
+@pytest.mark.parametrize("quality", [0, 2])
+@pytest.mark.parametrize("away_s", [0, 20, 70, 3605, 5000, 86_400])
+def test_lateness_that_a_leap_while_nobody_listened_explains_is_believed_within_half_a_minute(
+    away_s: int, quality: int
+) -> None:
+    sent = list(device(1500, quality=quality, delay=lambda at: 20 * MS + (3600 * S if at >= 60 * S else 0)))
+    state, jumps = ClockState(), list[int]()
+    for number, p in enumerate(sent):
+        away = ((p.arrival_ns - 9 * S, p.arrival_ns - 8 * S), (1, 1 + away_s * S))
+        state, _, flags = correct(state, p.t0_ns, PACKET, p.arrival_ns, p.sample_ns, quality, p.boot, away=away)
+        jumps += [number - 240] if flags & ClockFlag.JUMPED else []
+    (jump,) = jumps
+    assert 80 <= jump <= 120 if 3600 <= away_s <= 7200 else jump >= 4 * 280
+    assert abs(sent[-1].arrival_ns - state.end_ns) <= 20 * MS
+
+
+@pytest.mark.parametrize("pace", [1.05, 1.5, 30.0])
+def test_a_queue_is_none_of_that_however_slowly_it_drains(pace: float) -> None:
+    state = ClockState()
+    for p in device(4 * 900, quality=2):
+        waited = max(3600 * S - round((pace - 1.0) * p.sample_ns), 0)
+        arrival_ns = p.arrival_ns + waited
+        away = ((NOW, NOW + 3605 * S),)
+        state, corrected, _ = correct(state, p.t0_ns, PACKET, arrival_ns, p.sample_ns, 2, p.boot, away=away)
+        assert corrected == p.true_ns
+
+
 def test_a_first_packet_that_was_late_is_made_good_at_500_ppm() -> None:
     placed = place(device(4000, delay=lambda at: 300 * MS if at == 0 else 20 * MS))
     goes_on(placed)

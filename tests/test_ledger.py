@@ -83,6 +83,16 @@ def test_what_came_too_late_for_every_hour_remembered_stays_lost() -> None:
     ]
 
 
+def test_what_fills_an_hour_just_before_it_is_forgotten_is_told() -> None:
+    tape = tape_with(0, 2)
+    tape.ticks(2.0)
+    tape.now_ns = T0_NS - T0_NS % HOUR_NS + 2 * HOUR_NS - SECOND_NS // 2
+    tape.packet(numbered(0, 1))
+    tape.now_ns += SECOND_NS
+    tape.packet(numbered(0, 3))
+    assert [(row.published, row.stored, row.lost) for row in told(tape)] == [(3, 3, 0), (0, 0, 0), (1, 1, 0)]
+
+
 def test_what_was_missed_while_the_broker_was_away_is_told_from_what_never_came() -> None:
     tape = tape_with(0, 1, 3)
     tape.link(up=False)
