@@ -84,6 +84,7 @@ def test_what_was_changed_on_an_influxd_is_put_right_and_what_is_kept_longer_sta
         "DROP CONTINUOUS QUERY vitals_1m ON changed",
         "DROP CONTINUOUS QUERY vitals_1h ON changed",
         "CREATE CONTINUOUS QUERY vitals_1h ON changed BEGIN SELECT max(hr) INTO x FROM vitals GROUP BY time(1h) END",
+        "CREATE CONTINUOUS QUERY vitals_1m_late ON changed BEGIN SELECT min(hr) INTO x FROM v GROUP BY time(1m) END",
         "CREATE CONTINUOUS QUERY mine ON changed BEGIN SELECT max(hr) INTO y FROM vitals GROUP BY time(1h) END",
     ):
         influxd.query(statement, "changed")
@@ -94,6 +95,7 @@ def test_what_was_changed_on_an_influxd_is_put_right_and_what_is_kept_longer_sta
         "retention policy forever": "change",
         "continuous query vitals_1m": "create",
         "continuous query vitals_1h": "change",
+        "continuous query vitals_1m_late": "change",  # of an earlier version
     }
     said = {step.name: step.detail for step in steps}
     assert said["wave"] == "for 2 days; for 2 h is too short"
@@ -112,7 +114,7 @@ def test_the_doctor_says_what_provisioning_would_do(influxd: InfluxServer) -> No
     settings = v1(influxd, "sick")
     verdict, said = receivers.influx_setup(settings)
     assert verdict == "warning"
-    assert said.startswith("10 things to make or change (database sick, retention policy second, retention policy wave")
+    assert said.startswith("8 things to make or change (database sick, retention policy second, retention policy wave")
     assert "run `femtoward provision" in said
     apply(settings)
     assert receivers.influx_setup(settings).verdict == "ok"
@@ -268,12 +270,13 @@ def test_what_was_changed_on_influxdb_2_is_put_right_and_what_is_kept_longer_sta
     buckets["ward/wave"]["retentionRules"] = []  # for ever
     stub.tasks[0]["flux"] = stub.tasks[0]["flux"].replace("10m", "2m")
     stub.tasks[1]["status"] = "inactive"
-    stub.tasks[2]["flux"] += "\n"  # says the same
+    stub.tasks.append({**stub.tasks[0], "id": "00000000000000ff", "name": "ward vitals_1m_late", "status": "active"})
     steps = influx.plan(settings)
     assert actions(due(steps)) == {
         "bucket ward/second": "change",
         "task ward vitals_1m": "change",
-        "task ward vitals_1m_late": "change",
+        "task ward vitals_1h": "change",
+        "task ward vitals_1m_late": "change",  # of an earlier version
     }
     before = len(stub.changes)
     influx.apply(settings, steps)
@@ -281,6 +284,7 @@ def test_what_was_changed_on_influxdb_2_is_put_right_and_what_is_kept_longer_sta
         ("PATCH", f"/api/v2/buckets/{buckets['ward/second']['id']}"),
         ("PATCH", f"/api/v2/tasks/{stub.tasks[0]['id']}"),
         ("PATCH", f"/api/v2/tasks/{stub.tasks[1]['id']}"),
+        ("PATCH", "/api/v2/tasks/00000000000000ff"),
     ]
     assert not due(influx.plan(settings))
     influx.apply(by_courier := replace(settings, tiers="courier"), influx.plan(by_courier))

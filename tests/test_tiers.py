@@ -13,7 +13,7 @@ from http_stub import HttpStub, Reply
 from influx_server import InfluxServer
 from line_parser import Point, parse
 from msgspec.structs import replace
-from outgoing import vitals
+from outgoing import alarm, vitals
 from servers import eventually
 
 from dataflows.couriers import tiers
@@ -21,7 +21,8 @@ from dataflows.couriers.carrier import Carrier, DeliveryFailed, Pace
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.lanes import BackOff
-from dataflows.couriers.tier_courier import SLACK_S, TierCourier
+from dataflows.couriers.punctual import IN_TIME_S, Punctual
+from dataflows.couriers.tier_courier import AFTER_S, SLACK_S, TierCourier
 from dataflows.couriers.tier_queries import THINNINGS, select_into, task
 from dataflows.couriers.tiers import FIELDS, HOUR, MINUTE, TIERS, Tier
 from dataflows.events import Reading, Vitals
@@ -227,6 +228,105 @@ def test_the_couriers_of_the_tiers_look_at_a_row_a_whole_period_later() -> None:
         ("influx-hour", 3600 + SLACK_S),
     ]
     for one in made:
+        one.close()
+
+
+def test_where_influxdb_thins_out_itself_rows_wait_until_it_looks_back_at_them_no_more() -> None:
+    for tier, thinning in zip(TIERS, THINNINGS, strict=True):
+        assert (thinning.tier, thinning.back) == (tier, {600: "10m", 7200: "2h"}[tier.reach_s])
+        courier = TierCourier(tier, InfluxOptions(url="http://127.0.0.1:1"), "nowhere", Punctual())
+        assert courier.hold_s == tier.reach_s + tier.step_s + AFTER_S
+        courier.close()
+
+
+class Seconds:
+    """Wall clock (s) that a test turns."""
+
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_row_is_in_time_within_five_minutes_unless_it_came_late_or_is_forgotten() -> None:
+    clock = Seconds(1000.0)
+    punctual = Punctual(clock)
+    rows = [Stored(number, vitals("p1", 900 + number)) for number in range(1, 7)]
+    came_late, after = Stored(7, replace(vitals("p1", 3), late=True)), Stored(8, vitals("p1", 908))
+    assert rows[0] not in punctual
+    punctual.delivered(rows[:3])
+    punctual.delivered([Stored(20, alarm())])  # of which nothing is thinned out
+    punctual.delivered([*rows[3:6], came_late])  # what was late by itself says nothing of the others
+    assert [one.id for one in [*rows, came_late] if one in punctual] == [1, 2, 3, 4, 5, 6]
+    clock.now_s += IN_TIME_S - 60
+    punctual.delivered([after])
+    assert after not in punctual
+    punctual.delivered([Stored(30, vitals("p1", 1200))])
+    assert [one.id for one in rows if one in punctual] == [1, 2, 3, 4, 5, 6]
+    clock.now_s += IN_TIME_S + 1  # nothing was taken for so long: nobody knows what InfluxDB did meanwhile
+    punctual.delivered([Stored(31, vitals("p1", 1500))])
+    assert not any(one in punctual for one in rows)
+    assert Stored(31, vitals("p1", 1500)) in punctual
+
+
+def test_what_influxdb_had_in_time_is_left_to_it_and_what_came_late_is_made(tmp_path: Path) -> None:
+    place, clock = Place(tmp_path), Seconds(700.0)
+    place.put(*(vitals("p1", second) for second in (600, 601, 660, 661)), replace(vitals("p1", 720), late=True))
+    with HttpStub() as server, Store(place.store, readonly=True) as store:
+        options = InfluxOptions(url=server.url)
+        punctual = Punctual(clock)
+        seconds = InfluxCourier(options, punctual)
+        thinner = TierCourier(MINUTE, options, place.store, punctual)
+        rows = store.read(0, 100)
+        assert seconds.deliver(rows[:2]) == []
+        clock.now_s = 660 + IN_TIME_S + 1
+        assert seconds.deliver(rows[2:]) == []
+        before = len(server.requests)
+        assert thinner.deliver(rows) == []
+        [request] = server.requests[before:]
+        assert [parse(line).time_ns // 10**9 for line in request.body.split("\n")] == [660, 720]
+        anew = TierCourier(MINUTE, options, place.store, Punctual())  # as after a start
+        assert anew.deliver(rows) == []
+        assert server.requests[-1].body.count("vitals_1m") == 3
+        for one in (seconds, thinner, anew):
+            one.close()
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.policy)
+def test_after_an_outage_influxdb_and_our_courier_together_make_every_point(
+    influxd: InfluxServer, tmp_path: Path, tier: Tier
+) -> None:
+    place, rows = Place(tmp_path), sorted(some_hours(3), key=lambda row: row.second)
+    place.put(*rows)
+    begin_s = rows[0].second // 3600 * 3600
+    clock = Seconds(0.0)
+    punctual = Punctual(clock)
+    together, wanted = f"together-{tier.policy}", f"wanted-{tier.policy}"
+    seconds = InfluxCourier(v1(influxd, together), punctual)
+    thinner = TierCourier(tier, v1(influxd, together), place.store, punctual)
+    carried_to = 0
+    for minute in (*range(1, 31), *range(75, 122)):  # InfluxDB is away for 45 minutes, and over the turn of the hour
+        clock.now_s = begin_s + 60.0 * minute
+        with Store(place.store, readonly=True) as store:
+            due = store.read(carried_to, 9_999)
+        batch = [one for one in due if isinstance(one.row, Vitals) and one.row.second < clock.now_s]
+        assert seconds.deliver(batch) == []
+        carried_to = batch[-1].id if batch else carried_to
+        if minute * 60 % tier.step_s == 0:
+            back_s = int(clock.now_s) - tier.reach_s
+            since = f"time >= {back_s - back_s % tier.step_s}s AND time < {int(clock.now_s)}s"
+            influxd.query(select_into(tier, together, since), together)
+    whole = InfluxCourier(v1(influxd, wanted))
+    assert whole.deliver([Stored(number, row) for number, row in enumerate(rows, start=1)]) == []
+    query_by_hand(influxd, tier, wanted)
+    carried(thinner, place)
+    found, right = read_back(influxd, tier, together), read_back(influxd, tier, wanted)
+    assert found.keys() == right.keys()
+    for key, fields in right.items():
+        assert found[key] == pytest.approx(fields, rel=1e-12)
+    for one in (seconds, thinner, whole):
         one.close()
 
 

@@ -12,6 +12,7 @@ from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.lanes import BackOff
 from dataflows.couriers.process_points import ProcessOptions, ProcessPoints
+from dataflows.couriers.punctual import Punctual
 from dataflows.couriers.tier_courier import TierCourier
 from dataflows.couriers.tiers import TIERS
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
@@ -117,9 +118,10 @@ def couriers_of(options: CourierOptions) -> list[Courier]:
     """Every courier that the options name, checked."""
     couriers: list[Courier] = [WebhookCourier(webhook) for webhook in options.webhooks]
     if options.influx is not None:
-        couriers.append(InfluxCourier(options.influx))
-        if options.influx.tiers == "courier":
-            couriers += [TierCourier(tier, options.influx, options.store) for tier in TIERS]
+        punctual = Punctual() if options.influx.tiers == "server" else None
+        couriers.append(InfluxCourier(options.influx, punctual))
+        if options.influx.tiers != "none":
+            couriers += [TierCourier(tier, options.influx, options.store, punctual) for tier in TIERS]
     names = [courier.name for courier in couriers]
     for name in names:
         if names.count(name) > 1:

@@ -8,6 +8,7 @@ from dataflows.couriers.cursors import Refused
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.line_protocol import lines, routed
 from dataflows.couriers.outlet import Chunk, Lines, Outlet, blame
+from dataflows.couriers.punctual import Punctual
 from dataflows.couriers.schema import MEASUREMENTS
 from dataflows.events import Ledger, Row
 from dataflows.store import Stored
@@ -19,6 +20,13 @@ class InfluxCourier:
     """A courier (see `carrier.Courier`): one lane, batches, and the cursor moves after 204.
 
     Points have deterministic tags and times: what is sent again after a crash overwrites itself.
+
+    Parameters
+    ----------
+    options
+        Where they go.
+    punctual
+        Told what was delivered.
     """
 
     name = "influx"
@@ -26,7 +34,8 @@ class InfluxCourier:
     revised = (Ledger.kind,)
     hold_s = 0.0
 
-    def __init__(self, options: InfluxOptions) -> None:
+    def __init__(self, options: InfluxOptions, punctual: Punctual | None = None) -> None:
+        self._punctual = punctual
         self.batch, self.linger_s = options.batch, options.linger_s
         self._outlet = Outlet(options)
         self._routes = options.tiers != "none"
@@ -55,6 +64,8 @@ class InfluxCourier:
         if under_way is not None:
             refused += under_way.wait()
         blame(refused, n_rows)
+        if self._punctual is not None:
+            self._punctual.delivered(rows)
         return refused
 
     def close(self) -> None:

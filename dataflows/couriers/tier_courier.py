@@ -3,21 +3,26 @@
 A row waits for a whole period after its commit before it is looked at. By then all that came in time is in the store,
 so one reading makes the point of a minute or an hour; and no earlier request for the same point is still on its way
 that could overwrite it. What the point says follows from the rows alone: after a crash it is made again, the same.
+
+Where InfluxDB thins out by itself, only points of what it did not have in time are made here; and rows wait until it
+looks back at their period no more, or it would overwrite the point with one of those rows that it has by then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from dataflows.couriers import tiers
 from dataflows.couriers.cursors import Refused
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.outlet import Chunk, Lines, Outlet, blame
+from dataflows.couriers.punctual import Punctual
 from dataflows.couriers.tiers import Tier
 from dataflows.events import Vitals
 from dataflows.store import Store, Stored
 
 SLACK_S: Final = 5.0  # a second closes 0.5 s late, and its commit takes a moment
-BATCH: Final = 500  # rows, and so points at most: each point of an hour is made of 3,600 rows
+AFTER_S: Final = 60.0  # a pass of InfluxDB may last
+BATCH: Final = 200  # rows, and so points at most: each point of an hour is made of 3,600 rows
 MOST_KNOWN: Final = 50_000  # periods whose newest rows are remembered, a few MB
 
 _Period = tuple[str, str, int]  # site, patient, start
@@ -34,6 +39,8 @@ class TierCourier:
         Where they go.
     store
         Path of the store that the rows come from.
+    left_out
+        Rows whose periods InfluxDB thins out by itself; None: it thins out none.
     """
 
     kinds = (Vitals.kind,)
@@ -41,9 +48,10 @@ class TierCourier:
     batch = BATCH
     linger_s = 0.0
 
-    def __init__(self, tier: Tier, options: InfluxOptions, store: str) -> None:
+    def __init__(self, tier: Tier, options: InfluxOptions, store: str, left_out: Punctual | None = None) -> None:
         self.name = f"influx-{tier.policy}"
-        self.hold_s = tier.step_s + SLACK_S
+        self.hold_s = tier.step_s + (SLACK_S if left_out is None else tier.reach_s + AFTER_S)
+        self._left_out: Container[Stored] = left_out or ()
         self._tier, self._path = tier, store
         self._outlet = Outlet(options)
         self._store: Store | None = None
@@ -60,7 +68,7 @@ class TierCourier:
         """Write the point of every period that the rows belong to, unless it was made of them already."""
         due: dict[_Period, Stored] = {}
         for stored in rows:
-            if isinstance(stored.row, Vitals):
+            if isinstance(stored.row, Vitals) and stored not in self._left_out:
                 period = self._period(stored.row)
                 if stored.id > self._made.get(period, 0):
                     due[period] = stored

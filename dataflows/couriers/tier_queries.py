@@ -1,9 +1,8 @@
 """Vitals thinned out by InfluxDB itself: continuous queries for 1.x, tasks in Flux for 2.x.
 
-Each tier is made by two. The first works at the end of each period and looks back over a few, so that what comes a
-little late is counted. The second works every six hours and looks back over thirty: after an outage of up to a day
-everything is right again six hours later at the most. What comes later than that is not thinned out: let a courier do
-it (``tiers = "courier"``), or ask `select_into` for that time.
+They work at the end of each period and look back over a few, so that what comes a little late is counted. Points of
+what comes later still are made by a courier, from the store (see `tier_courier`): InfluxDB cannot know which they are,
+and would have to read everything again.
 """
 
 from collections.abc import Mapping
@@ -30,10 +29,9 @@ class Thinning(NamedTuple):
 
 THINNINGS: Final = (
     Thinning("vitals_1m", MINUTE, "1m", "10m", "each minute, over the 10 minutes before"),
-    Thinning("vitals_1m_late", MINUTE, "6h", "30h", "every 6 hours, over the 30 hours before"),
-    Thinning("vitals_1h", HOUR, "1h", "3h", "each hour, over the 3 hours before"),
-    Thinning("vitals_1h_late", HOUR, "6h", "30h", "every 6 hours, over the 30 hours before"),
+    Thinning("vitals_1h", HOUR, "1h", "2h", "each hour, over the 2 hours before"),
 )
+GONE: Final = ("vitals_1m_late", "vitals_1h_late")  # of earlier versions: what a courier does now
 
 
 def select_into(tier: Tier, database: str, where: str = "") -> str:
@@ -70,9 +68,9 @@ def drop_query(name: str, database: str) -> str:
     return f"DROP CONTINUOUS QUERY {quoted(name)} ON {quoted(database)}"
 
 
-def task_name(thinning: Thinning, bucket: str) -> str:
+def task_name(thinning: str, bucket: str) -> str:
     """Return what a task of InfluxDB 2.x is called; names are those of a whole organisation."""
-    return f"{bucket} {thinning.name}"
+    return f"{bucket} {thinning}"
 
 
 def task(thinning: Thinning, bucket: str) -> str:
@@ -85,7 +83,7 @@ def task(thinning: Thinning, bucket: str) -> str:
     window = 'createEmpty: false, timeSrc: "_start"'
     return f"""import "date"
 
-option task = {{name: {_text(task_name(thinning, bucket))}, every: {thinning.every}, offset: 10s}}
+option task = {{name: {_text(task_name(thinning.name, bucket))}, every: {thinning.every}, offset: 10s}}
 
 end = date.truncate(t: now(), unit: {length})
 seconds =

@@ -15,6 +15,7 @@ class Tier(NamedTuple):
 
     measurement: str
     step_s: int
+    reach_s: int  # how far back InfluxDB looks when it thins out by itself
 
     @property
     def policy(self) -> str:
@@ -22,8 +23,8 @@ class Tier(NamedTuple):
         return RETENTION_OF[self.measurement].name
 
 
-MINUTE: Final = Tier("vitals_1m", 60)
-HOUR: Final = Tier("vitals_1h", 3600)
+MINUTE: Final = Tier("vitals_1m", 60, 600)
+HOUR: Final = Tier("vitals_1h", 3600, 7200)
 TIERS: Final = (MINUTE, HOUR)
 
 # Of each of these fields of `vitals`: NAME is the mean over the period, NAME_min and NAME_max its bounds.

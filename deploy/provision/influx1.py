@@ -13,7 +13,7 @@ from dataflows.couriers.influxql import (
 )
 from dataflows.couriers.policies import POLICIES, Policy, lasting
 from dataflows.couriers.secret import read_secret
-from dataflows.couriers.tier_queries import THINNINGS, Thinning, continuous_query, drop_query
+from dataflows.couriers.tier_queries import GONE, THINNINGS, Thinning, continuous_query, drop_query
 from deploy.problem import UserError
 from deploy.provision.plan import Action, Step
 
@@ -50,6 +50,7 @@ class Influx1:
             Step(_DATABASE, self._database, "same" if there else "create"),
             *(_of_policy(policy, kept.get(policy.name)) for policy in POLICIES),
             *(self._of_query(thinning, queries.get(thinning.name)) for thinning in THINNINGS),
+            *(Step(_QUERY, name, "change", "removed, as a courier does it") for name in GONE if name in queries),
         ]
 
     def do(self, step: Step) -> None:
@@ -72,8 +73,8 @@ class Influx1:
             make = create_policy if step.action == "create" else alter_policy
             return [make(self._database, policy)]
         drop = [drop_query(step.name, self._database)] if step.action == "change" else []
-        thinning = next(one for one in THINNINGS if one.name == step.name)
-        return [*drop, *([continuous_query(thinning, self._database)] if self._thins else [])]
+        wanted = [one for one in THINNINGS if one.name == step.name and self._thins]
+        return [*drop, *(continuous_query(one, self._database) for one in wanted)]
 
     def _queries(self) -> dict[str, str]:
         """Continuous queries of the database, by name."""

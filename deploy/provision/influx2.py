@@ -18,7 +18,7 @@ from dataflows.couriers.influx_api import answer_of
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.policies import POLICIES, Policy, lasting
 from dataflows.couriers.secret import read_secret
-from dataflows.couriers.tier_queries import THINNINGS, Thinning, task, task_name
+from dataflows.couriers.tier_queries import GONE, THINNINGS, Thinning, task, task_name
 from deploy.problem import UserError
 from deploy.provision.plan import Step
 
@@ -55,7 +55,12 @@ class Influx2:
             buckets, tasks = self._found()
         return [
             *(self._of_bucket(policy, buckets.get(self._name(policy))) for policy in POLICIES),
-            *(self._of_task(thinning, tasks.get(task_name(thinning, self._prefix))) for thinning in THINNINGS),
+            *(self._of_task(thinning, tasks.get(task_name(thinning.name, self._prefix))) for thinning in THINNINGS),
+            *(
+                Step(_TASK, name, "change", "stopped, as a courier does it")
+                for name in (task_name(one, self._prefix) for one in GONE)
+                if name in tasks and tasks[name].status == "active"
+            ),
         ]
 
     def do(self, step: Step) -> None:
@@ -66,8 +71,8 @@ class Influx2:
                 policy = next(one for one in POLICIES if self._name(one) == step.name)
                 self._do_bucket(policy, buckets.get(step.name))
             else:
-                thinning = next(one for one in THINNINGS if task_name(one, self._prefix) == step.name)
-                self._do_task(thinning, tasks.get(step.name))
+                wanted = (one for one in THINNINGS if task_name(one.name, self._prefix) == step.name and self._thins)
+                self._do_task(next(wanted, None), tasks.get(step.name))
 
     def close(self) -> None:
         """Close connections."""
@@ -94,7 +99,7 @@ class Influx2:
         return Step(_BUCKET, name, "same", policy.words)
 
     def _of_task(self, thinning: Thinning, found: Task | None) -> Step:
-        name = task_name(thinning, self._prefix)
+        name = task_name(thinning.name, self._prefix)
         runs = found is not None and found.status == "active"
         if not self._thins:
             if not runs:
@@ -119,17 +124,18 @@ class Influx2:
             found.retention_rules = [rules]
             self._buckets.update_bucket(found)
 
-    def _do_task(self, thinning: Thinning, found: Task | None) -> None:
-        if found is None:
+    def _do_task(self, thinning: Thinning | None, found: Task | None) -> None:
+        if thinning is None:
+            if found is not None:
+                self._tasks.update_task_request(found.id, TaskUpdateRequest(status="inactive"))  # type: ignore[no-untyped-call]
+        elif found is None:
             request = TaskCreateRequest(  # type: ignore[no-untyped-call]
                 org=self._org, flux=task(thinning, self._prefix), description=thinning.words, status="active"
             )
             self._tasks.create_task(task_create_request=request)
-        elif self._thins:
+        else:
             change = TaskUpdateRequest(flux=task(thinning, self._prefix), status="active")  # type: ignore[no-untyped-call]
             self._tasks.update_task_request(found.id, change)
-        else:
-            self._tasks.update_task_request(found.id, TaskUpdateRequest(status="inactive"))  # type: ignore[no-untyped-call]
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
