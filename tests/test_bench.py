@@ -7,8 +7,10 @@ import pytest
 from msgspec.json import encode
 
 from dataflows.couriers.line_protocol import points
-from deploy.bench import bank, command, writer
+from deploy.bench import bank, command, thinning, waves, writer
+from deploy.bench.thinning import ThinningBench, bench_thinning
 from deploy.bench.ward_rows import ward_rows
+from deploy.bench.waves import WaveBench, bench_waves
 from deploy.bench.writer import WriterBench, bench_writer
 
 
@@ -33,6 +35,18 @@ def test_the_writer_is_measured_on_what_it_carried() -> None:
     assert result.points > result.rows
 
 
+@pytest.mark.servers
+def test_waves_are_found_by_a_query_and_vitals_thinned_out_both_ways() -> None:
+    behind = bench_waves(patients=3, seconds=3)
+    assert behind is not None
+    assert behind.seconds == 2
+    assert 0 < behind.median_s <= behind.max_s
+    minute, hour = bench_thinning(patients=2, seconds=900)
+    assert (minute.measurement, hour.measurement) == ("vitals_1m", "vitals_1h")
+    assert minute.rows == hour.rows == 1800
+    assert minute.courier_us > 0
+
+
 def test_a_bench_is_one_object_and_says_what_falls_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bank, "DEVICES", (1, 4))
     monkeypatch.setattr(bank, "REPEATS", 1)
@@ -47,13 +61,35 @@ def test_a_bench_is_one_object_and_says_what_falls_short(monkeypatch: pytest.Mon
         times_real_time=1.0,
     )
     monkeypatch.setattr(command, "bench_writer", lambda: slow)
+    late = WaveBench(patients=100, seconds=20, median_s=0.3, max_s=1.5, load=20.0)
+    monkeypatch.setattr(command, "bench_waves", lambda: late)
+    tier = ThinningBench(
+        measurement="vitals_1m",
+        rows=9,
+        influxd_us=11.0,
+        courier_us=14.0,
+        influxd_cores=0.11,
+        influxd_pass_s=6.6,
+        courier_cores=0.014,
+    )
+    monkeypatch.setattr(command, "bench_thinning", lambda: (tier,))
     result, wrong = command.run_bench()
-    assert wrong == ["100 fields a second on one core: 100,000 are promised"]
+    assert wrong == [
+        "100 fields a second on one core: 100,000 are promised",
+        "waves were 1.5 s behind: at most 1 s are promised",
+    ]
+    said = "\n".join(command.in_words(result))
+    assert "0.3 s (median), 1.5 s at most, at a load of 20" in said
+    assert "1,000 patients: 11.0% of a core in strokes of 6.6 s, or 1.4%" in said
     assert {(one.kernel, one.devices) for one in result.bank} == {
         (kernel, devices) for kernel in ("filter", "beats") for devices in (1, 4)
     }
     assert json.loads(encode(result))["writer"]["fields"] == 100
     assert "100 fields a second on one core" in "\n".join(command.in_words(result))
-    monkeypatch.setattr(writer, "find", lambda _: None)
+    for module in (writer, waves, thinning):
+        monkeypatch.setattr(module, "program", lambda: None)
     assert bench_writer() is None
-    assert "no influxd here" in command.in_words(command.BenchResult(writer=None, bank=()))[0]
+    assert bench_waves() is None
+    assert bench_thinning() == ()
+    nothing = command.BenchResult(writer=None, waves=None, thinning=(), bank=())
+    assert "no influxd here" in command.in_words(nothing)[0]

@@ -1,26 +1,19 @@
 """How fast the courier to InfluxDB is: the rows of a ward, from a real store into a real InfluxDB on this machine."""
 
-import os
-import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from dataflows.couriers.carrier import Carrier, Pace
 from dataflows.couriers.cursors import Cursors
-from dataflows.couriers.influx import InfluxCourier
-from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.line_protocol import points
 from dataflows.store import Store
-from deploy import broker
+from deploy.bench.carrying import CURSORS, STORE, carrying
+from deploy.bench.influxd import program, running
 from deploy.bench.ward_rows import ward_rows
-from deploy.siege.servers import find, influx_config, made
 
 PATIENTS: Final = 100
 SECONDS: Final = 120
@@ -44,21 +37,21 @@ class WriterBench(msgspec.Struct, frozen=True, kw_only=True):
 
 def bench_writer(patients: int = PATIENTS, seconds: int = SECONDS) -> WriterBench | None:
     """Carry the rows of a ward; None: there is no influxd on this machine."""
-    influxd = find("influxd")
+    influxd = program()
     if influxd is None:
         return None
     with tempfile.TemporaryDirectory(prefix="femtoward-bench-") as name:
         folder = Path(name)
         n_rows = n_points = n_fields = 0
-        with Store(folder / "store.sqlite") as store:
+        with Store(folder / STORE) as store:
             for rows in ward_rows(patients, int(time.time()) - seconds - 60, seconds):
                 store.put(rows)
                 made_of = [point for row in rows for point in points(row)]
                 n_rows, n_points = n_rows + len(rows), n_points + len(made_of)
                 n_fields += sum(len(point.fields) for point in made_of)
             last = store.last_id()
-        with _influxd(influxd, folder) as url:
-            cpu_s, wall_s = _carry(folder, url, last)
+        with running(influxd, folder) as server:
+            cpu_s, wall_s = _carry(folder, server.url, last)
     return WriterBench(
         rows=n_rows,
         points=n_points,
@@ -73,36 +66,10 @@ def bench_writer(patients: int = PATIENTS, seconds: int = SECONDS) -> WriterBenc
 
 def _carry(folder: Path, url: str, last: int) -> tuple[float, float]:
     """Carry every row, and return CPU time of our process and time on the wall (s)."""
-    courier = InfluxCourier(InfluxOptions(url=url, api="v1"))
-    cursors, stopping = folder / "couriers.sqlite", threading.Event()
-    carrier = Carrier(courier, str(folder / "store.sqlite"), str(cursors), lambda *_: None, Pace())
-    thread = threading.Thread(target=carrier.run, args=(stopping,), daemon=True)
     began_cpu_s, began_s = time.process_time(), time.perf_counter()
-    thread.start()
-    with closing(Cursors(cursors)) as settled:
-        while settled.settled(courier.name) < last:
+    with carrying(folder, url) as courier, closing(Cursors(folder / CURSORS)) as settled:
+        while settled.settled(courier) < last:
             if time.perf_counter() - began_s > END_S:
                 raise TimeoutError(f"the rows of the benchmark were not carried within {END_S:g} s")
             time.sleep(LOOK_S)
-    took = time.process_time() - began_cpu_s, time.perf_counter() - began_s
-    stopping.set()
-    thread.join()
-    courier.close()
-    return took
-
-
-@contextmanager
-def _influxd(program: str, folder: Path) -> Iterator[str]:
-    """Run an InfluxDB while the block runs, and give its address."""
-    home, port = made(folder / "influx"), broker.free_port()
-    config = influx_config(home, port)
-    with (folder / "influxd.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - the server that was found
-            [program, "-config", str(config)], stdout=log, stderr=log, env={**os.environ, "HOME": str(home)}
-        )
-    try:
-        broker.wait_until_open(port)
-        yield f"http://{broker.HOST}:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+        return time.process_time() - began_cpu_s, time.perf_counter() - began_s
