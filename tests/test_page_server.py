@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import re
 import socket
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,6 +32,7 @@ from deploy.wiring import page_options
 from ingest.door import Door
 
 TOKEN = "a-token-of-this-ward-0123456789"  # noqa: S105 - opens nothing but a test's own server
+README = Path(__file__).parents[1] / "deploy" / "README.md"
 FromServer = Snapshot | Changes
 
 
@@ -222,6 +225,59 @@ def test_with_a_token_nothing_is_shown_before_it_is_given(ward: Flow, tmp_path: 
         one.start()
         with talking(one, headers=shown) as page:  # a page that was let in comes back by itself
             assert isinstance(page.hear(), Snapshot)
+
+
+def test_behind_a_proxy_that_passes_on_what_the_readme_says_it_is_entered_and_live(ward: Flow, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    with server(ward.folder, f'secret_file = "{file}"\nnames = ["ward.example"]\n') as one:
+        form, origin = urlencode({"token": TOKEN}), "https://ward.example:8443"
+        passed = {"http_host": "ward.example:8443", "http_upgrade": "websocket"}
+        nginx: dict[str, str] = dict(re.findall(r"proxy_set_header (\w+) (?:\$|\")(\w+)\"?;", README.read_text()))
+        headers = {name: passed.get(value, value) for name, value in nginx.items()}
+        host = headers["Host"]
+        entered = request(one, "/enter", "POST", form, Origin=origin, Host=host)
+        cookie = entered.headers["Set-Cookie"]
+        assert "Secure" in cookie
+        shaken = {name: value for name, value in headers.items() if name != "Host"}
+        assert request(one, Host=host, Cookie=cookie.partition(";")[0], Connection="upgrade").status == 200
+        key_ = {"Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec_WebSocket_Version": "13"}
+        live = request(one, "/live", Host=host, Origin=origin, Cookie=cookie.partition(";")[0], **shaken, **key_)
+        assert live.status == 101
+        rewritten = request(one, "/enter", "POST", form, Origin=origin, Host=f"127.0.0.1:{one.port}")
+        assert rewritten.status == 403  # what nginx does by itself
+
+
+def test_whoever_guesses_tokens_or_holds_connections_shuts_nobody_out(ward: Flow, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    with ExitStack() as held, server(ward.folder, f'secret_file = "{file}"\n') as one:
+        origin, elsewhere = one.url.rstrip("/"), ("127.0.0.2", 0)
+        entered = request(one, "/enter", "POST", urlencode({"token": TOKEN}), Origin=origin)
+        shown = {"Cookie": entered.headers["Set-Cookie"].partition(";")[0]}
+        for _ in range(300):  # that ask for nothing
+            held.enter_context(socket.create_connection(("127.0.0.1", one.port), 10, elsewhere))
+        assert request(one, **shown).status == 200
+        assert request(one, "/enter").status == 200
+        guesses = []
+        for i in range(12):
+            address = (f"127.0.1.{i // 3}", 0)
+            guess = http.client.HTTPConnection("127.0.0.1", one.port, timeout=30, source_address=address)
+            guess.request("POST", "/enter", urlencode({"token": f"guess-{i}"}), {"Origin": origin})
+            guesses.append(guess)
+        assert request(one, **shown).status == 200
+        refused = request(one, "/enter", "POST", urlencode({"token": TOKEN}), Origin=origin)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "2")  # eight places, all taken
+        assert Counter(guess.getresponse().status for guess in guesses) == {303: 8, 429: 4}  # two of each address
+        assert request(one, "/enter", "POST", urlencode({"token": TOKEN}), Origin=origin).headers["Set-Cookie"]
+        for guess in guesses:
+            guess.close()
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(served: Server) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), 30) as silent:
+        silent.sendall(b"GET / HTTP/1.1\r\nHost: 127")
+        assert silent.recv(1) == b""
 
 
 def test_it_drains_at_once_although_pages_are_open(ward: Flow) -> None:

@@ -90,7 +90,8 @@ class Guard:
             return None
         origin = request.headers.get("origin", "")
         if urlsplit(origin).netloc.lower() != host.lower():
-            return _No(HTTPStatus.FORBIDDEN, f"a page of {origin[:100]!r} may not speak to {host[:100]!r}")
+            said = f"a page of {origin[:100]!r} may not speak to {host[:100]!r}"
+            return _No(HTTPStatus.FORBIDDEN, f"{said}; a proxy has to pass on the Host that it was asked for")
         return None
 
     def _nameless(self, request: HTTPConnection) -> _No | None:

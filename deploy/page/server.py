@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from deploy.page.connections import Connection
 from deploy.page.desk import Desk
 from deploy.page.entrance import STATIC, Entrance
 from deploy.page.feed import Feed
@@ -31,7 +32,7 @@ LOG = logging.getLogger("femtoward.page")
 
 LOOK_EVERY_S: Final = 0.1
 VIEWERS_MOST: Final = 64
-CONNECTIONS_MOST: Final = 256
+CONNECTING_MOST: Final = 256  # that are not taken in yet
 LONGEST_MESSAGE: Final = 16_384  # bytes, from a page; a note has 1000 characters
 HANG_UP_S: Final = 1  # at the end, pages need no time: they come back by themselves
 
@@ -63,7 +64,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(where)
-            listener.listen(CONNECTIONS_MOST)
+            listener.listen(CONNECTING_MOST)
         except OSError:
             listener.close()
             raise
@@ -143,7 +144,7 @@ async def _serve(options: PageOptions, listener: socket.socket, stopping: thread
             lifespan="off",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=CONNECTIONS_MOST,
+            http=Connection,
             timeout_graceful_shutdown=HANG_UP_S,
             ws="websockets-sansio",
             ws_max_size=LONGEST_MESSAGE,
