@@ -14,6 +14,7 @@ from flows import (
     eventually,
     growing,
     killed,
+    resumed_at,
     rows,
     started,
     undisturbed,
@@ -66,6 +67,12 @@ def all_started(options: Sequence[FlowOptions], log: Path) -> list[subprocess.Po
     return [started(one, log / f"{one.process}.log") for one in options]
 
 
+def all_here(flows: Sequence[subprocess.Popen[str]]) -> None:
+    """Wait until each process, which has a partition, has begun to read it."""
+    for flow in flows:
+        resumed_at(flow)
+
+
 def drained(flows: Sequence[subprocess.Popen[str]]) -> None:
     """Tell one process to stop: the flow drains as a whole."""
     flows[-1].terminate()
@@ -91,6 +98,7 @@ def test_two_processes_with_a_partition_each_survive_the_death_of_either(
             assert "is gone: this process ends, too; all go on from the recovery store at their next start" in said
             assert "Traceback" not in said
         flows = all_started(options, tmp_path)
+        all_here(flows)  # everything may have been worked off before: a process that is told to stop waits for nobody
         eventually(whole.is_set)
     eventually(lambda: all(worked_off(own[name], len(tape), name) for name, tape in tapes.items()))
     drained(flows)
@@ -113,6 +121,7 @@ def test_a_cluster_is_drained_by_one_of_its_processes_and_started_again_and_agai
             flows[asked].terminate()
             assert [ended(flow) for flow in flows] == [0, 0]
         flows = all_started(options, tmp_path)
+        all_here(flows)  # everything may have been worked off before: a process that is told to stop waits for nobody
         eventually(whole.is_set)
     eventually(lambda: all(worked_off(own[name], len(tape), name) for name, tape in tapes.items()))
     drained(flows)
