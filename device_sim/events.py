@@ -209,6 +209,11 @@ class StEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
         need("t_wave", self.t_wave, -3.0, 3.0)
         need("ramp_s", self.ramp_s, 0.0, 36000.0)
 
+    @property
+    def name(self) -> str:
+        """Which way the segment goes, or the T wave if the segment stays."""
+        return "st-elevation" if self.st > 0.0 else "st-depression" if self.st < 0.0 else "t-change"
+
 
 class BrainEvent(Event, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a cap sees: a rhythm, an artefact, spikes."""

@@ -18,7 +18,7 @@ ECTOPY_SHARE, ECTOPY_COUPLING = 0.16, 0.6
 # An atrial ectopic beat comes less early and resets the sinus node: its pause is not a full one. From memory.
 ATRIAL_COUPLING, ATRIAL_PAUSE = 0.7, 1.1
 # Atrial flutter turns 300 times a minute; the AV node lets every n-th through, now and then one more or less. Memory.
-FLUTTER_HZ, FLUTTER_STRAY = 5.0, 0.12
+FLUTTER_HZ, FLUTTER_STRAY, SAFE_RATIO = 5.0, 0.12, 2
 # Runs of 3 to 8 ventricular beats at 160 bpm, one in about 20 beats; from memory.
 RUN_SHARE, RUN_BEATS, RUN_RR_S = 0.05, (3, 9), 60.0 / 160.0
 VT_SPREAD = 0.015  # of RR; from memory
@@ -118,7 +118,8 @@ def _fluttering(now: Now, rng: Generator) -> Step:
     """Fall on one of the atria's turns, which go on as the clock does."""
     ratio = max(1, round(now.rr_s * FLUTTER_HZ))
     if rng.uniform() < FLUTTER_STRAY:
-        ratio = max(1, ratio + (1 if rng.uniform() < 0.5 else -1))
+        # All of them are hardly ever let through.
+        ratio += 1 if ratio <= SAFE_RATIO or rng.uniform() < 0.5 else -1
     turn = round(now.time_s * FLUTTER_HZ) + ratio
     return Step(turn / FLUTTER_HZ - now.time_s, shape="narrow")
 
