@@ -21,7 +21,7 @@ from ingest.notices import Report
 from ingest.pack import pack_segment, tidy, unpacked
 from ingest.removal import carried_out, mark_path
 from ingest.room import EASE, Room, Stage
-from ingest.segments import JournalError, RecordKind, segment_size, segments
+from ingest.segments import JournalError, RecordKind, segment_path, segment_size, segments
 from ingest.words import no_room, removed_report, room_report
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Upkeep(threading.Thread):
         self._prune_due = 0.0
         self._packing: Generator[None, None, None] | None = None
         self._packed = -1  # first offset of the segment that is being packed
+        self._unfit: set[int] = set()  # segments that stay raw
         self._pack_due = 0.0
 
     @property
@@ -142,6 +143,8 @@ class Upkeep(threading.Thread):
         except (JournalError, sqlite3.Error, OSError):
             self._packing, self._pack_due = None, time.monotonic() + AGAIN_S
             raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one segment must not end ingest, now and at each start
+            self._leave_raw(error)
         self._stopping.wait((time.monotonic() - began) / 2)
         return not self._stopping.is_set()
 
@@ -150,13 +153,25 @@ class Upkeep(threading.Thread):
             return None
         path, newest = self._journal.path, self._journal.first
         tidy(path, newest)
-        raw = unpacked(path, newest)
+        raw = [first for first in unpacked(path, newest) if first not in self._unfit]
         if not raw:
             return None
         self._packed = raw[0]
         end = min(first for first in segments(path) if first > self._packed)
         self._packing = pack_segment(path, self._packed, end)
         return self._packing
+
+    def _leave_raw(self, error: Exception) -> None:
+        """Leave the segment at hand as it is until the next start, and say so."""
+        self._packing = None
+        self._unfit.add(self._packed)
+        path = segment_path(self._journal.path, self._packed)
+        log.error("segment %s cannot be packed", path, exc_info=error)
+        detail = (
+            f"segment {path} cannot be packed ({type(error).__name__}: {error}): it stays raw, and is read as it is"
+        )
+        self._tell(Report("pack", ok=False, detail=detail))
+        self._tell(Report("pack", ok=True, detail="goes on with the segments after it"))
 
     def _drop(self) -> None:
         """Leave off packing; the draft goes."""

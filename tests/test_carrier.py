@@ -176,7 +176,7 @@ def test_a_report_outlives_a_restart_and_is_taken_back_then(place: Place) -> Non
         assert after.wait_for(1) == [("recorder", True, "delivers again")]
 
 
-def test_a_receiver_that_is_gone_gets_nothing_more_until_a_restart(place: Place) -> None:
+def test_a_receiver_that_is_gone_gets_nothing_more_for_long_or_until_a_restart(place: Place) -> None:
     asked = []
 
     def act(rows: Sequence[Stored]) -> Sequence[Refused]:
@@ -191,6 +191,37 @@ def test_a_receiver_that_is_gone_gets_nothing_more_until_a_restart(place: Place)
     courier = Recorder()
     with carrying(place, courier):
         assert courier.wait_for(2) == ["a1/0", "a2/0"]
+
+
+def test_a_receiver_that_was_gone_is_asked_again_and_that_it_was_and_is_not_is_said(place: Place) -> None:
+    asked, answers = [], [DeliveryFailed("500"), ReceiverGone("410"), ReceiverGone("410")]
+
+    def act(rows: Sequence[Stored]) -> Sequence[Refused]:
+        asked.append(rows[0].row.key)
+        if answers:
+            raise answers.pop(0)
+        return ()
+
+    courier, reports = Recorder(act), Reports()
+    place.put(alarm("a1"))
+    with carrying(place, courier, reports, FAST._replace(report_after_s=0.0, gone_s=0.01)):
+        assert courier.wait_for(1) == ["a1/0"]
+        said = reports.wait_for(3)
+    assert asked == ["a1/0"] * 4
+    assert said == [("recorder", False, "500"), ("recorder", False, "410"), ("recorder", True, "delivers again")]
+
+
+def test_a_courier_whose_receiver_stays_gone_is_not_seen_and_lives(place: Place) -> None:
+    times: list[int] = []
+
+    def act(_: Sequence[Stored]) -> Sequence[Refused]:
+        times.append(seen(Path(place.cursors))[0].seen_ns)
+        raise ReceiverGone("410")
+
+    place.put(alarm("a1"))
+    with carrying(place, Recorder(act), pace=FAST._replace(gone_s=0.01)):
+        eventually(lambda: len(times) >= 3)
+    assert len(set(times)) == 1
 
 
 def test_a_fault_of_our_own_is_retried_like_any_failure(place: Place, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,6 @@
 """Upkeep: retention by need, age and size; a disk that runs short; finished segments packed beside the writer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ingest import removal, retention, upkeep
 from ingest.inbox import Inbox
 from ingest.journal import Journal, RecordKind
 from ingest.notices import Removed, Report
+from ingest.pack import pack_segment
 from ingest.room import Room, Stage
 from ingest.segments import remove_segment, segment_path, segments
 from ingest.upkeep import Upkeep
@@ -269,3 +270,28 @@ def test_an_upkeep_that_fails_says_so_in_the_log_and_goes_on(
     eventually(lambda: house.upkeep.left)
     house.upkeep.stop(10.0)
     assert caplog.text.count("upkeep of the journal: the disk is gone") == 1
+
+
+def test_a_segment_that_cannot_be_packed_stays_raw_is_reported_and_the_others_are_packed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.write(30)
+    before = everything(house.journal.path)
+
+    def packs(path: Path, first: int, end: int) -> Generator[None, None, None]:
+        yield
+        if first == 5:
+            raise ValueError("a record came that no group takes")
+        yield from pack_segment(path, first, end)
+
+    monkeypatch.setattr(upkeep, "pack_segment", packs)
+    house.upkeep.start()
+    raw = [5, house.journal.first]
+    eventually(lambda: segments(house.journal.path, packed=False) == raw or not house.upkeep.is_alive())
+    assert house.upkeep.is_alive()
+    house.upkeep.stop(10.0)
+    assert segments(house.journal.path, packed=False) == raw
+    assert everything(house.journal.path) == before
+    said = [report for report in house.said() if report.reporter == "pack"]
+    assert [report.ok for report in said] == [False, True]
+    assert "cannot be packed (ValueError: a record came that no group takes): it stays raw" in said[0].detail

@@ -42,7 +42,7 @@ class DeliveryFailed(Exception):
 
 
 class ReceiverGone(DeliveryFailed):
-    """The receiver wants nothing more: no row is sent until the couriers are started anew; rows wait in the store."""
+    """The receiver wants nothing more: rows wait in the store, and it is asked again now and then."""
 
 
 class Courier(Protocol):
@@ -111,6 +111,7 @@ class Pace(NamedTuple):
     report_after_s: float = 10.0
     drain_s: float = 5.0
     sure_s: float = 20.0  # no request lives for longer after its answer was given up (see `doubt`)
+    gone_s: float = 600.0  # after a receiver said that it wants nothing more: it may have been a proxy that did
 
 
 class Health(NamedTuple):
@@ -168,6 +169,7 @@ class Carrier:
         self._tried_s: dict[int, float] = {}  # when a row failed last
         self._seen_s = self._looked_s = -float("inf")
         self._reason = ""
+        self._gone = False  # the receiver wanted nothing more when it was last asked
         self._said_ok: bool | None = None
         self._say_due_s = 0.0
 
@@ -177,7 +179,7 @@ class Carrier:
         while True:
             try:
                 with Store(self._store, readonly=True) as store, closing(Cursors(self._cursors)) as cursors:
-                    self._carry(store, cursors, stopping)
+                    over = self._carry(store, cursors, stopping)
             except StoreMissing:
                 wait_s = self._pace.poll_s  # no failure: the flow makes it when it starts
                 self.health = Health(self._now_s(), "")
@@ -190,13 +192,16 @@ class Carrier:
                 if self._now_s() - broken_since_s >= self._pace.report_after_s:
                     self._say(ok=False, detail=str(error))
             else:
-                return
+                if over or self._wait_for_the_gone(stopping):
+                    return
+                continue
             if stopping.wait(wait_s):
                 return
 
-    def _carry(self, store: Store, cursors: Cursors, stopping: threading.Event) -> None:
+    def _carry(self, store: Store, cursors: Cursors, stopping: threading.Event) -> bool:
+        """Carry until told to stop, or until the receiver wants nothing more (False)."""
         name, kinds = self.courier.name, self.courier.kinds
-        cursors.see(name, kinds, self._now_ns())
+        self._be_seen(cursors)
         head, ahead = cursors.settled(name), cursors.ahead(name)
         if head > store.last_id():
             raise StoreError(
@@ -221,15 +226,15 @@ class Carrier:
             head = found[-1].id if found else head
             batch = lanes.next(self._now_s(), at_once=stopping.is_set())
             if batch and not self._try(batch, lanes, cursors, head):
-                self._wait_for_the_end(stopping)
-                return
+                return False
             if lanes.failing_since_s() is not None:
                 doubt.arise(self._now_s())
             elif not batch:
                 self._once_more(doubt, store, head)
             self._look_after(lanes, cursors, store, head, up_to)
             if not batch and not found and stopping.wait(self._pace.poll_s) and deadline_s < float("inf"):
-                return  # nothing is left that could be delivered at once
+                return True  # nothing is left that could be delivered at once
+        return True
 
     def _try(self, batch: Sequence[Stored], lanes: Lanes, cursors: Cursors, head: int) -> bool:
         """Deliver a batch or note that it failed; False when the receiver wants nothing more."""
@@ -239,6 +244,8 @@ class Carrier:
             log.warning("courier %s: %s", self.courier.name, gone.reason)
             self.health = Health(self._now_s(), f"{self.courier.name}: {gone.reason}")
             metrics.FAILING.labels(self.courier.name).set(1)
+            if not self._gone:
+                self._gone, self._said_ok = True, None  # that it failed before may have been said in other words
             self._say(ok=False, detail=gone.reason, cursors=cursors)
             return False
         except DeliveryFailed as failure:
@@ -268,6 +275,7 @@ class Carrier:
     def _settle(
         self, batch: Sequence[Stored], refused: Sequence[Refused], lanes: Lanes, cursors: Cursors, head: int
     ) -> None:
+        self._gone = False
         lanes.settled(batch)
         for row in batch:
             self._tried_s.pop(row.id, None)
@@ -294,27 +302,36 @@ class Carrier:
         else:
             doubt.delivered(rows)
 
-    def _wait_for_the_end(self, stopping: threading.Event) -> None:
-        """The receiver wants nothing more: not seen any more, the courier holds no rows of the store in the end."""
-        why_not = self.health.why_not
-        while not stopping.wait(LOOK_S):
+    def _wait_for_the_gone(self, stopping: threading.Event) -> bool:
+        """Wait until it is time to ask a receiver again that wanted nothing more; True when told to stop."""
+        why_not, until_s = self.health.why_not, self._now_s() + self._pace.gone_s
+        while (left_s := until_s - self._now_s()) > 0.0:
+            if stopping.wait(min(LOOK_S, left_s)):
+                return True
             self.health = Health(self._now_s(), why_not)
+        return stopping.is_set()
+
+    def _be_seen(self, cursors: Cursors) -> None:
+        """Say that the courier is there; not while its receiver is gone: it holds no rows of the store in the end."""
+        if not self._gone:
+            cursors.see(self.courier.name, self.courier.kinds, self._now_ns())
 
     def _look_after(self, lanes: Lanes, cursors: Cursors, store: Store, head: int, up_to: int) -> None:
         now_s, name = self._now_s(), self.courier.name
         since_s = lanes.failing_since_s()
-        self.health = Health(now_s, "" if since_s is None else f"{name}: {self._reason}")
+        if since_s is not None or not self._gone:
+            self.health = Health(now_s, "" if since_s is None else f"{name}: {self._reason}")
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
             metrics.BACKLOG.labels(name).set(len(lanes) + store.waiting(head, self.courier.kinds, up_to))
-            metrics.FAILING.labels(name).set(since_s is not None)
+            metrics.FAILING.labels(name).set(since_s is not None or self._gone)
             cursors.flush()
         if now_s - self._seen_s >= SEEN_S:
             self._seen_s = now_s
-            cursors.see(name, self.courier.kinds, self._now_ns())
-        if since_s is None:
+            self._be_seen(cursors)
+        if since_s is None and not self._gone:
             self._say(ok=True, detail="delivers again", cursors=cursors)
-        elif self._now_s() - since_s >= self._pace.report_after_s:
+        elif since_s is not None and self._now_s() - since_s >= self._pace.report_after_s:
             self._say(ok=False, detail=self._reason, cursors=cursors)
 
     def _say(self, *, ok: bool, detail: str, cursors: Cursors | None = None) -> None:

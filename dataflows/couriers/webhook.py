@@ -154,9 +154,7 @@ class WebhookCourier:
         except (OSError, http.client.HTTPException) as error:
             raise DeliveryFailed(f"{self._host} cannot be reached: {str(error) or type(error).__name__}") from error
         if status == 410:
-            raise ReceiverGone(
-                f"{self._host} answers 410 Gone: it wants no more events; remove it, or start the couriers anew"
-            )
+            raise ReceiverGone(f"{self._host} answers 410 Gone: it wants no more events; remove it, if that stays so")
         if not 200 <= status < 300:
             hint = " (redirects are not followed: correct the url)" if 300 <= status < 400 else ""
             raise DeliveryFailed(f"{self._host} answers {status}{hint}", retry_after_s(retry_after))
