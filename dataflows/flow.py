@@ -19,6 +19,7 @@ from bytewax.run import cli_main
 from dataflows.disk_full import is_full
 from dataflows.events import Row
 from dataflows.fold import Folded
+from dataflows.holding import Holding, kept
 from dataflows.items import Item
 from dataflows.keep import Keep
 from dataflows.logic import fold_builder, shard_builder
@@ -110,8 +111,14 @@ def dataflow(options: FlowOptions, stopping: Callable[[], bool], observer: Progr
     """
     graph = Dataflow(FLOW)
     journals = {name: options.journal(name) for name in options.own}
-    source = JournalSource(journals, stop_at_end=options.stop_at_end, stopping=stopping, observer=observer)
     beacon = observer.beacon if observer else Beacon()
+    source = JournalSource(
+        journals,
+        stop_at_end=options.stop_at_end,
+        stopping=stopping,
+        observer=observer,
+        hold=_hold(options, stopping, beacon),
+    )
     records = op.input(SOURCE, graph, source)
     folded = op.stateful_batch("fold", records, fold_builder(options.shards, beacon))
     sorted_ = op.branch("sort", folded, lambda keyed: keyed[1].shard is None)
@@ -166,6 +173,15 @@ def run_flow(
         for name in options.own:
             options.folder(name).mkdir(parents=True, exist_ok=True)
             held.enter_context(_alone(options.folder(name), "flow.lock"))
+        try:
+            if not options.stop_at_end:
+                _wait_for_room(options, stopping, beacon)
+        except OSError as error:
+            if not stopping() or not is_full(error):
+                raise
+            log.warning("stopped before there was room to begin")
+            return
+        for name in options.own:
             Store(options.store(name)).close()  # readers and couriers find it from the start
         if options.stop_at_end:
             _execute(options, dataflow(options, stopping, observer), stopping)
@@ -211,6 +227,20 @@ def _run_with_peers(
                     f"{lost}: this process ends, too; all go on from the recovery store at their next start"
                 ) from error
             raise
+
+
+def _hold(options: FlowOptions, stopping: Callable[[], bool], beacon: Beacon) -> Callable[[], None]:
+    """Wait for room for the next snapshot; a replay keeps none."""
+    if options.stop_at_end:
+        return lambda: None
+    return Holding(recovery_folder(options.data_dir), options.keep, beacon, stopping).wait
+
+
+def _wait_for_room(options: FlowOptions, stopping: Callable[[], bool], beacon: Beacon) -> None:
+    holding = Holding(recovery_folder(options.data_dir), options.keep, beacon, stopping)
+    if holding.short():  # who would make room otherwise, with the flow not running?
+        with kept([options.store(name) for name in options.own], options.keep):
+            holding.wait()
 
 
 def _execute(

@@ -128,8 +128,14 @@ class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
         """Let go of the store."""
         if self._keeper is not None:
             self._keeper.stop()
-        with self._lock:
-            self._store.close()
+        try:
+            with self._lock:
+                self._store.close()
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            # Nothing but the time of the last commit; and an error here, while another unwinds, makes Bytewax abort.
+            log.warning("the store %s is closed on a full disk: %s", self._store.path, error)
 
 
 class StoreSink(FixedPartitionedSink[Row | RollCall, None]):

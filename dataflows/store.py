@@ -286,10 +286,12 @@ class Store:
 
     def close(self) -> None:
         """Write down when the last put was committed, and close."""
-        if self._last_commit is not None:
-            self._stamp(self._last_commit)
-            self._last_commit = None
-        self._db.close()
+        last, self._last_commit = self._last_commit, None
+        try:
+            if last is not None:
+                self._stamp(last)
+        finally:
+            self._db.close()
 
     def __enter__(self) -> Self:
         """Close at the end of a `with`."""

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 from deploy.health import serve
 from deploy.logs import set_up
@@ -14,8 +15,10 @@ from deploy.problem import UserError
 from deploy.settings import Settings
 from deploy.signals import stop_by_thread
 from ingest.beacon import Beacon
+from ingest.room import Room
 
 LOG = logging.getLogger("femtoward.run")
+NO_ROOM_BYTES = 1 << 20  # with less left a disk is full: what is written at a start takes about so much
 
 
 def run_part(one: One, settings: Settings, *, supervised: bool) -> int:
@@ -48,6 +51,9 @@ def run_part(one: One, settings: Settings, *, supervised: bool) -> int:
 
         if isinstance(error, PeerLostError):  # nothing to put right: it ends to be started again
             LOG.error("%s", error)  # noqa: TRY400 - no bug of ours, so no traceback
+            return FOUND_WRONG
+        if _no_room(error, settings.data_dir):  # there may be room at a later start: no settings are wrong
+            LOG.error("%s has no room on the disk of %s: %s", one.name, settings.data_dir, error)  # noqa: TRY400 - as above
             return FOUND_WRONG
         if said := _unfit(error):
             raise UserError(said) from error
@@ -104,6 +110,16 @@ def _unfit(error: BaseException) -> str | None:
         if isinstance(link, (FlowError, JournalError, StoreError)):
             return str(link)
     return None
+
+
+def _no_room(error: BaseException, folder: Path) -> bool:
+    """Whether a full disk led to an error; where SQLite gives another reason, the disk itself is asked."""
+    from dataflows.disk_full import is_full, is_only_full  # noqa: PLC0415 - only where something went wrong
+
+    links = list(_chain(error))
+    if any(map(is_only_full, links)):
+        return True
+    return any(map(is_full, links)) and Room(folder, short_bytes=0, stop_bytes=0).left() < NO_ROOM_BYTES
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -62,6 +62,9 @@ class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
         `DRAIN_S` it ends wherever it is, and the next start does the rest. A replay ends at once.
     observer
         Is told how far the reading is.
+    hold
+        Called before each look; the thread waits in it for as long as nothing may go on. Until it returns no epoch
+        ends, so that no snapshot is written: an epoch ends by time, whether the looks gave anything or not.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
         stop_at_end: bool = False,
         stopping: Callable[[], bool] = lambda: False,
         observer: Observer | None = None,
+        hold: Callable[[], None] = lambda: None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"need {batch_size=} of at least 1")
@@ -80,6 +84,7 @@ class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
         self.stop_at_end = stop_at_end
         self.stopping = stopping
         self.observer = observer
+        self.hold = hold
 
     def list_parts(self) -> list[str]:
         """Names of the partitions that this process can read."""
@@ -124,6 +129,7 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         self._end = end
         self._stopping = source.stopping
         self._observer = source.observer
+        self._hold = source.hold
         self._most = source.batch_size
         self._limit = min(FIRST_BATCH, self._most)  # until it is known how large the records are
         self._replay = source.stop_at_end
@@ -132,6 +138,7 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
 
     def next_batch(self) -> list[tuple[str, Record]]:
         """Return the next records at once; empty when there are none yet."""
+        self._hold()
         if self._over():
             raise StopIteration
         limit = self._limit if self._end is None else min(self._limit, self._end - self._offset)
