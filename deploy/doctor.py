@@ -69,6 +69,8 @@ def examine(settings: Settings) -> Iterator[Line]:
         yield from _of_influx(settings.influx)
     if settings.grafana:
         yield Line("grafana", *receivers.grafana(settings.grafana))
+        if settings.influx:
+            yield Line("grafana asks", *receivers.grafana_asks(settings.grafana, settings.influx))
     for webhook in settings.webhook:
         yield Line(f"webhook {webhook.name}", *receivers.webhook(webhook))
 

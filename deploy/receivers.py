@@ -11,6 +11,7 @@ import urllib3
 from dataflows.couriers.secret import read_secret
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from deploy.problem import UserError
+from deploy.provision.credential import reader
 from deploy.settings import Broker, Grafana, Influx, Webhook
 
 WAIT_S = 5.0
@@ -53,6 +54,29 @@ def grafana(settings: Grafana) -> Verdict:
             "warning", f"{settings.url} answers {answer.status} to /api/health: is it Grafana, and the right port?"
         )
     return Verdict("ok", f"{settings.url} answers; its secret is {verdict.said}")
+
+
+def grafana_asks(settings: Grafana, influx: Influx) -> Verdict:
+    """Look at whom Grafana asks InfluxDB as: it sends on whatever anybody asks who may look at a dashboard."""
+    found = reader(settings)
+    if found is None:
+        if not influx.secret_env and not influx.secret_file:
+            return Verdict("ok", "as nobody: InfluxDB is told no secret")
+        return Verdict(
+            "warning",
+            "with the couriers' own secret: whoever may look at a dashboard can write and delete with it; name a file "
+            "for one that may only read in grafana.influx_secret_file, and run `femtoward provision --config FILE`",
+        )
+    if found.absent:
+        return Verdict("warning", f"{found.file} is not there yet: run `femtoward provision --config FILE`")
+    try:
+        secret = found.read()
+        couriers = read_secret("influx", influx.secret_env, influx.secret_file)
+    except (UserError, ValueError) as error:
+        return Verdict("problem", str(error))
+    if secret == couriers:
+        return Verdict("warning", "with the couriers' own secret, under another name: give it one that may only read")
+    return Verdict("ok", f"with a secret of its own, read from {found.env or found.file}")
 
 
 def influx_setup(influx: Influx) -> Verdict:

@@ -92,6 +92,9 @@ class Grafana(Section, frozen=True):
     secret_env: str = ""  # variable that holds the secret
     secret_file: str = ""  # or the file that does
     influx_url: str = ""  # InfluxDB, as Grafana's server reaches it; empty: influx.url
+    influx_user: str = ""  # of InfluxDB 1.x, or as the data source is to be called there; it should only read
+    influx_secret_env: str = ""  # variable that holds that one's password (1.x) or token (2.x); empty: the couriers'
+    influx_secret_file: str = ""  # or the file that does; one that is not there is made by `femtoward provision`
     contact: str = ""  # mail address, or http(s) address of a webhook, that is told of the pipeline's alerts
     ca_file: str = ""  # authorities to trust with https; empty: the system's
     timeout_s: Seconds = 10.0
@@ -102,6 +105,11 @@ class Grafana(Section, frozen=True):
         _check_url(self.url, ("http", "https"), form)
         if self.influx_url:
             _check_url(self.influx_url, ("http", "https"), form)
+        if self.influx_user and not self.influx_secret_env and not self.influx_secret_file:
+            raise ValueError(
+                f"influx_user = {self.influx_user!r} has no secret: name a file or a variable, with influx_secret_file "
+                "or influx_secret_env"
+            )
         if self.contact.startswith(("http:", "https:")):
             _check_url(self.contact, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
         elif self.contact and "@" not in self.contact:
@@ -238,7 +246,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     def at(name: str) -> str:
         return str(folder / Path(name).expanduser()) if name else ""
 
-    files = ("data_dir", "ca_file", "cert_file", "key_file", "secret_file")
+    files = ("data_dir", "ca_file", "cert_file", "key_file", "secret_file", "influx_secret_file")
 
     def section(value: S) -> S:
         known = {field.name: getattr(value, field.name) for field in msgspec.structs.fields(value)}

@@ -1,6 +1,7 @@
-"""A stand-in for InfluxDB 2.7 that answers as its documented API does: organisations, buckets, tasks; it records calls.
+"""A stand-in for InfluxDB 2.7 that answers as its documented API does, and records calls.
 
-Only what `femtoward provision` uses: see "InfluxDB OSS v2 API", /api/v2/orgs, /api/v2/buckets, /api/v2/tasks.
+Only what `femtoward provision` uses: see "InfluxDB OSS v2 API", /api/v2/orgs, /api/v2/buckets, /api/v2/tasks,
+/api/v2/authorizations.
 """
 
 import json
@@ -40,6 +41,7 @@ class Influx2Stub:
         self.calls: list[Call] = []
         self.buckets: list[dict[str, Any]] = [_bucket(1, "_monitoring", [], "system"), _bucket(2, "other", [])]
         self.tasks: list[dict[str, Any]] = []
+        self.authorizations: list[dict[str, Any]] = []
         self.forbidden: str = ""  # a method that the token may not use
         stub = self
 
@@ -94,6 +96,8 @@ class Influx2Stub:
             return 404, {"code": "not found", "message": 'organization name "nobody" not found'}
         if kind == "orgs":
             return 200, {"links": _links(call), "orgs": [{"id": ORG_ID, "name": ORG}]}
+        if kind == "authorizations":
+            return self._new_authorization(call.body)
         things = self.buckets if kind == "buckets" else self.tasks
         if call.method == "GET":
             page = _page(things, call.query)
@@ -110,6 +114,12 @@ class Influx2Stub:
         assert body["orgID"] == ORG_ID
         self.buckets.append(_bucket(len(self.buckets) + 1, body["name"], body["retentionRules"]))
         return 201, self.buckets[-1]
+
+    def _new_authorization(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        number = len(self.authorizations) + 1
+        made = {**body, "id": f"{number:016x}", "token": f"made-here-{number}", "status": "active"}
+        self.authorizations.append(made)
+        return 201, made
 
     def _new_task(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         found = re.search(OPTIONS, body["flux"], re.MULTILINE)

@@ -185,6 +185,18 @@ def test_each_service_gets_the_secrets_that_it_reads_and_no_others(settings: Set
         assert {f"/run/secrets/{secret}" for secret in SERVICES[name].get("secrets", [])} == files, name
 
 
+def test_grafana_asks_influxdb_with_a_secret_that_provisioning_makes_and_nobody_is_given(settings: Settings) -> None:
+    assert settings.influx is not None
+    assert settings.grafana is not None
+    kept = settings.grafana.influx_secret_file
+    assert kept
+    assert kept not in {settings.influx.secret_file, *(f"/run/secrets/{secret}" for secret in STACK["secrets"])}
+    for name in ("provision", "doctor"):  # who makes it, and who looks whether it is there
+        assert any(kept.startswith(f"{volume.partition(':')[2]}/") for volume in SERVICES[name]["volumes"])
+    assert SERVICES["grafana"]["secrets"] == ["grafana_password"]
+    assert Path(kept).name not in {partition.name for partition in settings.partitions}
+
+
 def test_every_secret_is_made_by_the_script(tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", str(DEPLOY / "make-secrets.sh")], env={**os.environ, "FEMTOWARD_SECRETS": str(tmp_path)}, check=False

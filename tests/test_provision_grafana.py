@@ -210,6 +210,21 @@ def test_without_a_contact_rules_go_the_way_that_grafana_has(one: GrafanaStub, p
     assert all("notification_settings" not in rule for rule in one.rules.values())
 
 
+def test_a_contact_that_the_settings_no_longer_name_is_taken_out_of_the_rules(
+    stub: GrafanaStub, provision: Provision
+) -> None:
+    provision(stub.url)
+    stub.rules["femtoward-room"]["notification_settings"] = {"receiver": "their own"}
+    outcome = provision(stub.url, grafana="")
+    assert (
+        "change  alert rule femtoward-lag: it tells the contact point femtoward, and the settings name no"
+        in outcome.out
+    )
+    assert "notification_settings" not in stub.rules["femtoward-lag"]
+    assert stub.rules["femtoward-room"]["notification_settings"] == {"receiver": "their own"}
+    assert set(steps(provision(stub.url, "--json", grafana="")).values()) == {"same"}
+
+
 def test_a_webhook_can_be_told(one: GrafanaStub, provision: Provision) -> None:
     provision(one.url, grafana='contact = "https://clinic.example/hook"')
     contact = one.contacts["femtoward-contact"]

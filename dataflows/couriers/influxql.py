@@ -108,6 +108,12 @@ def quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
+def literal(text: str) -> str:
+    """Return a text as InfluxQL takes a string."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"
+
+
 def create_database(database: str) -> str:
     """Make a database; one that is there stays as it is."""
     return f"CREATE DATABASE {quoted(database)}"

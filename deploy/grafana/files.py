@@ -26,7 +26,8 @@ DASHBOARDS = "/var/lib/grafana/dashboards/femtoward"  # where the container has 
 # Rules are read before dashboards, and would make the dashboards' folder under another uid.
 RULES_FOLDER = f"{FOLDER} alerts"
 INFLUX_URL = "http://influxdb:8086"  # as it is called in compose.yaml
-TOKEN = "$__file{/run/secrets/influx_token}"  # noqa: S105 - Grafana reads it from there
+TOKEN = "$__file{/run/secrets/grafana_influx_token}"  # noqa: S105 - Grafana reads it from there
+ONLY_READ = "# Put a token there that may only read: whoever may look at a dashboard can ask anything with it.\n"
 _HEAD = "# Made by `make dashboards` from deploy/grafana/{module}.py: change that, not this.\n"
 
 
@@ -80,7 +81,7 @@ def _provisioning() -> dict[Path, str]:
     point = msgspec.to_builtins(contact_point(PLACEHOLDER))
     contact = {"orgId": 1, "name": point.pop("name"), "receivers": [point]}
     return {
-        Path("datasources/femtoward.yaml"): _yaml("datasource", {"apiVersion": 1, "datasources": [source]}),
+        Path("datasources/femtoward.yaml"): _yaml("datasource", {"apiVersion": 1, "datasources": [source]}, ONLY_READ),
         Path("dashboards/femtoward.yaml"): _yaml("files", {"apiVersion": 1, "providers": [provider]}),
         Path("alerting/rules.yaml"): _yaml("rules", {"apiVersion": 1, "groups": [group]}),
         Path("alerting/contact-point.yaml"): _yaml(

@@ -1,8 +1,8 @@
 """InfluxDB and Grafana, one after the other: both are looked at before anything is done."""
 
 from deploy.problem import UserError
-from deploy.provision import grafana, influx
-from deploy.provision.plan import Step
+from deploy.provision import grafana, influx, reader
+from deploy.provision.plan import Step, due
 from deploy.settings import Settings
 
 
@@ -38,9 +38,12 @@ def provision_both(settings: Settings, *, dry_run: bool, secrets: bool) -> list[
             "influx.tiers, or leave out [grafana]"
         )
     of_influx = influx.plan(settings.influx)
+    of_reader = reader.plan(settings.grafana, settings.influx) if settings.grafana else []
+    secrets = secrets or bool(due(of_reader))  # Grafana has to hear of a new one
     of_grafana = grafana.plan(settings.grafana, settings.influx, secrets=secrets) if settings.grafana else []
     if not dry_run:
         influx.apply(settings.influx, of_influx)
         if settings.grafana:
+            reader.apply(settings.grafana, settings.influx, of_reader)
             grafana.apply(settings.grafana, settings.influx, of_grafana, secrets=secrets)
-    return [*of_influx, *of_grafana]
+    return [*of_influx, *of_reader, *of_grafana]

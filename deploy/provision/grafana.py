@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from dataflows.couriers.secret import read_secret
 from deploy.grafana import rules
 from deploy.grafana.contact import contact_point
 from deploy.grafana.datasource import InfluxSource, influx_source
 from deploy.grafana.files import BOARDS
-from deploy.problem import UserError
+from deploy.provision.credential import credential
 from deploy.provision.grafana_api import GrafanaDoor
 from deploy.provision.grafana_things import AlertRule, Board, Contact, Folder, Source, Thing
 from deploy.provision.plan import Step
@@ -74,11 +73,8 @@ def _things(grafana: Grafana, influx: Influx, *, secrets: bool) -> Iterator[Thin
 
 
 def _source(grafana: Grafana, influx: Influx) -> InfluxSource:
-    try:
-        secret = read_secret("influx", influx.secret_env, influx.secret_file)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    user, secret = credential(grafana, influx)
     url = grafana.influx_url or influx.url
-    if influx.api == "v2":
-        return influx_source(url, influx.bucket, token=secret)
-    return influx_source(url, influx.bucket, user=influx.user, password=secret)
+    if user or influx.api == "v1":
+        return influx_source(url, influx.bucket, user=user, password=secret)
+    return influx_source(url, influx.bucket, token=secret)

@@ -158,6 +158,10 @@ class AlertRule:
         kept = _of_a_file(present)
         wanted = {name: value for name, value in self._wanted.items() if not kept or name not in rules.place()}
         found = list(differences(wanted, present or {}))
+        told = (present or {}).get("notification_settings")
+        ours = isinstance(told, dict) and told.get("receiver") == rules.CONTACT
+        if ours and "notification_settings" not in wanted and not kept:
+            found.append(f"it tells the contact point {rules.CONTACT}, and the settings name no contact")
         return Found(_step("alert rule", self._uid, present, found, of_a_file=kept), present)
 
     def do(self, door: GrafanaDoor, present: Document | None) -> None:

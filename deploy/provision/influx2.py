@@ -7,12 +7,16 @@ from typing import Final
 import urllib3
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.domain.authorization_post_request import AuthorizationPostRequest
 from influxdb_client.domain.bucket import Bucket
 from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
+from influxdb_client.domain.permission import Permission
+from influxdb_client.domain.permission_resource import PermissionResource
 from influxdb_client.domain.task import Task
 from influxdb_client.domain.task_create_request import TaskCreateRequest
 from influxdb_client.domain.task_update_request import TaskUpdateRequest
 from influxdb_client.rest import ApiException
+from influxdb_client.service.authorizations_service import AuthorizationsService
 
 from dataflows.couriers.influx_api import answer_of
 from dataflows.couriers.influx_options import InfluxOptions
@@ -73,6 +77,18 @@ class Influx2:
             else:
                 wanted = (one for one in THINNINGS if task_name(one.name, self._prefix) == step.name and self._thins)
                 self._do_task(next(wanted, None), tasks.get(step.name))
+
+    def authorise(self, description: str) -> str:
+        """Make an authorisation that may read our buckets and nothing else, and return its token."""
+        with self._asking(f"authorisation {description}"):
+            there, _ = self._found()
+            ours = [there[self._name(policy)] for policy in POLICIES]
+            permissions = [_reading(one) for one in ours]
+            request = AuthorizationPostRequest(  # type: ignore[no-untyped-call]
+                org_id=ours[0].org_id, permissions=permissions, description=description
+            )
+            service = AuthorizationsService(self._client.api_client)  # type: ignore[no-untyped-call]
+            return str(service.post_authorizations(request).token)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Close connections."""
@@ -150,6 +166,11 @@ class Influx2:
             raise UserError(f"{what}: InfluxDB cannot be asked: {error}".replace(self._token or "\0", "***")) from None
 
 
+def _reading(bucket: Bucket) -> Permission:
+    resource = PermissionResource(type="buckets", id=bucket.id, org_id=bucket.org_id)  # type: ignore[no-untyped-call]
+    return Permission(action="read", resource=resource)  # type: ignore[no-untyped-call]
+
+
 def _kept_s(bucket: Bucket) -> int:
     """For how long a bucket keeps its points (s); 0: for ever."""
     return sum(int(rule.every_seconds or 0) for rule in bucket.retention_rules or ())
@@ -157,6 +178,6 @@ def _kept_s(bucket: Bucket) -> int:
 
 _HINTS: Final = {
     401: " (the token is none: put one into what influx.secret_env or secret_file names)",
-    403: " (the token may not do that: it needs read and write on buckets and tasks)",
+    403: " (the token may not do that: it needs read and write on buckets and tasks, for a reader on authorizations)",
     404: " (check influx.org: the name of the organisation)",
 }
