@@ -15,6 +15,8 @@ IDLE: Final = timedelta(milliseconds=25)
 BATCH: Final = 1024  # records at once, at most; more of them gains nothing, and a drain ends between two batches
 FIRST_BATCH: Final = 64
 BATCH_BYTES: Final = 4 << 20  # and about so many bytes of them
+BATCH_S: Final = 1.0  # and as many as are worked through in so long, where that can be seen ...
+LEAST_BATCH: Final = 16  # ... but not fewer: on a machine that is overrun a drain must end in time, too
 DRAIN_S: Final = 3.0  # from `stopping` to the last batch, however much is left
 
 log = logging.getLogger(__name__)
@@ -134,6 +136,8 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         self._limit = min(FIRST_BATCH, self._most)  # until it is known how large the records are
         self._replay = source.stop_at_end
         self._stop_by_s = float("inf")
+        self._handed_s = 0.0  # when the newest batch was handed on, and how many records it had
+        self._handed = 0
         self._idle = False
 
     def next_batch(self) -> list[tuple[str, Record]]:
@@ -141,9 +145,11 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         self._hold()
         if self._over():
             raise StopIteration
-        limit = self._limit if self._end is None else min(self._limit, self._end - self._offset)
+        limit = min(self._limit, self._in_time())
+        limit = limit if self._end is None else min(limit, self._end - self._offset)
         records = self._read(limit)
         self._offset += len(records)
+        self._handed, self._handed_s = len(records), time.monotonic()
         # A short batch means that the end was reached: records come every 250 ms at least, so do not spin on it.
         self._idle = len(records) < limit
         if not self._idle:
@@ -165,6 +171,13 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
     def close(self) -> None:
         """Let go of the journal."""
         self._reader.close()
+
+    def _in_time(self) -> int:
+        """How many records are worked through in `BATCH_S`, by what the newest batch took."""
+        if self._idle or not self._handed:
+            return self._most
+        took_s = max(time.monotonic() - self._handed_s, 1e-6)
+        return max(LEAST_BATCH, int(self._handed * BATCH_S / took_s))
 
     def _over(self) -> bool:
         """Tell whether to end here."""

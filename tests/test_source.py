@@ -154,6 +154,20 @@ def test_a_replay_that_is_told_to_stop_ends_at_once(tmp_path: Path) -> None:
     assert offsets(out) == list(range(8))
 
 
+def test_batches_are_small_where_they_take_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr("ingest.source.time.monotonic", lambda: now_s[0])
+    with Journal(tmp_path / "journal") as journal:
+        journal.append([(RecordKind.MESSAGE, "t", b"")] * 3000)
+    part = JournalSource({"main": tmp_path / "journal"}).build_part("in", "main", None)
+    sizes = []
+    for took_s in (0.125, 0.125, 8.0, 8.0, 16.0, 0.125, 0.0):
+        sizes.append(len(part.next_batch()))
+        now_s[0] += took_s
+    assert sizes == [64, 512, 1024, 128, 16, 16, 128]
+    part.close()
+
+
 def test_large_records_come_in_small_batches(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         for _ in range(60):

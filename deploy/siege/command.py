@@ -16,8 +16,10 @@ from typing import Final
 import msgspec
 
 from dataflows.couriers.cursors import Cursors
+from dataflows.recovery import committed_offset
 from dataflows.store import Store
 from deploy.problem import Stopped, UserError
+from deploy.settings import PARTITION
 from deploy.siege.arena import LOOK_EVERY_S, READY_WITHIN_S, SITE, WEBHOOK, Arena, Plan
 from deploy.siege.attacks import Attacks, Kill
 from deploy.siege.checks import Findings, check
@@ -176,12 +178,19 @@ class _Siege:
         self._end("simulator", within_s=SIMULATOR_WITHIN_S)
         self._wait(_Quiet(self._arena.journal), "the broker's queue to empty (see logs/ingest.log)")
         self._end("ingest")
+        self._wait(self._worked_off, "the flow to work off the journal (see logs/flow.log)", CARRY_WITHIN_S)
         self._end(*(one for one in self._arena.victims if one.startswith("flow")))
         self._chronicle.close()
         self._say(self._summary())
         self._wait(self._carried, "the couriers to carry the rest (see logs/couriers.log)", CARRY_WITHIN_S)
         self._end("couriers")
         self._attacks.settle()
+
+    def _worked_off(self) -> bool:
+        """Whether the flow has come to the end of the journal, to which nothing is added any more."""
+        with JournalReader(self._arena.journal) as reader:
+            end = reader.end_offset
+        return (committed_offset(self._arena.data_dir, PARTITION) or 0) >= end
 
     def _wait(self, done: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
         """Wait as the arena does; what does not come is a finding, and the rest is checked all the same."""
