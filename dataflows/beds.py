@@ -72,10 +72,13 @@ class Beds:
         if hour == before:
             return []
         self._hour = hour
-        if before:
-            self._here = {key: replace(row, at_ns=max(arrival_ns, row.at_ns + 1)) for key, row in self._here.items()}
-            self._image = None
-        return list(self._here.values()) if before else []
+        return self.again(arrival_ns) if before else []
+
+    def again(self, arrival_ns: int) -> list[BedState]:
+        """Tell every bed again, so that it is the newest row of its patient."""
+        self._here = {key: replace(row, at_ns=max(arrival_ns, row.at_ns + 1)) for key, row in self._here.items()}
+        self._image = None
+        return list(self._here.values())
 
     def image(self) -> tuple[int, bytes]:
         """Everything, for a snapshot."""

@@ -1,6 +1,6 @@
 """Who is known: logs of the devices that speak, of those that have fallen silent, and who must be forgotten when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain, islice, repeat
 
 import msgspec
@@ -31,7 +31,8 @@ class CensusImage(msgspec.Struct, frozen=True, array_like=True):
     speaking: dict[str, DeviceLog]
     unheard: dict[str, DeviceLog]
     parked: bytes
-    left: dict[str, Hour]
+    left: dict[str, list[Hour]]
+    resting: dict[str, list[Hour]]
 
 
 class Census:
@@ -41,7 +42,8 @@ class Census:
         self._speaking: dict[str, DeviceLog] = {}
         self._unheard: dict[str, DeviceLog] = {}
         self._parked = Shelf()
-        self._left: dict[str, Hour] = {}
+        self._left: dict[str, list[Hour]] = {}  # ledgers of this hour, of devices forgotten ...
+        self._resting: dict[str, list[Hour]] = {}  # ... and of devices parked within it
 
     def __contains__(self, key: str) -> bool:
         """Tell whether a device is known."""
@@ -78,6 +80,7 @@ class Census:
         if log is None:
             woke = key in self._parked
             log = _log.decode(self._parked.take(key)) if woke else self._newcomer(key)
+            self._resting.pop(key, None)
         log.heard_ns = now.awake_ns
         (self._speaking if spoke else self._unheard)[key] = log
         return log, woke
@@ -97,9 +100,11 @@ class Census:
                 keys.append(key)
         return keys
 
-    def park(self, key: str) -> None:
+    def park(self, key: str, hour: int) -> None:
         """Put a device away."""
         log = self._speaking.pop(key, None) or self._unheard.pop(key)
+        if log.hours and log.hours[-1].hour == hour:
+            self._resting[key] = log.hours
         self._parked.put(key, msgspec.msgpack.encode(log))
 
     def overdue(self, awake_ns: int) -> str | None:
@@ -134,26 +139,38 @@ class Census:
         """Forget a device but for this hour's ledger; return its log."""
         log = self._speaking.pop(key, None) or self._unheard.pop(key, None)
         log = log or _log.decode(self._parked.take(key))
+        self._resting.pop(key, None)
         if log.hours and log.hours[-1].hour == hour:
-            self._left[key] = log.hours[-1]
+            self._left[key] = log.hours[-1:]
             if len(self._left) > LEFT_KEPT:
                 del self._left[next(iter(self._left))]
         return log
 
     def turn_hour(self, hour: int) -> None:
         """Forget the ledgers of hours that are over."""
-        while self._left and next(iter(self._left.values())).hour < hour:
-            del self._left[next(iter(self._left))]
+        for over in (self._left, self._resting):
+            while over and next(iter(over.values()))[-1].hour < hour:
+                del over[next(iter(over))]
+
+    def ledgers(self) -> dict[str, list[Hour]]:
+        """Ledgers of all who published something in this hour, be they here or not."""
+        here = {key: log.hours for key, log in chain(self._unheard.items(), self._speaking.items()) if log.hours}
+        return {**self._left, **self._resting, **here}
+
+    def remember(self, ledgers: Mapping[str, list[Hour]]) -> None:
+        """Take up ledgers of devices of which nothing else is known."""
+        self._left = {key: hours for key, hours in ledgers.items() if hours}
 
     def image(self) -> CensusImage:
         """Copy everything for a snapshot."""
-        return CensusImage(self._speaking, self._unheard, self._parked.image(), self._left)
+        return CensusImage(self._speaking, self._unheard, self._parked.image(), self._left, self._resting)
 
     def restore(self, image: CensusImage) -> None:
         """Take up a snapshot."""
         self._speaking, self._unheard, self._left = image.speaking, image.unheard, image.left
+        self._resting = image.resting
         self._parked.restore(image.parked)
 
     def _newcomer(self, key: str) -> DeviceLog:
-        hour = self._left.pop(key, None)
-        return DeviceLog(hours=[] if hour is None else [hour])
+        hours = self._left.pop(key, [])
+        return DeviceLog(hours=hours, untold=any(hour.untold for hour in hours))

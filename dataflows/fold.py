@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from dataflows.census import CensusImage
+from dataflows.device import Hour
 from dataflows.events import WARD, Answer, Removal
 from dataflows.items import WARD_KEY, Acknowledged, Reported
 from dataflows.outbox import Folded
@@ -33,11 +34,18 @@ REMOVALS_KEPT = 256  # ids of removals that were told, should one be told again:
 N = TypeVar("N")
 
 
-class Lasting(msgspec.Struct, frozen=True, array_like=True):
-    """What every version of the image begins with, so that it can be read whatever follows."""
+class Oldest(msgspec.Struct, frozen=True, array_like=True):
+    """What images up to version 3 begin with, too."""
 
     registry: bytes  # of a version of its own
     waking: Waking
+
+
+class Lasting(Oldest, frozen=True, array_like=True):
+    """What every version of the image begins with, so that it can be read whatever follows."""
+
+    ledgers: dict[str, list[Hour]]  # by ``site/device``: what was published in this hour stays so
+    removals: tuple[str, ...]
 
 
 class FoldImage(Lasting, frozen=True, array_like=True):
@@ -48,9 +56,9 @@ class FoldImage(Lasting, frozen=True, array_like=True):
     pacing: PacingImage
     refusals: RefusalsImage
     flooding: dict[str, str]
-    removals: tuple[str, ...] = ()
 
 
+_oldest = msgspec.msgpack.Decoder(Oldest)
 _lasting = msgspec.msgpack.Decoder(Lasting)
 _image = msgspec.msgpack.Decoder(FoldImage)
 
@@ -58,7 +66,7 @@ _image = msgspec.msgpack.Decoder(FoldImage)
 class Fold:
     """Registry, sequences, clocks and ledgers of one partition."""
 
-    VERSION = 3  # of the snapshot
+    VERSION = 4  # of the snapshot
 
     def __init__(self, n_shards: int) -> None:
         self._here = Presence(n_shards)
@@ -86,12 +94,13 @@ class Fold:
             FoldImage(
                 registry=self._here.registry.encode(),
                 waking=self._waking,
+                ledgers=self._here.census.ledgers(),
+                removals=self._removals,
                 ticks=self._ticks,
                 census=self._here.census.image(),
                 pacing=self._outbox.pacing.image(),
                 refusals=self._outbox.refusals.image(),
                 flooding=self._here.flooding,
-                removals=self._removals,
             )
         )
 
@@ -104,20 +113,22 @@ class Fold:
             If even who is who cannot be read: only another version of this program, or the journal, knows it.
         """
         try:
-            kept = _lasting.decode(image)
+            kept = _kept(image)
             self._here.registry = Registry.decode(kept.registry)
         except (ValueError, msgspec.DecodeError) as error:
             raise ValueError(
                 f"the snapshot of the registry, version {version}, cannot be read ({error}): start with the version "
                 "that wrote it, or remove the partition's recovery folder, and it is built anew from the journal"
             ) from error
-        self._waking, self._renew = kept.waking, True
+        self._waking, self._removals, self._renew = kept.waking, kept.removals, True
         if version != self.VERSION:
             self._anew = True
-            what = "sequences, clocks and ledgers of devices start anew; who wears what is kept"
+            self._here.census.remember(kept.ledgers)
+            anew, on = ("sequences", "and the hour's ledgers are") if kept.ledgers else ("ledgers, sequences", "is")
+            what = f"{anew} and clocks of devices start anew; who wears what {on} kept"
             return [f"a fold of version {version} came, this is version {self.VERSION}: {what}"]
         whole = _image.decode(image)
-        self._ticks, self._here.flooding, self._removals = whole.ticks, whole.flooding, whole.removals
+        self._ticks, self._here.flooding = whole.ticks, whole.flooding
         self._here.census.restore(whole.census)
         self._outbox.pacing.restore(whole.pacing)
         self._outbox.refusals.restore(whole.refusals)
@@ -287,3 +298,12 @@ class Fold:
             log.refused(bad, self._here.now)
             self._here.flood(key, log)
         self._outbox.refuse(record, topic.site, bad)
+
+
+def _kept(image: bytes) -> Lasting:
+    """Read what lasts of an image of any version."""
+    try:
+        return _lasting.decode(image)
+    except msgspec.ValidationError:
+        oldest = _oldest.decode(image)
+        return Lasting(oldest.registry, oldest.waking, {}, ())

@@ -171,7 +171,7 @@ class Presence:
                 continue
             log = self.census.look(key)
             self._tell_ledgers(key, log)
-            self.census.park(key)
+            self.census.park(key, self.now.arrival_ns // HOUR_NS)
             self._park(key, log)
 
     def tell_changed(self) -> None:

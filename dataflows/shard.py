@@ -325,6 +325,8 @@ class Shard:
             if key not in self.roster.patients and key != WARD_KEY:
                 rows += self.ward.discharge(key, arrival_ns, "nobody is told of this patient any more")
         parked = [self.ward.ids_in(key, one.alarms) for key, one in parked_alarms(self._parked)]
+        # Beds start anew, too: what was told of them before a restart may be newer than what was told since.
+        rows += self.beds.again(arrival_ns)
         return [*rows, RollCall(frozenset(self.ward.ids()).union(*parked), arrival_ns)]
 
     def _contact(self, patients: Mapping[str, int], *, lost: bool) -> list[AlarmEvent]:

@@ -14,6 +14,7 @@ from ingest.journal import JournalError, JournalPrunedError, JournalReader, Reco
 IDLE: Final = timedelta(milliseconds=25)
 BATCH: Final = 1024  # records at once, at most; more of them gains nothing, and a drain ends between two batches
 FIRST_BATCH: Final = 64
+LAST_BATCH: Final = 64  # of a drain: the last one may begin at the end of its time
 BATCH_BYTES: Final = 4 << 20  # and about so many bytes of them
 BATCH_S: Final = 1.0  # and as many as are worked through in so long, where that can be seen ...
 LEAST_BATCH: Final = 16  # ... but not fewer: on a machine that is overrun a drain must end in time, too
@@ -184,6 +185,8 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         if self._stop_by_s == float("inf") and self._stopping():
             self._stop_by_s = time.monotonic() if self._replay else time.monotonic() + DRAIN_S
             self._end = self._reader.end_offset if self._end is None else self._end
+            self._most = min(self._most, LAST_BATCH)
+            self._limit = min(self._limit, self._most)
         if self._end is not None and self._offset >= self._end:
             return True
         if time.monotonic() < self._stop_by_s:

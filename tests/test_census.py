@@ -9,12 +9,13 @@ import pytest
 from shards import of, told
 from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
 
-from dataflows.events import AlarmEvent, Answer, Bad, DeviceStatus, Ledger, PatientInfo, Row, Vitals
-from dataflows.fold import Fold
+from dataflows.events import AlarmEvent, Answer, Bad, DeviceStatus, Ledger, PatientInfo, Removal, Row, Vitals
+from dataflows.fold import Fold, Lasting
 from dataflows.items import Item, Park, Unbind
 from dataflows.shard import Shard
 from ingest.command import Acknowledge, Admit
 from ingest.journal import Record, RecordKind
+from ingest.notices import Removed, Report
 from ingest.topics import topic_of
 
 MINUTE_NS = 60 * SECOND_NS
@@ -269,6 +270,50 @@ def test_a_fold_of_another_version_keeps_who_is_who_and_starts_the_logs_anew() -
     rows = ward.play(tape)
     assert len(of(Vitals, rows)) >= 3  # type: ignore[arg-type]
     assert told(rows) == []  # type: ignore[arg-type]
+
+
+def of_another_version(ward: Ward) -> bytes:
+    """A snapshot of the fold as another version may write it: what lasts, and something else."""
+    return msgspec.msgpack.encode(
+        [*msgspec.msgpack.decode(ward.fold.image())[: len(Lasting.__struct_fields__)], "something", "else"]
+    )
+
+
+@pytest.mark.parametrize("how", ["speaks", "is parked", "has left"])
+def test_the_ledger_of_the_hour_goes_on_in_a_fold_of_another_version(how: str) -> None:
+    tape, ward = Tape(), Ward(1)
+    tape.now_ns = T0_NS - T0_NS % (60 * MINUTE_NS)
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", beating(20.0, 70.0), t0_ns=tape.now_ns)
+    played(tape, [sent[:38]])
+    minutes(tape, 12.0 if how == "is parked" else 0.0)
+    if how == "has left":
+        leaving(tape, "w1")
+    ward.play(tape)
+    image = of_another_version(ward)
+    for _ in range(2):  # and once more
+        ward.fold = Fold(1)
+        ward.fold.restore(99, image)
+        tape.birth(birth_of("w1", "p1"))
+        image = of_another_version(ward)
+    for packet in sent[38:78]:
+        tape.packet(packet)
+    tape.link(up=False)
+    ledgers = of(Ledger, ward.play(tape))  # type: ignore[arg-type]
+    assert [(row.published, row.stored, row.lost) for row in ledgers] == [(78, 78, 0)]
+
+
+def test_a_removal_is_told_once_whatever_version_hears_of_it_again() -> None:
+    tape, ward = Tape(), Ward(1)
+    removed = Removed("wave", 1, 2, 3, "the disk runs short", "id-1")
+    said = msgspec.json.encode(Report("flow", ok=True, detail="d", removed=removed))
+    tape.add(RecordKind.REPORT, "", said)
+    assert len(of(Removal, ward.play(tape))) == 1  # type: ignore[arg-type]
+    image = of_another_version(ward)
+    ward.fold = Fold(1)
+    ward.fold.restore(99, image)
+    tape.add(RecordKind.REPORT, "", said)
+    assert of(Removal, ward.play(tape)) == []  # type: ignore[arg-type]
 
 
 def test_a_long_queue_is_taken_by_a_fold_of_another_version_which_does_not_know_since_when_it_waits() -> None:

@@ -8,7 +8,7 @@ from shards import of, told
 from test_census import Ward, minutes
 from wire import SECOND_NS, Tape, beating, birth_of, packets, played
 
-from dataflows.events import AlarmEvent, AlarmState, Row
+from dataflows.events import AlarmEvent, AlarmState, BedState, Row
 from dataflows.fold import Fold
 from dataflows.items import shard_of
 from dataflows.roll_call import REASON, RollCall
@@ -73,6 +73,21 @@ def test_what_stands_is_found_by_the_names_of_conditions_wherever_their_columns_
         conditions[frozen], conditions[still] = names
         shard = upgraded(ward, msgspec.msgpack.encode(image)).shards[0]
         assert [name for name in ("asystole", "frozen") if shard.ward.stands("s/p1", name)] == stands
+
+
+def test_a_bed_is_told_again_when_an_older_version_had_said_something_newer() -> None:
+    """Killed after its snapshot, it had raised what its successor, which settles, never sees."""
+    tape, ward = Tape(), Ward(1)
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", beating(100.0, 70.0, [(15.0, 20.0)]))
+    rows = ward.play(played(tape, [sent[:60]]))
+    again = upgraded(ward)
+    records = played(tape, [sent[60:80]]).records
+    rows += ward.play(tape)
+    assert max(of(BedState, rows), key=lambda row: row.at_ns).need == 6  # type: ignore[arg-type]
+    rows += again.feed(records)
+    rows += again.play(played(tape, [sent[80:]]))
+    assert max(of(BedState, rows), key=lambda row: row.at_ns).need == 0  # type: ignore[arg-type]
 
 
 def test_contact_that_was_lost_before_is_found_again_after() -> None:

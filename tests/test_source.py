@@ -146,6 +146,22 @@ def test_a_drain_ends_after_some_seconds_wherever_it_is(tmp_path: Path, monkeypa
     part.close()
 
 
+def test_a_drain_reads_in_small_batches_so_that_the_last_one_is_short(tmp_path: Path) -> None:
+    fill(tmp_path / "journal", 400)
+    told: list[bool] = []
+    part = JournalSource({"main": tmp_path / "journal"}, stopping=lambda: bool(told)).build_part("in", "main", None)
+    sizes = [len(part.next_batch()), len(part.next_batch())]
+    part.close()
+    part = JournalSource({"main": tmp_path / "journal"}, stopping=lambda: bool(told)).build_part("in", "main", 0)
+    part.next_batch()
+    told.append(True)
+    assert sizes == [64, 336]
+    assert [len(part.next_batch()) for _ in range(6)] == [64, 64, 64, 64, 64, 16]
+    with pytest.raises(StopIteration):
+        part.next_batch()
+    part.close()
+
+
 def test_a_replay_that_is_told_to_stop_ends_at_once(tmp_path: Path) -> None:
     fill(tmp_path / "journal", 50)
     out: list[tuple[str, Record]] = []
