@@ -1,11 +1,13 @@
 """Flows as processes of their own over journals that grow meanwhile, and what came of them."""
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -16,9 +18,14 @@ from dataflows.recovery import committed_offset
 from dataflows.store import Store, StoreMissing
 from ingest.journal import Journal, Record, RecordKind
 
-# Says where it resumes, and lets a journal of some seconds take some batches.
+# Says where it resumes, and lets a journal of some seconds take some batches; dies with the tests, however they end.
 _FLOW = """
-import signal, sys
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(sys.argv[2]):
+        sys.exit("the tests have ended")
 stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 import logging
@@ -45,7 +52,7 @@ def started(options: FlowOptions, log: Path) -> subprocess.Popen[str]:
     """A flow; what it says goes to a file."""
     with log.open("a") as said:
         return subprocess.Popen(
-            [sys.executable, "-c", _FLOW, msgspec.json.encode(options).decode()],
+            [sys.executable, "-c", _FLOW, msgspec.json.encode(options).decode(), str(os.getpid())],
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
@@ -95,13 +102,35 @@ def write(folder: Path, records: Sequence[Record], *, wait: Callable[[], bool] =
                 return
 
 
+class Growth(threading.Event):
+    """Set when journals are whole; after each part of them, writing waits until it is told to go on."""
+
+    def __init__(self, parts: int) -> None:
+        super().__init__()
+        self.parts = [threading.Event() for _ in range(parts)]
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let the next part be written."""
+        next(part for part in self.parts if not part.is_set()).set()
+
+
 @contextmanager
-def growing(journals: dict[Path, Sequence[Record]], speed: float) -> Iterator[threading.Event]:
-    """Journals that are written so many times faster than real time; yields what is set when they are whole."""
-    whole, over = threading.Event(), threading.Event()
+def growing(journals: dict[Path, Sequence[Record]], speed: float, *, parts: int = 1) -> Iterator[Growth]:
+    """Journals that are written so many times faster than real time, in parts of about equal length."""
+    whole, over = Growth(parts), threading.Event()
 
     def feed(folder: Path, records: Sequence[Record]) -> None:
-        write(folder, records, wait=lambda: over.wait(0.25 / speed))
+        ticks, told = sum(record.kind == RecordKind.TICK for record in records), count()
+
+        def wait() -> bool:
+            part = whole.parts[next(told) * parts // ticks]
+            while not part.wait(0.05):
+                if over.is_set():
+                    return True
+            return over.wait(0.25 / speed)
+
+        write(folder, records, wait=wait)
 
     threads = [threading.Thread(target=feed, args=item) for item in journals.items()]
 

@@ -85,7 +85,7 @@ def test_two_processes_with_a_partition_each_survive_the_death_of_either(
     hosts = [tmp_path / "a", tmp_path / "b"]  # as on two hosts
     options = cluster(hosts, [["annex"], ["main"]], NAMES)
     own = dict(zip(NAMES, options, strict=True))
-    with growing({own[name].journal(name): tape for name, tape in tapes.items()}, 4.0) as whole:
+    with growing({own[name].journal(name): tape for name, tape in tapes.items()}, 4.0, parts=3) as whole:
         for victim in (0, 1):
             before = [rows(one, name) for name, one in own.items()]
             flows = all_started(options, tmp_path)
@@ -97,6 +97,7 @@ def test_two_processes_with_a_partition_each_survive_the_death_of_either(
             assert f"flow process {victim} at 127.0.0.1" in said
             assert "is gone: this process ends, too; all go on from the recovery store at their next start" in said
             assert "Traceback" not in said
+            whole.go_on()  # so that every life of the flow finds something new, however far the one before had come
         flows = all_started(options, tmp_path)
         all_here(flows)  # everything may have been worked off before: a process that is told to stop waits for nobody
         eventually(whole.is_set)
@@ -113,13 +114,14 @@ def test_a_cluster_is_drained_by_one_of_its_processes_and_started_again_and_agai
     hosts = [tmp_path / "a", tmp_path / "b"]
     options = cluster(hosts, [["annex"], ["main"]], NAMES)
     own = dict(zip(NAMES, options, strict=True))
-    with growing({own[name].journal(name): tape for name, tape in tapes.items()}, 4.0) as whole:
+    with growing({own[name].journal(name): tape for name, tape in tapes.items()}, 4.0, parts=3) as whole:
         for asked in (0, 1):
             before = [rows(one, name) for name, one in own.items()]
             flows = all_started(options, tmp_path)
             eventually(lambda before=before: all(rows(own[n], n) > b + 4 for n, b in zip(NAMES, before, strict=True)))  # type: ignore[misc]  # a default binds the loop's value
             flows[asked].terminate()
             assert [ended(flow) for flow in flows] == [0, 0]
+            whole.go_on()
         flows = all_started(options, tmp_path)
         all_here(flows)  # everything may have been worked off before: a process that is told to stop waits for nobody
         eventually(whole.is_set)

@@ -139,7 +139,7 @@ class Attacks:
             "broker-away": lambda: self._close(_gates(arena, attack.whom), _order(attack.manner)),
             "influx-away": lambda: self._close([arena.influx_gate], _order(attack.manner)),
             "receiver-away": lambda: self._receive(_behaviour(attack.manner), lambda: None),
-            # That the receiver is there again couriers learn only when they are started anew.
+            # That the receiver is there again couriers learn after ten minutes only, or when they are started anew.
             "receiver-gone": lambda: self._receive(GONE, lambda: self._kill_once("couriers")),
             "disk-full": self._fill,
             "mischief": lambda: self._mischief.run(self._mischief.packets),
