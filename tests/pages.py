@@ -16,6 +16,10 @@ from servers import answers, eventually, free_port
 
 from dataflows.events import AlarmEvent, Answer, Condition, PatientInfo, Priority, Reading, Row, Vitals, Wave
 from dataflows.store import Store
+from deploy.page.server import run_page
+from deploy.settings import parse_settings
+from deploy.wiring import page_options
+from ingest.beacon import Beacon
 from ingest.command import Acknowledge
 from ingest.documents import decode_command
 from ingest.door import Door
@@ -184,22 +188,31 @@ class Flow:
 
 @dataclass
 class Server:
-    """`femtoward run --only page` as a process of its own."""
+    """The page of a ward: in a thread, which is there at once, or apart, as `femtoward run --only page`."""
 
     folder: Path
     port: int
     more: str = ""
+    apart: bool = False
     process: "subprocess.Popen[bytes] | None" = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
+        settings = f'[ward]\ndata_dir = "{self.folder}"\n[health]\npage = -1\n[page]\nport = {self.port}\n{self.more}'
+        if not self.apart:
+            self.stopping.clear()
+            options = page_options(parse_settings(settings))
+            self.thread = threading.Thread(target=run_page, args=(options, self.stopping, Beacon()))
+            self.thread.start()
+            eventually(lambda: answers(self.port), what="the page to be served")
+            return
         config = self.folder / "page.toml"
-        config.write_text(
-            f'[ward]\ndata_dir = "{self.folder}"\n[health]\npage = -1\n[page]\nport = {self.port}\n{self.more}'
-        )
+        config.write_text(settings)
         with (self.folder / "page.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.cli", "run", "--only", "page", "--config", str(config)],
@@ -212,7 +225,11 @@ class Server:
         assert ended_early.poll() is None, (self.folder / "page.log").read_text()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """End it as a crash would, if it is apart."""
+        if self.thread is not None:
+            self.stopping.set()
+            self.thread.join()
+            return
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -235,9 +252,9 @@ def flow(folder: Path, beds: int, partition: str = "main", age_s: int = 0) -> It
 
 
 @contextmanager
-def server(folder: Path, more: str = "") -> Iterator[Server]:
+def server(folder: Path, more: str = "", *, apart: bool = False) -> Iterator[Server]:
     """Serve the page of a ward."""
-    one = Server(folder, free_port(), more)
+    one = Server(folder, free_port(), more, apart)
     one.start()
     try:
         yield one

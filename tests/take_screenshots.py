@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with chromium() as browser, tempfile.TemporaryDirectory() as data:
         for beds in (12, 48):
-            with flow(Path(data) / str(beds), beds) as ward, server(ward.folder) as page_server:
+            with flow(Path(data) / str(beds), beds) as ward, server(ward.folder, apart=True) as page_server:
                 scene(ward)
                 given = {"viewport": {"width": WALL[0], "height": WALL[1]}, "color_scheme": "dark"}
                 with looking_at(browser, page_server.url, **given) as seen:

@@ -83,6 +83,41 @@ def test_beds_of_several_wards_are_told_apart_wherever_they_are_named(
         expect(seen.page.locator("#acknowledge-what")).to_have_text("!!! HIGH asystole · bed-03 · ward-1")
 
 
+def test_a_screen_shows_its_ward_and_counts_the_open_alarms_of_others(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    ward.live()
+    ward.put(*(replace(patient(index, revision=2), ward=f"ward-{index % 2}") for index in range(ward.beds)))
+    other, own = ward.raise_(alarm(3)), ward.raise_(alarm(2, "poor-signal", "low"))
+    ward.raise_(alarm(5, "saturated", "medium"))
+    with looking_at(browser, page_server.url) as seen:
+        tiles, elsewhere = seen.page.locator("#tiles button"), seen.page.locator("#elsewhere")
+        expect(tiles).to_have_count(6)
+        expect(elsewhere).to_be_hidden()
+        seen.turn_sound_on()
+        expect(seen.page.locator("html")).to_have_attribute("data-sounding", "high")
+        seen.page.keyboard.press("w")
+        expect(seen.page.get_by_label("Ward", exact=True)).to_be_focused()
+        seen.page.keyboard.press("ArrowDown")  # "all", "ward-0", "ward-1"
+        for _ in range(2):
+            expect(tiles).to_have_count(3)
+            expect(seen.page.locator("#count")).to_have_text("3 of 6 beds")
+            expect(elsewhere).to_have_text("2 open in other wards, the worst: !!! HIGH asystole")
+            expect(seen.row(own.id)).to_be_visible()
+            expect(seen.row(other.id)).to_have_count(0)
+            expect(seen.page.locator("html")).to_have_attribute("data-sounding", "low")
+            expect(seen.page.locator("#chosen-name")).to_have_text("bed-02 · ward-0 · p02")
+            assert seen.page.url.endswith("#ward=ward-0")
+            seen.page.goto("about:blank")
+            seen.page.goto(page_server.url)  # it is kept, with or without the address
+        seen.complaints.clear()  # Chromium's, that sound has to wait for a touch
+        ward.put(replace(patient(3, revision=3), ward="ward-0"))
+        expect(seen.row(other.id)).to_be_visible()
+        seen.page.get_by_label("Ward", exact=True).select_option("all")
+        expect(tiles).to_have_count(6)
+        expect(elsewhere).to_be_hidden()
+
+
 def test_old_values_are_greyed_and_say_their_age(browser: Browser, ward: Flow, page_server: Server) -> None:
     ward.silent.add(2)
     ward.live()
@@ -193,10 +228,10 @@ def test_what_the_flow_does_not_do_is_said(browser: Browser, ward: Flow, page_se
 
 
 def test_a_killed_server_is_said_within_five_seconds_and_the_page_recovers_by_itself(
-    browser: Browser, ward: Flow, page_server: Server
+    browser: Browser, ward: Flow
 ) -> None:
     ward.live()
-    with looking_at(browser, page_server.url) as seen:
+    with server(ward.folder, apart=True) as page_server, looking_at(browser, page_server.url) as seen:
         seen.turn_sound_on()
         asked = seen.row(ward.raise_(alarm(2)).id)
         asked.locator(".ack").click()

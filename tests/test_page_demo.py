@@ -100,4 +100,5 @@ def test_hearts_that_stop_sound_in_the_browser_within_a_second_and_are_acknowled
         seen.page.get_by_label("Your name").fill("nina")
         seen.page.keyboard.press("Enter")
         expect(first).to_contain_class("high acknowledged")
+        expect(seen.page.locator("#trouble")).to_be_hidden()  # the flow goes on, and is seen to
         expect(seen.page.locator("#alarm-list .acknowledged .state")).to_have_text("seen by nina")

@@ -1,6 +1,7 @@
 """The ward page as people see it: many beds at once, dark and light, tablets, and for those who do not see."""
 
 from collections.abc import Iterator
+from statistics import median
 from typing import Literal
 
 import pytest
@@ -53,7 +54,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
 
 @pytest.fixture(scope="module")
 def page_server(ward: Flow) -> Iterator[Server]:
-    with server(ward.folder) as one:
+    with server(ward.folder, apart=True) as one:
         yield one
 
 
@@ -68,18 +69,19 @@ def test_forty_eight_beds_keep_thirty_frames_a_second(browser: Browser, page_ser
     with looking_at(browser, page_server.url, viewport={"width": 1920, "height": 1080}) as seen:
         ready(seen)
         heard = seen.page.evaluate("performance.now()")
-        # The machine is shared, and Chromium draws without a graphics card: the best of some tries is what it can do.
+        # The machine is shared, and Chromium draws without a graphics card: other work may starve it for half a minute.
         measured: list[float] = []
-        while len(measured) < 5 and max(measured, default=0.0) < 30.0:
-            measured.append(seen.page.evaluate(FRAMES_PER_S, 3000))
-        print(f"frames a second with {BEDS} beds: {max(measured):.0f}")  # noqa: T201 - a figure, seen with -s
-        assert max(measured) >= 30.0, measured
-        assert seen.page.evaluate("performance.now()") - heard >= 3000.0
+        while len(measured) < 5 or (median(measured[-5:]) < 30.0 and len(measured) < 20):
+            measured.append(seen.page.evaluate(FRAMES_PER_S, 1500))
+        said = ", ".join(f"{rate:.0f}" for rate in measured)
+        print(f"frames a second with {BEDS} beds: median {median(measured):.0f} of {said}")  # noqa: T201 - a figure, seen with -s
+        assert median(measured[-5:]) >= 30.0, measured
+        assert seen.page.evaluate("performance.now()") - heard >= 5 * 1500.0
         expect(seen.tile(key(0)).locator(".quality")).to_have_text("good")  # and data went on flowing
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("what", ["ward", "acknowledge", "keys"])
+@pytest.mark.parametrize("what", ["ward", "acknowledge", "keys", "another ward"])
 def test_axe_finds_nothing(browser: Browser, page_server: Server, scheme: Scheme, what: str) -> None:
     with looking_at(browser, page_server.url, color_scheme=scheme, reduced_motion="reduce") as seen:
         ready(seen)
@@ -87,6 +89,10 @@ def test_axe_finds_nothing(browser: Browser, page_server: Server, scheme: Scheme
             seen.page.keyboard.press("a")
         elif what == "keys":
             seen.page.keyboard.press("?")
+        elif what == "another ward":
+            seen.page.evaluate("location.hash = '#ward=ward-9'")
+            expect(seen.page.locator("#empty")).to_have_text("No bed is in this ward.")
+            expect(seen.page.get_by_label("Ward", exact=True)).to_be_visible()
         found = Axe().run(seen.page).response
         assert len(found["passes"]) > 15
         assert [

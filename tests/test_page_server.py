@@ -25,6 +25,7 @@ from websockets.typing import Origin
 from dataflows.events import PatientInfo
 from dataflows.store import Store
 from deploy import grounds
+from deploy.page import connections
 from deploy.page.messages import Acknowledge, Changes, Snapshot
 from deploy.problem import UserError
 from deploy.settings import parse_settings
@@ -274,14 +275,15 @@ def test_whoever_guesses_tokens_or_holds_connections_shuts_nobody_out(ward: Flow
             guess.close()
 
 
-def test_a_connection_that_asks_for_nothing_is_closed(served: Server) -> None:
+def test_a_connection_that_asks_for_nothing_is_closed(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SILENT_S", 0.2)
     with socket.create_connection(("127.0.0.1", served.port), 30) as silent:
         silent.sendall(b"GET / HTTP/1.1\r\nHost: 127")
         assert silent.recv(1) == b""
 
 
 def test_it_drains_at_once_although_pages_are_open(ward: Flow) -> None:
-    with server(ward.folder) as one, talking(one) as page:
+    with server(ward.folder, apart=True) as one, talking(one) as page:
         page.hear()
         assert one.stop() == 0
 
@@ -290,7 +292,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        one = Server(tmp_path, taken.getsockname()[1])
+        one = Server(tmp_path, taken.getsockname()[1], apart=True)
         one.start()
         assert one.process is not None
         assert one.process.wait(30) == 2

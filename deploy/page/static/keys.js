@@ -4,7 +4,7 @@
 export function listenToKeys(does) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
-    if (event.target.closest("input, textarea, dialog")) return;
+    if (event.target.closest("input, select, textarea, dialog")) return;
     if (event.key.startsWith("Arrow")) {
       // Elsewhere arrows scroll.
       if (document.activeElement === document.body || event.target.closest("#tiles")) {

@@ -5,12 +5,14 @@ import { Alarms } from "./alarms.js";
 import { Announcer } from "./announce.js";
 import { Chosen } from "./chosen.js";
 import { Connection } from "./connection.js";
+import { keep } from "./kept.js";
 import { listenToKeys } from "./keys.js";
 import { acknowledge, choose } from "./messages.js";
 import { Sound } from "./sound.js";
 import { Sweep } from "./sweep.js";
 import { Tiles } from "./tiles.js";
 import { Ward } from "./ward.js";
+import { Wards } from "./wards.js";
 import { clock, find, put, short } from "./words.js";
 
 const AGES_EVERY_MS = 1000;
@@ -20,6 +22,8 @@ const LOST_CONTACT = { id: "page-lost-contact", priority: "medium" };
 const nothingFrom = ({ partition }) => ({ id: `page-nothing-from-${partition}`, priority: "medium" });
 
 const ward = new Ward();
+const wards = new Wards(showWard);
+ward.only = wards.only;
 const sweep = new Sweep();
 const tiles = new Tiles(find("tiles"), chooseBed);
 const chosenBed = new Chosen();
@@ -58,7 +62,7 @@ function takeIn(message) {
     if (message.gone.length) due = true;
     message.outcomes.forEach(takeOutcome);
   }
-  if (!ward.tiles.has(chosen)) chooseFirst();
+  keepChoice();
   announcer.update(ward.alarms());
   soundAlarms();
   if (ward.now() - ticked > AGES_EVERY_MS) tick();
@@ -99,6 +103,21 @@ function chooseBed(key) {
     connection.say(choose(key));
   }
   changed = null;
+}
+
+/** Show one ward, or all of them; what is shown is what is heard. */
+function showWard(only) {
+  ward.only = only;
+  changed = null;
+  keepChoice();
+  announcer.update(ward.alarms());
+  soundAlarms();
+}
+
+/** Choose another bed where the chosen one has gone, or is of a ward that is not shown. */
+function keepChoice() {
+  const bed = ward.tiles.get(chosen);
+  if (!bed || !ward.shows(bed)) chooseFirst();
 }
 
 /** Something should run on a screen that nobody touches: the bed that needs somebody most. */
@@ -157,13 +176,23 @@ function show() {
   alarms.show(ward);
   dialog.watch(ward);
   chosenBed.show(ward.tiles.get(chosen), ward, sweep.edge);
+  const places = ward.wards();
   const beds = tiles.shown.size;
-  put(find("count"), beds === 1 ? "1 bed" : `${beds} beds`);
+  wards.offer(places);
+  put(find("count"), `${beds === places.length ? "" : `${beds} of `}${places.length === 1 ? "1 bed" : `${places.length} beds`}`);
+  showElsewhere();
   put(find("clock"), ward.heard ? clock(ward.now()) : "");
   find("empty").hidden = beds > 0;
+  put(find("empty"), places.length ? "No bed is in this ward." : "Waiting for the first packets …");
   const said = trouble();
   find("trouble").hidden = !said;
   put(find("trouble"), said);
+}
+
+/** Alarms of wards that are not shown are counted. */
+function showElsewhere() {
+  const open = ward.elsewhere();
+  put(find("elsewhere"), open.length ? `${open.length} open in other wards, the worst: ${open[0].alarm.words}` : "");
 }
 
 /** What is wrong on the way to here, in words. */
@@ -189,11 +218,7 @@ setInterval(soundAlarms, SOUND_EVERY_MS); // also while nothing comes
 function toggleTheme() {
   const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
   document.documentElement.dataset.theme = theme;
-  try {
-    localStorage.setItem("femtoward-theme", theme);
-  } catch {
-    // storage is forbidden: it holds for this page alone
-  }
+  keep("theme", theme);
 }
 
 function showTheme() {
@@ -205,11 +230,16 @@ showTheme();
 
 find("sound").addEventListener("click", () => sound.toggle());
 find("theme").addEventListener("click", toggleTheme);
+find("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address holds the ward
+  tiles.go("ArrowRight");
+});
 find("help").addEventListener("click", () => find("keys").showModal());
 listenToKeys({
   a: acknowledgeHere,
   s: () => sound.toggle(),
   t: toggleTheme,
+  w: () => wards.list.focus(),
   "?": () => find("keys").showModal(),
   arrow: (key) => tiles.go(key),
 });

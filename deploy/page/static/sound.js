@@ -6,6 +6,8 @@
 //
 // Every burst that is really played is told to the document as the event `femtoward:sound`.
 
+import { keep, kept } from "./kept.js";
+
 const C4 = 261.6;
 const E4 = 329.6;
 const G4 = 392.0;
@@ -26,7 +28,6 @@ const HARMONICS = [0, 1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3];
 const EDGE_S = 0.02; // a pulse rises and falls so fast
 const LOUD = 0.35;
 const RESUME_MS = 1000; // a browser that wants a touch first never answers
-const KEPT = "femtoward-sound";
 
 export class Sound {
   /** @param {(on: boolean) => void} changed */
@@ -39,7 +40,7 @@ export class Sound {
     this.heard = new Set();
     document.documentElement.dataset.sounding = "none";
     this.tell();
-    if (kept() !== "on") return;
+    if (kept("sound") !== "on") return;
     // It was on before this page was loaded again. Where the browser wants a touch first, any will do.
     this.toggle();
     const touched = (event) => {
@@ -57,7 +58,7 @@ export class Sound {
   /** Turn it on or off; browsers allow the first only when somebody has touched the page. */
   async toggle() {
     this.wanted = !this.on;
-    keep(this.wanted ? "on" : "off");
+    keep("sound", this.wanted ? "on" : "off");
     if (this.wanted && !this.context) {
       this.context = new AudioContext();
       this.wave = this.context.createPeriodicWave(
@@ -129,19 +130,3 @@ export class Sound {
 }
 
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
-
-function kept() {
-  try {
-    return localStorage.getItem(KEPT);
-  } catch {
-    return null; // storage is forbidden
-  }
-}
-
-function keep(state) {
-  try {
-    localStorage.setItem(KEPT, state);
-  } catch {
-    // it holds for this page alone
-  }
-}

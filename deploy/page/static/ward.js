@@ -8,6 +8,8 @@ export class Ward {
     /** With a title each. @type {Map<string, import("./messages.js").Tile & {title: string}>} */
     this.tiles = new Map();
     this.staleS = 3;
+    /** The ward that is shown; null: all of them. @type {string|null} */
+    this.only = null;
     this.trouble = "";
     /** Partitions of which nothing comes. @type {import("./messages.js").Silent[]} */
     this.silent = [];
@@ -61,15 +63,36 @@ export class Ward {
     return this.ageS(tile) > this.staleS;
   }
 
-  /** Beds, those that need somebody most first, else by name. */
-  beds() {
-    return [...this.tiles.values()].filter((tile) => !tile.of_ward).sort(byNeed);
+  /** Whether a tile belongs to what is shown; what concerns no bed always does. */
+  shows(tile) {
+    return this.only === null || tile.of_ward || tile.ward === this.only;
   }
 
-  /** Every alarm that stands with its tile, what needs somebody most first, then what began first. */
+  /** Names of all wards, in no order. */
+  wards() {
+    return [...this.tiles.values()].filter((tile) => !tile.of_ward).map((tile) => tile.ward);
+  }
+
+  /** Beds that are shown, those that need somebody most first, else by name. */
+  beds() {
+    return [...this.tiles.values()].filter((tile) => !tile.of_ward && this.shows(tile)).sort(byNeed);
+  }
+
+  /** Every alarm that stands where it is shown, with its tile: what needs somebody most first, then what began first. */
   alarms() {
+    return this.alarmsOf((tile) => this.shows(tile));
+  }
+
+  /** Alarms of wards that are not shown, which nobody has acknowledged. */
+  elsewhere() {
+    return this.alarmsOf((tile) => !this.shows(tile)).filter(({ alarm }) => alarm.state === "active");
+  }
+
+  alarmsOf(wanted) {
     const all = [];
-    for (const tile of this.tiles.values()) for (const alarm of tile.alarms) all.push({ tile, alarm });
+    for (const tile of this.tiles.values()) {
+      if (wanted(tile)) for (const alarm of tile.alarms) all.push({ tile, alarm });
+    }
     return all.sort((a, b) => b.alarm.need - a.alarm.need || a.alarm.onset_ms - b.alarm.onset_ms);
   }
 
