@@ -91,6 +91,11 @@ class Lungs:
             grown = np.concatenate([self._extra, self._extra[-1] + np.cumsum(rates * _KNOT_S)])
             self._first += max(0, len(grown) - _REMEMBERED)
             self._extra = grown[-_REMEMBERED:]
+        if self._first and t_s.min() < (known_s := self._first * _KNOT_S):
+            raise ValueError(
+                f"lungs were asked for {t_s.min():g} s and know the time from {known_s:g} s on: ask of no time "
+                f"more than {(_REMEMBERED - _BLOCK) * _KNOT_S:g} s ahead before the present is over"
+            )
         knots = (self._first + np.arange(len(self._extra))) * _KNOT_S
         beyond: Array = np.interp(t_s, knots, self._extra)
         return beyond

@@ -53,30 +53,31 @@ class Heart:
         rr = 60.0 / sinus_bpm_at(script, 0.0)
         self._last_s = -rr * float(rng.uniform())
         self._settled_rr_s = rr
-        self._next = self._beat(self._last_s + rr, Step(rr))
+        self._next: tuple[float, Step | None] = self._last_s + rr, Step(rr)  # None: planned when its time has come
 
     def advance(self, until_s: float) -> list[Beat]:
         """Beats up to and including `until_s` that were not returned before, in order."""
         beats = []
-        while self._next.time_s <= until_s:
-            beats.append(self._next)
-            self._next = self._after(self._next.time_s)
+        while self._next[0] <= until_s:
+            # Not before: what the lungs are asked of a time to come, they forget of the present.
+            time_s, step = self._next
+            beats.append(self._beat(time_s, step or self._planned(time_s)[-1]))
+            self._next = self._after(time_s)
         return beats
 
-    def _after(self, time_s: float) -> Beat:
+    def _after(self, time_s: float) -> tuple[float, Step | None]:
         if not self._plan:
             self._plan.extend(self._planned(time_s))
         step = self._plan.popleft()
         next_s = time_s + step.after_s
         silence = self._episode(next_s)
         if silence is None or silence.rhythm not in SILENT:
-            return self._beat(next_s, step)
+            return next_s, step
         self._plan.clear()
         while silence is not None and silence.rhythm in SILENT:
             next_s = min(silence.to_s, FOR_EVER_S) + AFTER_SILENCE_S
             silence = self._episode(next_s) if next_s < FOR_EVER_S else None
-        first = Step(0.0) if next_s >= FOR_EVER_S else self._planned(next_s)[-1]
-        return self._beat(next_s, first)
+        return next_s, None
 
     def _planned(self, time_s: float) -> list[Step]:
         episode = self._episode(time_s)
@@ -94,9 +95,7 @@ class Heart:
             # A pause says nothing of the rate.
             self._settled_rr_s += (min(rr, 2.0) - self._settled_rr_s) / QT_SETTLES_BEATS
         st, t_wave = self._repolarisation(time_s)
-        lungs = 0.0
-        if time_s < FOR_EVER_S:
-            lungs = self._lungs.depth_at(time_s) * math.sin(2.0 * math.pi * self._lungs.turns_at(time_s))
+        lungs = self._lungs.depth_at(time_s) * math.sin(2.0 * math.pi * self._lungs.turns_at(time_s))
         return Beat(time_s, step.kind, rr, shape == "normal", shape, self._settled_rr_s, step.stroke, st, t_wave, lungs)
 
     def _repolarisation(self, time_s: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from device_sim.breath import Lungs, random_breath
-from device_sim.events import RhythmEvent
+from device_sim.events import BreathEvent, RhythmEvent
 from device_sim.heart import Heart
 from device_sim.physiology import Beat, rate_over
 from device_sim.script import PatientScript, Script
@@ -68,6 +68,32 @@ def test_asystole_is_abrupt_and_as_long_as_scripted() -> None:
     assert np.diff(times).max() >= 12.0
     assert times[times < 20.0].max() > 19.0
     assert times[times > 32.0].min() < 33.0
+
+
+@pytest.mark.parametrize("for_s", [1200.0, 2e6])
+def test_a_breath_is_what_the_script_asks_for_while_a_long_silence_lasts(for_s: float) -> None:
+    script = Script(
+        PatientScript(
+            rhythms=(RhythmEvent(rhythm="asystole", from_s=10.0, for_s=for_s),),
+            breaths=(BreathEvent(breath="paced", rate_bpm=30.0, from_s=0.0),),
+        ),
+        0.0,
+    )
+    lungs = Lungs(script, random_breath(default_rng(1), 15.0))
+    heart = Heart(script, lungs, default_rng(2))
+    turns = []
+    for second in range(60):
+        heart.advance(float(second))
+        turns.append(lungs.turns_at(float(second)))
+    assert np.median(60.0 * np.diff(turns)) == pytest.approx(30.0, rel=0.1)
+
+
+def test_lungs_refuse_to_guess_what_they_have_forgotten() -> None:
+    script = Script(PatientScript(breaths=(BreathEvent(breath="paced", rate_bpm=30.0, from_s=0.0),)), 0.0)
+    lungs = Lungs(script, random_breath(default_rng(1), 15.0))
+    lungs.turns_at(2000.0)
+    with pytest.raises(ValueError, match="asked for 10 s and know the time from"):
+        lungs.turns_at(10.0)
 
 
 @pytest.mark.parametrize(("rhythm", "rate_bpm"), [("bradycardia", 33.0), ("tachycardia", 170.0)])
