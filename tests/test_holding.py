@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from flows import Digests, digests, ended, eventually, growing, rows, started, undisturbed, ward, worked_off, write
 from journals import small_disk
@@ -107,9 +108,24 @@ def test_a_flow_whose_disk_fills_up_waits_through_many_epochs_and_goes_on(place:
     assert digests(place.options) == alone
 
 
+def test_a_flow_that_has_nothing_to_do_outlives_a_full_disk(place: Ward) -> None:
+    write(place.journal, place.tape)
+    flow = place.start()
+    eventually(place.done)
+    place.run_short(flow)
+    with pytest.raises(subprocess.TimeoutExpired):  # epochs end by time, whatever comes
+        flow.wait(timeout=20 * place.options.snapshot_s)
+    place.make_room()
+    eventually(lambda: "there is room for snapshots again" in place.log.read_text())
+    flow.terminate()
+    assert ended(flow) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_flow_that_is_stopped_on_a_full_disk_ends_well_and_one_that_is_started_there_waits(
-    place: Ward, alone: Digests
+    place: Ward, alone: Digests, workers: int
 ) -> None:
+    place.options = msgspec.structs.replace(place.options, workers=workers)
     with growing({place.journal: place.tape}, 8.0) as whole:
         flow = place.start()
         eventually(lambda: rows(place.options) > 4)
