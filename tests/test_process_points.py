@@ -213,12 +213,15 @@ def test_the_couriers_write_how_the_parts_are_while_they_carry(tmp_path: Path) -
                 targets=(flow(url), Target(part="couriers", instance="main", name="couriers")), every_s=0.05
             ),
         )
-        thread = threading.Thread(target=run_couriers, args=(options, stopping, Reports()))
+        thread = threading.Thread(target=run_couriers, args=(options, stopping, Reports()), daemon=True)
         thread.start()
         statement = 'SELECT last(alive) FROM "second"."process" GROUP BY part, instance'
 
         def seen() -> set[tuple[str, str]]:
             if not any("femtoward" in row for one in server.query("SHOW DATABASES") for row in one.get("values", [])):
+                return set()
+            kept = server.query("SHOW RETENTION POLICIES ON femtoward")[0]["values"]  # made after the database
+            if not any(row[0] == "second" for row in kept):
                 return set()
             return {(one["tags"]["part"], one["tags"]["instance"]) for one in server.query(statement)}
 
