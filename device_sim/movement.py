@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 BREATH_SHIFT_M = 0.004  # the chest rises and falls by this; from memory
+HEAD_OF_CHEST = 0.1  # share of the chest's breathing, tilt and shift, that reaches the head; from memory
 
 
 def field_of_movement(remnant_pt: Array, gradient_pt_m: Array, turn_rad: Array, shift_m: Array) -> Array:

@@ -16,7 +16,7 @@ from device_sim.hitches import Hitches, cell_cooling_k, during, intrude, shift
 from device_sim.imu import BREATH_MS2, Imu, ImuState, accelerations
 from device_sim.life import hand_pulse, head_moments, heart_dipoles, modulations, movements, pulses, skin_changes
 from device_sim.moment import Moment
-from device_sim.movement import BREATH_SHIFT_M, breath_turn, field_of_movement
+from device_sim.movement import BREATH_SHIFT_M, HEAD_OF_CHEST, breath_turn, field_of_movement
 from device_sim.opm import OpmState
 from device_sim.readout import Around, State, n_whites, read, start
 from device_sim.spad import (
@@ -32,7 +32,7 @@ from device_sim.spad import (
 from device_sim.thermometer import Thermometer, ThermometerState, off_body
 from device_sim.tones import evaluate, upsample
 from device_sim.unit import Unit
-from device_sim.wearable import ACCELERATION_RATE_HZ, PPG_RATE_HZ, SLOTS_PER_CHUNK
+from device_sim.wearable import ACCELERATION_RATE_HZ, GRAVITY, PPG_RATE_HZ, SLOTS_PER_CHUNK
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -101,9 +101,10 @@ class Physics:
         self._hitches = Hitches(kind.head, [one.fault for one in chances])
         self._mix = np.concatenate([wear.body_lead, wear.room_lead], axis=-1)
         worn = 0.0 if kind.head.stand_off_m else 1.0
-        posture = body.posture
-        self._breath_turn = worn * breath_turn(posture.gravity_ms2, BREATH_MS2 * posture.tilt)
-        self._breath_shift = worn * BREATH_SHIFT_M * np.array([0.0, 0.0, 1.0])
+        follows = HEAD_OF_CHEST if kind.head.kind == "meg" else 1.0
+        self._posture = body.posture._replace(tilt=follows * body.posture.tilt)
+        self._breath_turn = worn * breath_turn(self._posture.gravity_ms2, BREATH_MS2 * self._posture.tilt)
+        self._breath_shift = worn * follows * BREATH_SHIFT_M * np.array([0.0, 0.0, 1.0])
 
     def chunk(self, now: Moment) -> Signals:
         """Signals of the second that begins at ``now.starts_s``; seconds must follow each other."""
@@ -144,9 +145,9 @@ class Physics:
         """Readings of accelerometers and thermometers, shapes (n, 3, 52) and (n, 1)."""
         body, unit = self._body, self._wear.unit
         t = now.starts_s[:, None] + np.arange(ACCELERATION_RATE_HZ) / ACCELERATION_RATE_HZ
-        motion = accelerations(body.posture, self._breath(now, t), t)
+        motion = accelerations(self._posture, self._breath(now, t), t)
         for row, move in movements(now, 0.0, ACCELERATION_RATE_HZ, ACCELERATION_RATE_HZ):
-            motion[row] = moved_acceleration(motion[row], body.posture.gravity_ms2[row], move)
+            motion[row] = moved_acceleration(motion[row], self._posture.gravity_ms2[row], move)
         second = now.starts_s[:, None]
         heat = (body.skin_cel + skin_changes(now))[:, None] + evaluate(body.skin_slow, second)
         for row, fault in now.faults:
@@ -177,23 +178,15 @@ class Physics:
             source = head_moments(self._body, now, range(n), now.starts_s, n_samples, self._rate_hz)
         else:
             source = heart_dipoles(self._body, now, now.starts_s, n_samples, self._rate_hz)
-        room = interference(self._wear.around, self._grid, now.starts_s, n_samples, self._rate_hz)
-        moved = field_of_movement(
-            self._wear.around.remnant_pt,
-            self._wear.around.gradient_pt_m,
-            self._breath_turn[..., None] * breath[:, None],
-            self._breath_shift[:, None] * breath[:, None],
-        )
-        room += upsample(moved, factor)
-        if not self._head.stand_off_m:
-            for row, move in movements(now, 0.0, n_samples, self._rate_hz):
-                shifted = room[row] + self._wear.around.gradient_pt_m[row] @ move.shift_m
-                room[row] = turned(shifted, move.turn_rad)
         t = now.starts_s[:, None] + np.arange(n_samples) / self._rate_hz
+        worn = np.ones((n, n_samples), np.bool_)
+        for row, fault in now.faults:
+            if fault.name == "off-body":
+                worn[row] &= ~during(fault, t[row])
+                source[row] *= worn[row]
+        room = self._room(now, breath, worn)
         for row, fault in now.faults:
             intrude(fault, t[row], self._head, room[row])
-            if fault.name == "off-body":
-                source[row] *= ~during(fault, t[row])
         field = np.matmul(self._mix, np.concatenate([source, room], axis=1)).reshape(n, self._head.n_all, -1, n_samples)
         for row, fault in now.faults:
             shift(fault, t[row], self._head, field[row])
@@ -205,6 +198,21 @@ class Physics:
         for row, fault in now.faults:
             self._hitches.put(row, fault, t[row], reading, noise_pt)
         return reading, noise_pt
+
+    def _room(self, now: Moment, breath: Array, worn: Mask) -> Array:
+        """Field of the room in the axes of devices that move with their patients while these wear them."""
+        around, n_samples = self._wear.around, worn.shape[1]
+        room = interference(around, self._grid, now.starts_s, n_samples, self._rate_hz)
+        turn, shift_m = self._breath_turn[..., None] * breath[:, None], self._breath_shift[:, None] * breath[:, None]
+        moved = upsample(
+            field_of_movement(around.remnant_pt, around.gradient_pt_m, turn, shift_m), n_samples // _BREATH_KNOTS
+        )
+        room += np.multiply(moved, worn[:, None], out=moved)
+        if not self._head.stand_off_m:
+            for row, move in movements(now, 0.0, n_samples, self._rate_hz):
+                shifted = room[row] + around.gradient_pt_m[row] @ (move.shift_m * worn[row])
+                room[row] = turned(shifted, move.turn_rad * worn[row])
+        return room
 
     def _around(self, starts_s: Array, breath: Array, factor: int) -> Around:
         """Gains as of this second, and temperatures."""
@@ -241,6 +249,5 @@ class Physics:
         temperature[row] = off_body(temperature[row], np.array([start_s]), fault)
         t = start_s + np.arange(ACCELERATION_RATE_HZ * CHUNK_S) / ACCELERATION_RATE_HZ
         # On the table the device lies flat and still.
-        lying = acceleration[row] - self._body.posture.gravity_ms2[row][:, None]
-        flat = np.array([0.0, 0.0, -9.80665])[:, None] + 0.05 * lying
+        flat = np.array([0.0, 0.0, -GRAVITY])[:, None]
         acceleration[row] = np.where(during(fault, t), flat, acceleration[row])

@@ -26,7 +26,7 @@ from device_sim.events import (
 from device_sim.script import PatientScript, Script, Span
 from device_sim.tones import Tones
 from device_sim.truth import VitalLine
-from device_sim.wearable import GRAVITY
+from device_sim.wearable import ACCELERATION, GRAVITY, MCG, REFERENCE
 
 Array = NDArray[np.float64]
 T = np.arange(0.0, 400.0, 0.5)  # lungs remember some minutes
@@ -259,3 +259,24 @@ def test_spikes_and_blinks_come_at_the_instants_that_the_truth_names() -> None:
 def test_a_blood_event_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match=r"level=9\.0: need 0\.0 <= level <= 3\.0"):
         BloodEvent(blood="perfusion", from_s=0.0, level=9.0)
+
+
+@pytest.mark.parametrize("device", ["reference", "nv-light-shield"])
+def test_a_device_off_the_body_sees_neither_breath_nor_movement(tmp_path: Path, device: str) -> None:
+    seen = []
+    for body in ("breath_bpm = 15", 'breath_bpm = 25\nactivities = [{ activity = "turning", from_s = 1, for_s = 5 }]'):
+        off = 'faults = [{ fault = "off-body", from_s = 0, for_s = 20 }]'
+        seen.append(Run(scenario(tmp_path, f'device = "{device}"\n{body}\n{off}'), seconds=8.0))
+    for stream in (MCG, REFERENCE, ACCELERATION):
+        np.testing.assert_array_equal(seen[0].signal(0, stream), seen[1].signal(0, stream))
+
+
+def test_a_head_moves_a_tenth_as_far_as_the_chest_with_each_breath(tmp_path: Path) -> None:
+    def moved_by_breath(device: str) -> float:
+        slow, fast = (
+            Run(scenario(tmp_path, f'device = "{device}"\nbreath_bpm = {bpm}'), seconds=8.0).signal(0, ACCELERATION)
+            for bpm in (15, 25)
+        )
+        return float(np.std(slow - fast))
+
+    assert moved_by_breath("meg-cap") == pytest.approx(0.1 * moved_by_breath("reference"), rel=0.2)
