@@ -12,6 +12,8 @@ from device_sim import verify as report
 from device_sim.checked import at_least, at_most, close, near
 from device_sim.devices import DEVICES
 from device_sim.fleet import Fleet
+from device_sim.opm import Opm
+from device_sim.verify_arrays import beat_peak
 from device_sim.verify_magnetometers import sensors
 
 SHORT_S = 240
@@ -63,6 +65,15 @@ def test_a_figure_agrees_to_the_edge_of_its_tolerance_and_no_further() -> None:
     assert at_least("s", "w", "", 5.0, 5.0).ok
     assert not at_most("s", "w", "", 5.0, 5.1).ok
     assert not near("s", "w", "dB", 0.0, float("nan"), by=1.0).ok
+
+
+def test_a_beat_is_measured_through_the_sensor_and_with_its_real_knee(verified: report.Verified) -> None:
+    beats = {(check.sensor, "knee" in check.what): check.measured for check in verified.checks if "beat" in check.what}
+    assert len(beats) == 4
+    for sensor in ("SERF 15 fT/rtHz", "NV 9 pT/rtHz"):
+        assert beats[sensor, True] < beats[sensor, False] - 0.3
+    # A sensor that is too slow for a QRS complex loses of its peak.
+    assert beat_peak(Opm(bandwidth_hz=5.0)) < 0.6 * beat_peak(Opm()) < 0.6 * 50.0
 
 
 def test_the_command_prints_one_object_and_draws_a_picture(
