@@ -19,6 +19,7 @@ from bytewax.run import cli_main
 from dataflows.disk_full import is_full
 from dataflows.events import Row
 from dataflows.fold import Folded
+from dataflows.headway import Headway, Mark
 from dataflows.holding import Holding, kept
 from dataflows.items import Item
 from dataflows.keep import Keep
@@ -112,12 +113,14 @@ def dataflow(options: FlowOptions, stopping: Callable[[], bool], observer: Progr
     graph = Dataflow(FLOW)
     journals = {name: options.journal(name) for name in options.own}
     beacon = observer.beacon if observer else Beacon()
+    headway = Headway(options.shards)
     source = JournalSource(
         journals,
         stop_at_end=options.stop_at_end,
         stopping=stopping,
         observer=observer,
         hold=_hold(options, stopping, beacon),
+        ahead=headway,
     )
     records = op.input(SOURCE, graph, source)
     folded = op.stateful_batch("fold", records, fold_builder(options.shards, beacon))
@@ -128,7 +131,9 @@ def dataflow(options: FlowOptions, stopping: Callable[[], bool], observer: Progr
     rows = op.merge("rows", op.map("fold-rows", sorted_.trues, _row), homed)
     stores = {name: options.store(name) for name in options.own}
     keep = None if options.stop_at_end else options.keep  # an old journal worked through again gives old rows
-    sink = StoreSink(stores, time.time_ns, keep, partitions=options.partitions, stopping=stopping, beacon=beacon)
+    sink = StoreSink(
+        stores, time.time_ns, keep, partitions=options.partitions, stopping=stopping, beacon=beacon, headway=headway
+    )
     op.output("store", rows, sink)
     return graph
 
@@ -273,13 +278,15 @@ def _to_shard(keyed: tuple[str, Folded]) -> tuple[str, Item]:
     return f"{partition}/{folded.shard}", folded.content  # type: ignore[return-value]  # items have a shard, rows none
 
 
-def _row(keyed: tuple[str, Folded]) -> tuple[str, Row | RollCall]:
+def _row(keyed: tuple[str, Folded]) -> tuple[str, Row | RollCall | Mark]:
     return keyed[0], keyed[1].content  # type: ignore[return-value]
 
 
-def _home(n_shards: int, keyed: tuple[str, Row | RollCall]) -> tuple[str, Row | RollCall]:
-    """Send a row to its partition; a shard does not know its own number, which a roll call has to tell."""
+def _home(n_shards: int, keyed: tuple[str, Row | RollCall | Mark]) -> tuple[str, Row | RollCall | Mark]:
+    """Send a row to its partition; a shard does not know its own number, which roll calls and marks have to tell."""
     (partition, _, shard), row = keyed[0].rpartition("/"), keyed[1]
+    if isinstance(row, Mark):
+        return partition, row._replace(shard=int(shard))
     return partition, row._replace(shard=int(shard), n_shards=n_shards) if isinstance(row, RollCall) else row
 
 

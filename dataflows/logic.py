@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from bytewax.operators import StatefulBatchLogic
 
 from dataflows.fold import Fold, Folded
-from dataflows.items import Item
+from dataflows.headway import Mark
+from dataflows.items import Item, Tick
 from dataflows.recovery import FlowError
 from dataflows.shard import Row, Shard
 from ingest.beacon import Beacon
@@ -39,7 +40,7 @@ class FoldLogic(StatefulBatchLogic[Record, Folded, Snapshot]):
             return Fold.VERSION, self.fold.image()
 
 
-class ShardLogic(StatefulBatchLogic[Item, Row, Snapshot]):
+class ShardLogic(StatefulBatchLogic[Item, Row | Mark, Snapshot]):
     """The banks of one shard."""
 
     def __init__(self, resume: Snapshot | None, beacon: Beacon | None = None) -> None:
@@ -47,10 +48,12 @@ class ShardLogic(StatefulBatchLogic[Item, Row, Snapshot]):
         if resume is not None:
             _warn("a shard", self.shard.restore(*resume))
 
-    def on_batch(self, values: list[Item]) -> tuple[Iterable[Row], bool]:
+    def on_batch(self, values: list[Item]) -> tuple[Iterable[Row | Mark], bool]:
         """Step the banks."""
         with self._beacon.step():
-            return self.shard.feed(values), StatefulBatchLogic.RETAIN
+            rows: list[Row | Mark] = [*self.shard.feed(values)]
+            ticks_ns = [item.arrival_ns for item in values if isinstance(item, Tick)]
+            return rows + [Mark(at_ns) for at_ns in ticks_ns[-1:]], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Snapshot:
         """Copy the rows in use."""

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from dataflows import metrics
 from dataflows.disk_full import is_full, is_only_full
 from dataflows.events import SECOND_NS, Bad, Row, Vitals
+from dataflows.headway import Headway, Mark
 from dataflows.keep import Keep
 from dataflows.keeper import Keeper
 from dataflows.roll_call import RollCall, absent
@@ -32,7 +34,7 @@ BROKEN_S: Final = 60.0  # a disk that fails for so long otherwise than by being 
 log = logging.getLogger(__name__)
 
 
-class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
+class StorePartition(StatefulSinkPartition[Row | RollCall | Mark, None]):
     """The store of one partition.
 
     Parameters
@@ -47,6 +49,8 @@ class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
         Is told that the flow lives, and that it waits for room.
     now_ns
         Clock by which the latency of vitals is measured.
+    through
+        Is told what has come through.
     """
 
     def __init__(
@@ -56,7 +60,9 @@ class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
         stopping: Callable[[], bool] = lambda: False,
         beacon: Beacon | None = None,
         now_ns: Callable[[], int] = time.time_ns,
+        through: Callable[[Mark], None] = lambda _: None,
     ) -> None:
+        self._through = through
         self._store, self._keeper, self._stopping, self._beacon = store, keeper, stopping, beacon or Beacon()
         self._now_ns = now_ns
         self._lock = threading.Lock() if keeper is None else keeper.lock
@@ -65,15 +71,18 @@ class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
             weakref.finalize(self, keeper.stop)  # a flow that fails closes nothing
         self._refused = Counter[tuple[str, str]]()
 
-    def write_batch(self, values: Sequence[Row | RollCall]) -> None:
+    def write_batch(self, values: Sequence[Row | RollCall | Mark]) -> None:
         """Commit rows; those that are here already change nothing."""
         with self._beacon.step():
-            self._write([row for row in values if not isinstance(row, RollCall)])
+            self._write([row for row in values if not isinstance(row, RollCall | Mark)])
             for roll in values:
                 if isinstance(roll, RollCall):
                     with self._lock:
                         standing = self._store.alarms(("active", "acknowledged"))
                     self._write(absent(roll, standing))
+            for mark in values:
+                if isinstance(mark, Mark):
+                    self._through(mark)
 
     def _write(self, values: Sequence[Row]) -> None:
         start_s = time.perf_counter()
@@ -138,7 +147,7 @@ class StorePartition(StatefulSinkPartition[Row | RollCall, None]):
             log.warning("the store %s is closed on a full disk: %s", self._store.path, error)
 
 
-class StoreSink(FixedPartitionedSink[Row | RollCall, None]):
+class StoreSink(FixedPartitionedSink[Row | RollCall | Mark, None]):
     """Stores by partition name; an item's key is its partition.
 
     Parameters
@@ -156,6 +165,8 @@ class StoreSink(FixedPartitionedSink[Row | RollCall, None]):
         Once it answers true, a full disk ends the flow instead of being waited for.
     beacon
         Is told that the flow lives, and that it waits for room.
+    headway
+        Is told what has come through.
     """
 
     def __init__(
@@ -167,7 +178,9 @@ class StoreSink(FixedPartitionedSink[Row | RollCall, None]):
         partitions: Sequence[str] = (),
         stopping: Callable[[], bool] = lambda: False,
         beacon: Beacon | None = None,
+        headway: Headway | None = None,
     ) -> None:
+        self._headway = headway
         self._stores = dict(stores)
         self._now_ns = now_ns
         self._keep = keep
@@ -186,4 +199,5 @@ class StoreSink(FixedPartitionedSink[Row | RollCall, None]):
         """Open a store."""
         store = Store(self._stores[for_part], now_ns=self._now_ns)
         keeper = None if self._keep is None else Keeper(store, self._keep, self._now_ns)
-        return StorePartition(store, keeper, self._stopping, self._beacon, self._now_ns)
+        through = partial(self._headway.through, for_part) if self._headway else lambda _: None
+        return StorePartition(store, keeper, self._stopping, self._beacon, self._now_ns, through)

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from ingest.journal import JournalError, JournalPrunedError, JournalReader, Record
+from ingest.journal import JournalError, JournalPrunedError, JournalReader, Record, RecordKind
 
 IDLE: Final = timedelta(milliseconds=25)
 BATCH: Final = 1024  # records at once, at most; more of them gains nothing, and a drain ends between two batches
@@ -43,6 +43,16 @@ class Observer(Protocol):
         """Records from `first` up to `end` are no longer there to be read."""
 
 
+class Ahead(Protocol):
+    """Whoever knows how much of what was read is still under way."""
+
+    def took(self, partition: str, ticks_ns: Sequence[int]) -> None:
+        """Ticks were read that arrived at these times."""
+
+    def far(self, partition: str) -> bool:
+        """Whether reading has to wait."""
+
+
 class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
     """Source of (partition, record) over the journals of some partitions.
 
@@ -68,6 +78,8 @@ class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
     hold
         Called before each look; the thread waits in it for as long as nothing may go on. Until it returns no epoch
         ends, so that no snapshot is written: an epoch ends by time, whether the looks gave anything or not.
+    ahead
+        Says when nothing more is to be read, though epochs go on.
     """
 
     def __init__(
@@ -79,6 +91,7 @@ class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
         stopping: Callable[[], bool] = lambda: False,
         observer: Observer | None = None,
         hold: Callable[[], None] = lambda: None,
+        ahead: Ahead | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"need {batch_size=} of at least 1")
@@ -88,6 +101,7 @@ class JournalSource(FixedPartitionedSource[tuple[str, Record], int]):
         self.stopping = stopping
         self.observer = observer
         self.hold = hold
+        self.ahead = ahead
 
     def list_parts(self) -> list[str]:
         """Names of the partitions that this process can read."""
@@ -132,7 +146,7 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         self._end = end
         self._stopping = source.stopping
         self._observer = source.observer
-        self._hold = source.hold
+        self._hold, self._ahead = source.hold, source.ahead
         self._most = source.batch_size
         self._limit = min(FIRST_BATCH, self._most)  # until it is known how large the records are
         self._replay = source.stop_at_end
@@ -140,16 +154,25 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         self._handed_s = 0.0  # when the newest batch was handed on, and how many records it had
         self._handed = 0
         self._idle = False
+        self._newest_ns = 0
 
     def next_batch(self) -> list[tuple[str, Record]]:
         """Return the next records at once; empty when there are none yet."""
         self._hold()
         if self._over():
             raise StopIteration
+        if self._ahead is not None and self._ahead.far(self._name):
+            self._idle, self._handed = True, 0
+            if self._observer is not None:
+                self._observer.on_read(self._name, Reading(0, self._offset, self._newest_ns, self._newest_ns, False))
+            return []
         limit = min(self._limit, self._in_time())
         limit = limit if self._end is None else min(limit, self._end - self._offset)
         records = self._read(limit)
         self._offset += len(records)
+        self._newest_ns = records[-1].arrival_ns if records else self._newest_ns
+        if self._ahead is not None:
+            self._ahead.took(self._name, [one.arrival_ns for one in records if one.kind == RecordKind.TICK])
         self._handed, self._handed_s = len(records), time.monotonic()
         # A short batch means that the end was reached: records come every 250 ms at least, so do not spin on it.
         self._idle = len(records) < limit

@@ -10,6 +10,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, cluster_main
 
+from dataflows.headway import Headway, Mark
 from ingest.journal import Journal, JournalError, JournalReader, Record, RecordKind
 from ingest.source import JournalSource, Reading
 
@@ -146,7 +147,10 @@ def test_a_drain_ends_after_some_seconds_wherever_it_is(tmp_path: Path, monkeypa
     part.close()
 
 
-def test_a_drain_reads_in_small_batches_so_that_the_last_one_is_short(tmp_path: Path) -> None:
+def test_a_drain_reads_in_small_batches_so_that_the_last_one_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.source.BATCH_S", 1e6)
     fill(tmp_path / "journal", 400)
     told: list[bool] = []
     part = JournalSource({"main": tmp_path / "journal"}, stopping=lambda: bool(told)).build_part("in", "main", None)
@@ -159,6 +163,30 @@ def test_a_drain_reads_in_small_batches_so_that_the_last_one_is_short(tmp_path: 
     assert [len(part.next_batch()) for _ in range(6)] == [64, 64, 64, 64, 64, 16]
     with pytest.raises(StopIteration):
         part.next_batch()
+    part.close()
+
+
+def test_reading_waits_until_the_ticks_read_have_come_through_every_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataflows.headway.MOST_TICKS", 5)
+    with Journal(tmp_path / "journal") as journal:
+        for _ in range(40):
+            journal.append([(RecordKind.MESSAGE, "t", b"m"), (RecordKind.TICK, "", b"")])
+    headway, noted = Headway(2), Noted()
+    source = JournalSource({"main": tmp_path / "journal"}, batch_size=4, observer=noted, ahead=headway)
+    part = source.build_part("in", "main", None)
+    read = [record for _ in range(9) for _, record in part.next_batch()]
+    assert len(read) == 12  # six ticks
+    assert part.next_awake() is not None
+    assert not noted.readings[-1].at_end
+    headway.through("main", Mark(read[-1].arrival_ns, 0))
+    assert part.next_batch() == []
+    headway.through("main", Mark(read[3].arrival_ns, 1))
+    assert len(part.next_batch()) == 4
+    headway.through("main", Mark(1 << 62, 0))
+    headway.through("main", Mark(1 << 62, 1))
+    assert sum(len(part.next_batch()) for _ in range(30)) == 64
     part.close()
 
 
