@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from deploy.problem import UserError
-from device_sim.truth import AlarmLine, BeatLine, FaultLine, PatientLine, RhythmLine, TruthLine, read_truth
+from device_sim.truth import AlarmLine, BeatLine, FaultLine, PatientLine, TruthLine, read_truth
 
 
 class Truth(NamedTuple):
@@ -43,14 +43,14 @@ def gather(lines: Iterable[TruthLine]) -> Truth:
         match line:
             case PatientLine():
                 truth.patients[line.patient] = line
+                if line.recorded:
+                    truth.recorded.append(line.patient)
             case BeatLine():
                 truth.beats_ns.setdefault(line.patient, []).append(line.time_ns)
             case FaultLine():
                 truth.faults.setdefault(line.patient, []).append(line)
             case AlarmLine():
                 truth.alarms.append(line)
-            case RhythmLine(rhythm="recorded") if line.patient not in truth.recorded:
-                truth.recorded.append(line.patient)
             case _:
                 pass
     for beats in truth.beats_ns.values():

@@ -258,6 +258,7 @@ def _patient(
     birth = birth_of(DEVICES[script.patient.device], one.device, one.patient, t_start_ns)
     lungs = Lungs(script, body.breath)
     recording = load_recording(script.patient.record) if script.patient.record else None
+    recorded = RecordedHeart(recording, phase_s) if recording else None
     return _Patient(
         who=one,
         birth=birth,
@@ -267,7 +268,7 @@ def _patient(
         script=script,
         eventful=bool(script.patient.events) or not script.patient.steady,
         lungs=lungs,
-        heart=RecordedHeart(recording, phase_s) if recording else Heart(script, lungs, chances.heart),
+        heart=recorded or Heart(script, lungs, chances.heart),
         scribe=Scribe(
             one,
             body,
@@ -275,7 +276,7 @@ def _patient(
             t_start_ns=t_start_ns,
             phase_s=phase_s,
             end_s=options.seconds or math.inf,
-            rhythm="recorded" if recording else "sinus",
+            recorded=recorded,
         ),
         recording=recording,
         pulse=load_pulse(script.patient.pulse_record) if script.patient.pulse_record else None,

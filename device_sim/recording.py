@@ -1,6 +1,7 @@
 """A recorded ECG as a patient's heart: its samples drive the field, its annotations are the true beats."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from device_sim.events import RhythmName
 from device_sim.physiology import Beat, BeatClass
+from device_sim.script import Episode
 from device_sim.wearable import FIELD_RATE_HZ
 
 Array = NDArray[np.float64]
@@ -22,6 +25,21 @@ _CLASS: dict[str, BeatClass] = {
     **dict.fromkeys("AaJS", "S"),
     **dict.fromkeys("VErF", "V"),
 }
+# Rhythm notes of the same format that have a name here. Any other is "recorded": nobody invents one.
+_RHYTHM: dict[str, RhythmName] = {
+    "(N": "sinus",
+    "(NSR": "sinus",
+    "(SBR": "bradycardia",
+    "(AFIB": "atrial-fibrillation",
+    "(AFL": "atrial-flutter",
+    "(B": "bigeminy",
+    "(VT": "ventricular-tachycardia",
+    "(VFL": "ventricular-fibrillation",
+    "(VF": "ventricular-fibrillation",
+    "(VFIB": "ventricular-fibrillation",
+    "(ASYS": "asystole",
+}
+_FLUTTER_WAVE = "!"
 _R_WITHIN_S, _LEVEL_WITHIN_S = 0.08, 0.4
 
 
@@ -39,12 +57,15 @@ class Recording:
         Annotated beats.
     kinds
         Their classes.
+    episodes
+        Annotated rhythms: name, beginning and end in s. Where there is none, nobody said what the rhythm is.
     """
 
     name: str
     wave: Array
     beats_s: Array
     kinds: tuple[BeatClass, ...]
+    episodes: tuple[tuple[RhythmName, float, float], ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -80,6 +101,24 @@ class RecordedHeart:
             self._last_s = time_s
             self._next += 1
 
+    def episodes(self, from_s: float, to_s: float) -> list[Episode]:
+        """Annotated rhythms that touch ``[from_s, to_s)``, in order."""
+        record = self._recording
+        if not record.episodes:
+            return []
+        first, last = (int((at_s - self._origin_s) // record.seconds) for at_s in (from_s, to_s))
+        laid_out = (
+            Episode(name, start_s, end_s, 0.0)
+            for turn in range(max(0, first), last + 1)
+            for name, begins_s, ends_s in record.episodes
+            for start_s, end_s in [(self._at_s(turn, begins_s), self._at_s(turn, ends_s))]
+            if start_s < to_s and from_s < end_s
+        )
+        return list(laid_out)
+
+    def _at_s(self, turn: int, at_s: float) -> float:
+        return self._origin_s + turn * self._recording.seconds + at_s
+
 
 @lru_cache(maxsize=8)
 def load_recording(record: str) -> Recording:
@@ -102,13 +141,15 @@ def load_recording(record: str) -> Recording:
         raw, rate_hz, notes = _read(record)
     except (OSError, ValueError, IndexError) as error:
         raise ValueError(f"record {record!r} cannot be read: {error}") from error
-    beats = [(at, _CLASS[symbol]) for at, symbol in notes if symbol in _CLASS]
+    beats = [(at, _CLASS[symbol]) for at, symbol, _ in notes if symbol in _CLASS]
     if not beats:
         raise ValueError(f"record {record!r}: {record}.atr holds no beat annotation")
     wave = _in_r_peaks(raw, np.array([at for at, _ in beats]), rate_hz)
     ratio = Fraction(FIELD_RATE_HZ / rate_hz).limit_denominator(1000)
     wave = signal.resample_poly(wave, ratio.numerator, ratio.denominator)
-    return Recording(record, wave, np.array([at / rate_hz for at, _ in beats]), tuple(kind for _, kind in beats))
+    times_s = np.array([at / rate_hz for at, _ in beats])
+    rhythms = tuple(_episodes([(at / rate_hz, symbol, text) for at, symbol, text in notes], len(wave) / FIELD_RATE_HZ))
+    return Recording(record, wave, times_s, tuple(kind for _, kind in beats), rhythms)
 
 
 @lru_cache(maxsize=8)
@@ -137,6 +178,26 @@ def load_pulse(record: str) -> Recording:
     return Recording(record, wave, np.zeros(0), ())
 
 
+def _episodes(notes: list[tuple[float, str, str]], end_s: float) -> Iterator[tuple[RhythmName, float, float]]:
+    """Rhythms out of all annotations: a note holds until the next, fibrillation from `[` to `]` goes before it."""
+    noted: RhythmName | None = None
+    fibrillating = ""  # what began it
+    now, since_s = noted, 0.0
+    for at_s, symbol, text in [*notes, (end_s, "", "")]:
+        if symbol == "+":
+            noted = _RHYTHM.get(text)
+        elif symbol == "[" or (symbol == _FLUTTER_WAVE and not fibrillating):
+            fibrillating = symbol
+        elif symbol == "]" or (symbol in _CLASS and fibrillating == _FLUTTER_WAVE):
+            fibrillating = ""
+        rhythm: RhythmName | None = "ventricular-fibrillation" if fibrillating else noted
+        if rhythm == now and symbol:
+            continue
+        if now and at_s > since_s:
+            yield now, since_s, min(at_s, end_s)
+        now, since_s = rhythm, at_s
+
+
 def _in_r_peaks(wave: Array, beats: NDArray[np.int64], rate_hz: float) -> Array:
     """Take off the level and divide by the median height of the R peaks; gaps in the record become the level."""
     wave = np.nan_to_num(wave - np.nanmedian(wave))
@@ -152,8 +213,8 @@ def _in_r_peaks(wave: Array, beats: NDArray[np.int64], rate_hz: float) -> Array:
     return wave / typical
 
 
-def _read(record: str) -> tuple[Array, float, list[tuple[int, str]]]:
-    """Lead 0, its rate, and all annotations as sample and symbol."""
+def _read(record: str) -> tuple[Array, float, list[tuple[int, str, str]]]:
+    """Lead 0, its rate, and all annotations as sample, symbol and text."""
     # wfdb brings pandas, which takes a second to import, and uses it in ways that pandas warns of.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -161,7 +222,11 @@ def _read(record: str) -> tuple[Array, float, list[tuple[int, str]]]:
 
         lead = wfdb.rdrecord(record, channels=[0])
         notes = wfdb.rdann(record, "atr")
-    samples = [(int(at), str(symbol)) for at, symbol in zip(notes.sample, notes.symbol, strict=True)]
+    texts = notes.aux_note or [""] * len(notes.sample)
+    samples = [
+        (int(at), str(symbol), str(text).rstrip("\0 "))
+        for at, symbol, text in zip(notes.sample, notes.symbol, texts, strict=True)
+    ]
     return np.asarray(lead.p_signal[:, 0], np.float64), float(lead.fs), samples
 
 

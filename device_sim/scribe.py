@@ -13,10 +13,11 @@ from device_sim.breath import Lungs
 from device_sim.course import APNOEA_DEPTH, SKIN_OF_CORE, levels
 from device_sim.devices import DEVICES
 from device_sim.expected import Expected, FaultExpectations, HeartExpectations, blind_expectations
-from device_sim.foreseen import event_expectations, hides, rhythm_expectations
+from device_sim.foreseen import HARD, event_expectations, hides, rhythm_expectations
 from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
 from device_sim.physiology import Beat, rate_over
-from device_sim.script import REST_CORE_CEL
+from device_sim.recording import RecordedHeart
+from device_sim.script import REST_CORE_CEL, Episode
 from device_sim.spad import PULSE, TRANSIT_S, pulse_strength
 from device_sim.tones import PointTones
 from device_sim.truth import (
@@ -52,8 +53,8 @@ class Scribe:
         When the device takes its first sample.
     end_s
         When the run ends (infinity: never); what could only be noticed later is not required.
-    rhythm
-        Name of the rhythm where the script says nothing.
+    recorded
+        The heart, if it is a recorded one. Its truth is what was annotated, and nothing besides.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Scribe:
         t_start_ns: int,
         phase_s: float,
         end_s: float = math.inf,
-        rhythm: str = "sinus",
+        recorded: RecordedHeart | None = None,
     ) -> None:
         self._who = who
         self._script = lungs.script
@@ -73,8 +74,9 @@ class Scribe:
         self._lungs = lungs
         self._t_start_ns = t_start_ns
         self._end_s = end_s
-        self._base_rhythm = rhythm
-        self._rhythm = (rhythm, 0.0)
+        self._recorded = recorded
+        self._base_rhythm = "recorded" if recorded else "sinus"
+        self._rhythm = (self._base_rhythm, 0.0)
         self._now_s = 0.0
         self._second = -(-t_start_ns // 1_000_000_000)
         self._beats: deque[float] = deque(maxlen=64)
@@ -101,7 +103,8 @@ class Scribe:
         """Lines that come before all others."""
         blind = DEVICES[self._script.patient.device].blind
         standing = self._alarms(blind_expectations()) if blind else []
-        return [PatientLine(**self._who._asdict(), from_ns=self._t_start_ns), *standing]
+        recorded = self._recorded is not None
+        return [PatientLine(**self._who._asdict(), from_ns=self._t_start_ns, recorded=recorded), *standing]
 
     def until(self, to_s: float, beats: Iterable[Beat]) -> list[TruthLine]:
         """Lines of the time up to `to_s`; `beats` are those of that time."""
@@ -116,8 +119,9 @@ class Scribe:
             lines.append(BeatLine(patient=who.patient, time_ns=self._ns(beat.time_s), kind=beat.kind))
         lines += self._alarms(self._heart.silence(to_s))
         lines += self._vitals(to_s)
-        if self._edge_s < to_s:
+        if self._recorded or self._edge_s < to_s:
             lines += self._rhythms(to_s)
+        if self._edge_s < to_s:
             lines += self._events(to_s)
             self._edge_s = self._script.next_edge(to_s)
         if self._script.patient.brain:
@@ -136,7 +140,8 @@ class Scribe:
         self._beats.append(beat.time_s)
         if pulse_strength(beat) >= LEAST_STROKE:
             self._pulses.append(beat.time_s + _PULSE_AFTER_S)
-        if beat.shape in ("normal", "narrow") and beat.kind != "V":
+        # Nobody measured the QT of a recorded beat.
+        if beat.shape in ("normal", "narrow") and beat.kind != "V" and not self._recorded:
             settled = min(beat.settled_rr_s or beat.rr_s, QT_LONGEST_RR_S)
             self._qt_ms = 1e3 * (QT_FIXED_S + QT_STRETCHED_S * math.sqrt(settled))
 
@@ -144,18 +149,21 @@ class Scribe:
         lines: list[TruthLine] = []
         edges: set[float] = set()
         # One that ends just now touches no later time.
-        for episode in self._script.episodes(self._now_s - 1.0, to_s):
+        for episode in self._episodes(self._now_s - 1.0, to_s):
             edges.update(edge for edge in (episode.from_s, episode.to_s) if self._now_s <= edge < to_s)
             if self._now_s <= episode.from_s < to_s:
                 lines += self._alarms(rhythm_expectations(episode))
         for edge in sorted(edges):
             name, from_s = self._rhythm
-            begun = self._script.episodes(edge, edge + 1e-9)
+            begun = self._episodes(edge, edge + 1e-9)
             self._rhythm = (begun[0].rhythm if begun else self._base_rhythm, edge)
             if edge > from_s:
                 span = {"from_ns": self._ns(from_s), "to_ns": self._ns(edge)}
                 lines.append(RhythmLine(patient=self._who.patient, rhythm=name, **span))
         return lines
+
+    def _episodes(self, from_s: float, to_s: float) -> list[Episode]:
+        return self._recorded.episodes(from_s, to_s) if self._recorded else self._script.episodes(from_s, to_s)
 
     def _events(self, to_s: float) -> list[TruthLine]:
         lines: list[TruthLine] = []
@@ -197,6 +205,8 @@ class Scribe:
                 now = levels(self._script, np.array([end_s]))
                 spo2, core_cel = float(now.spo2[0]), float(now.core_cel[0])
                 breath_bpm *= float(now.depth[0] > APNOEA_DEPTH)
+            # What a recorded pulse was, nobody noted.
+            foreign = bool(self._script.patient.pulse_record)
             skin = float(self._body.skin_cel) + self._skin_slow.at(end_s)
             lines.append(
                 VitalLine(
@@ -204,8 +214,8 @@ class Scribe:
                     second=self._second,
                     heart_rate_bpm=rate_over(self._beats, end_s),
                     breath_rate_bpm=breath_bpm,
-                    pulse_rate_bpm=rate_over(self._pulses, end_s),
-                    spo2=round(spo2, 2),
+                    pulse_rate_bpm=None if foreign else rate_over(self._pulses, end_s),
+                    spo2=None if foreign else round(spo2, 2),
                     skin_cel=round(skin + SKIN_OF_CORE * (core_cel - REST_CORE_CEL), 3),
                     core_cel=round(core_cel, 3),
                     qt_ms=round(self._qt_ms, 1) if self._qt_ms else None,
@@ -228,7 +238,14 @@ class Scribe:
 
     def _hidden(self, one: Expected) -> bool:
         """Whether a fault, a movement or a hard rhythm hides the heart while a physiological alarm would be due."""
-        return one.physiological and self._eventful and hides(self._script, one.since_s, one.to_s)
+        if not one.physiological:
+            return False
+        if self._recorded:
+            rhythms = {episode.rhythm for episode in self._recorded.episodes(one.since_s, one.to_s)}
+            # Where no beat is annotated there may have been none, or nobody who looked.
+            if rhythms & HARD or (one.condition == "asystole" and "asystole" not in rhythms):
+                return True
+        return self._eventful and hides(self._script, one.since_s, one.to_s)
 
     def _span(self, from_s: float, to_s: float) -> dict[str, int]:
         return {"from_ns": self._ns(from_s), "to_ns": self._ns(min(to_s, self._end_s))}

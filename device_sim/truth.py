@@ -25,6 +25,7 @@ class PatientLine(_Line, frozen=True, kw_only=True, tag="patient"):
     site: str
     from_ns: int
     ward: str = ""
+    recorded: bool = False  # the heart is a recorded one: its truth is what was annotated
 
 
 class BeatLine(_Line, frozen=True, kw_only=True, tag="beat", rename={"kind": "class"}):
@@ -52,10 +53,10 @@ class VitalLine(_Line, frozen=True, kw_only=True, tag="vital"):
     heart_rate_bpm: float | None
     breath_rate_bpm: float  # 0: no breath
     pulse_rate_bpm: float | None = None
-    spo2: float | None = None  # %
+    spo2: float | None = None  # %; it and the pulse: null where the pulse is a recorded one
     skin_cel: float | None = None  # where the device sits, or would sit
     core_cel: float | None = None
-    qt_ms: float | None = None  # of the last normal beat
+    qt_ms: float | None = None  # of the last normal beat; null of a recorded heart
 
 
 class EventLine(_Line, frozen=True, kw_only=True, tag="event"):

@@ -175,6 +175,7 @@ def test_lag_is_that_of_the_patient_furthest_behind() -> None:
     assert math.isnan(lag_ms({}, ward(beats_s=[], faults=[(0.0, 10.0)]), at(10.0)))
 
 
-def test_a_recorded_heart_is_known_by_its_rhythm() -> None:
-    line = RhythmLine(patient="p", rhythm="recorded", from_ns=0, to_ns=1)
-    assert gather([line, line]).recorded == ["p"]
+def test_a_recorded_heart_is_known_whatever_its_rhythm() -> None:
+    line = PatientLine(patient="p", device="d", bed="b", site="s", from_ns=0, recorded=True)
+    rhythm = RhythmLine(patient="p", rhythm="atrial-fibrillation", from_ns=0, to_ns=1)
+    assert gather([line, rhythm]).recorded == ["p"]

@@ -12,7 +12,7 @@ from sim_signals import START_NS, Run
 
 from device_sim.fleet import Fleet, FleetOptions
 from device_sim.recording import load_recording
-from device_sim.truth import BeatLine, RhythmLine
+from device_sim.truth import AlarmLine, BeatLine, RhythmLine, VitalLine
 from device_sim.wearable import ACCELERATION, MCG, PACKET_NS, PPG, REFERENCE, TEMPERATURE
 from ingest.packet import StateFlag
 
@@ -245,6 +245,30 @@ def test_a_missing_record_is_refused_with_the_file_that_was_looked_for(tmp_path:
         load_recording(str(tmp_path / "bare"))
 
 
+def test_of_a_recorded_heart_the_truth_is_what_was_annotated(tmp_path: Path) -> None:
+    beats = [(at, "N", "") for at in (*np.arange(0.5, 7.9, 0.8), *np.arange(16.5, 24.0, 0.7))]
+    notes = sorted([*beats, (8.0, "[", ""), (9.0, "!", ""), (16.0, "]", ""), (20.0, "+", "(AFIB")])
+    at, symbols, texts = ([note[k] for note in notes] for k in range(3))
+    lead = np.exp(-0.5 * ((np.arange(360 * 30)[:, None] / 360.0 - [one[0] for one in beats]) / 0.012) ** 2).sum(axis=1)
+    wfdb_quietly.write(tmp_path, "noted", lead, np.rint(np.array(at) * 360).astype(int), symbols, texts=texts)
+    run = Run("quiet", patients=1, seconds=40.0, wfdb=str(tmp_path / "noted"))
+    rhythms = [
+        (line.rhythm, round((line.to_ns - START_NS) / 1e9)) for line in run.truth if isinstance(line, RhythmLine)
+    ]
+    assert rhythms == [
+        ("recorded", 8),
+        ("ventricular-fibrillation", 16),
+        ("recorded", 20),
+        ("atrial-fibrillation", 30),
+        ("recorded", 38),
+        ("ventricular-fibrillation", 40),
+    ]
+    silences = [line for line in run.truth if isinstance(line, AlarmLine) and line.condition == "asystole"]
+    assert silences
+    assert not any(line.required for line in silences), "nobody annotated one"
+    assert {line.qt_ms for line in run.truth if isinstance(line, VitalLine)} == {None}
+
+
 @pytest.mark.recordings
 def test_a_record_of_the_mit_database_can_be_a_heart(recordings: Path) -> None:
     run = Run("quiet", patients=1, seconds=20.0, wfdb=str(recordings / "mitdb" / "101"))
@@ -268,5 +292,8 @@ def test_a_recorded_pulse_stands_in_for_the_light_and_any_patient_may_have_a_rec
     # The record is taken at the rate that its writer gave it.
     rate_hz = 1.5 * 360.0 / 125.0
     assert f[np.argmax(power * (f > 0.5))] == pytest.approx(rate_hz, abs=0.1)
+    vitals = [line for line in run.truth if isinstance(line, VitalLine) and line.patient == "patient-0002"]
+    assert {(line.pulse_rate_bpm, line.spo2) for line in vitals} == {(None, None)}, "nobody noted them"
+    assert vitals[-1].qt_ms, "the heart is not a recorded one"
     rhythms = {(line.patient, line.rhythm) for line in run.truth if isinstance(line, RhythmLine)}
     assert rhythms == {("patient-0001", "sinus"), ("patient-0002", "sinus"), ("patient-0003", "recorded")}

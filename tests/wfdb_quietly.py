@@ -12,7 +12,13 @@ with warnings.catch_warnings():
 
 
 def write(
-    folder: Path, name: str, lead: NDArray[np.float64], beats: NDArray[np.int64], symbols: list[str], rate_hz: int = 360
+    folder: Path,
+    name: str,
+    lead: NDArray[np.float64],
+    beats: NDArray[np.int64],
+    symbols: list[str],
+    rate_hz: int = 360,
+    texts: list[str] | None = None,
 ) -> None:
     """Write a record of one lead with its beat annotations (`.atr`)."""
     with warnings.catch_warnings():
@@ -26,4 +32,4 @@ def write(
             fmt=["16"],
             write_dir=str(folder),
         )
-        wfdb.wrann(name, "atr", beats, symbol=symbols, write_dir=str(folder))
+        wfdb.wrann(name, "atr", beats, symbol=symbols, aux_note=texts, write_dir=str(folder))
