@@ -11,8 +11,9 @@ from device_sim.physiology import BeatClass, Shape
 # Spread of RR over its mean: 4 % at rest gives an SDNN of 34 ms at 70 bpm; a driven rhythm is stiffer. From memory.
 REST_SPREAD = 0.04
 SPREAD: dict[RhythmName, float] = {"bradycardia": 0.025, "tachycardia": 0.01}
-# RR in atrial fibrillation: independent, standard deviation over mean about 0.22, AV node no faster than 0.3 s. Memory.
-AF_SPREAD, AF_SHORTEST_S = 0.22, 0.33
+# RR in atrial fibrillation: independent, standard deviation over mean about 0.22, no shorter than the AV node recovers,
+# which in a fast one it does sooner. Memory.
+AF_SPREAD, AF_SHORTEST_S, AF_SHORTEST_SHARE = 0.22, 0.24, 0.75
 # One ventricular ectopic beat in about six; coupling 0.6 of RR, then a full compensatory pause. From memory.
 ECTOPY_SHARE, ECTOPY_COUPLING = 0.16, 0.6
 # An atrial ectopic beat comes less early and resets the sinus node: its pause is not a full one. From memory.
@@ -58,8 +59,9 @@ def steps(rhythm: RhythmName, now: Now, rng: Generator) -> list[Step]:  # noqa: 
     """Next steps of a rhythm, at least one."""
     match rhythm:
         case "atrial-fibrillation":
-            rr = now.rr_s * float(rng.gamma(AF_SPREAD**-2, AF_SPREAD**2))
-            return [Step(max(AF_SHORTEST_S, rr), shape="narrow")]
+            shortest = min(AF_SHORTEST_S, AF_SHORTEST_SHARE * now.rr_s)
+            above, spread = now.rr_s - shortest, AF_SPREAD * now.rr_s
+            return [Step(shortest + float(rng.gamma((above / spread) ** 2, spread**2 / above)), shape="narrow")]
         case "atrial-flutter":
             return [_fluttering(now, rng)]
         case "ectopy":
