@@ -24,6 +24,7 @@ from wire import Tape, beating, birth_of, packets, played
 from dataflows.events import Bad
 from dataflows.flow import FlowError, FlowOptions, run_flow
 from dataflows.fold import Fold, Folded
+from dataflows.headway import Headway
 from dataflows.sink import StorePartition
 from dataflows.store import Store
 from ingest.beacon import Beacon
@@ -67,6 +68,24 @@ def test_the_number_of_shards_changes_no_digest(journal: Path, once: Digests, tm
     options = FlowOptions(data_dir=str(tmp_path), shards=shards, stop_at_end=True, journals={"main": str(journal)})
     run_flow(options, lambda: False)
     assert digests(options) == once
+
+
+def test_workers_that_read_ahead_wait_for_the_others_and_change_no_digest(
+    journal: Path, once: Digests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[bool] = []
+
+    class Watched(Headway):
+        def far(self, partition: str) -> bool:
+            waited.append(super().far(partition))
+            return waited[-1]
+
+    monkeypatch.setattr("dataflows.headway.MOST_TICKS", 2)
+    monkeypatch.setattr("dataflows.flow.Headway", Watched)
+    options = FlowOptions(data_dir=str(tmp_path), workers=3, stop_at_end=True, journals={"main": str(journal)})
+    run_flow(options, lambda: False)
+    assert digests(options) == once
+    assert any(waited)
 
 
 def test_two_workers_give_the_digests_of_one(journal: Path, once: Digests, tmp_path: Path) -> None:
