@@ -94,7 +94,7 @@ def _magnetometers(
         dtype=head.dtype,
         block_len=kind.rate_hz // SLOTS_PER_CHUNK,
         scale=head.scale_pt,
-        noise_floor=head.kernel.noise_pt,
+        noise_floor=head.noise_pt,
         range=head.kernel.range_pt,
         bandwidth_hz=head.kernel.bandwidth_hz,
         positions_m=positions,

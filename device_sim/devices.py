@@ -11,6 +11,7 @@ from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
 from device_sim.nv import Nv
 from device_sim.opm import Opm
+from ingest.packet import count_range
 from ingest.profile import Dtype, Sensor, Vector
 
 Array = NDArray[np.float64]
@@ -78,6 +79,12 @@ class Head:
             )
         if len(self.references_m) != len(self.reference_orientations):
             raise ValueError("references_m and reference_orientations: need one each")
+        most_pt = self.scale_pt * count_range(self.dtype)[1]
+        if most_pt < self.kernel.range_pt:
+            raise ValueError(
+                f"scale_pt={self.scale_pt}, dtype={self.dtype}: reach {most_pt:g} pT, need the sensor's range of "
+                f"{self.kernel.range_pt:g} pT; take a coarser scale or a wider dtype"
+            )
 
     @property
     def n_channels(self) -> int:
@@ -88,6 +95,12 @@ class Head:
     def n_all(self) -> int:
         """Channels, the references too."""
         return len(self.positions_m) + len(self.references_m)
+
+    @property
+    def noise_pt(self) -> float:
+        """White noise density of the noisiest channel, pT / sqrt(Hz): a stream declares one figure for all of its."""
+        opm = self.kernel.resonance if isinstance(self.kernel, Helium) else self.kernel
+        return opm.noise_pt * (max(opm.noise_factors) if isinstance(opm, Opm) else 1.0)
 
     def all_positions_m(self) -> Array:
         """Positions, references last, shape ``(n_all, 3)``."""
@@ -198,9 +211,11 @@ DEVICES: dict[str, Device] = {
     "serf-open-ward": Device(
         "SERF array, 9 channels, open loop", "open-ward", Head("mcg", "opm-serf", _SERF_9, *_single(_grid(3)))
     ),
-    "he4-room": Device("helium-4 array, triaxial", "shielded-room", Head("mcg", "opm-he4", _HELIUM, *_triaxial(_NEAR))),
+    "he4-room": Device(
+        "helium-4 array, triaxial", "shielded-room", Head("mcg", "opm-he4", _HELIUM, *_triaxial(_NEAR), scale_pt=0.03)
+    ),
     "he4-light-shield": Device(
-        "helium-4 array, triaxial", "light-shield", Head("mcg", "opm-he4", _HELIUM, *_triaxial(_NEAR))
+        "helium-4 array, triaxial", "light-shield", Head("mcg", "opm-he4", _HELIUM, *_triaxial(_NEAR), scale_pt=0.03)
     ),
     "scalar-gradiometer-open-ward": Device(
         "scalar gradiometer array, open loop",
@@ -226,13 +241,13 @@ DEVICES: dict[str, Device] = {
     "nv-best-light-shield": Device(
         "NV-diamond array, best of today's",
         "light-shield",
-        Head("mcg", "nv-ensemble", _NV_BEST, *_single(_grid(3)), scale_pt=0.01, dtype="i4"),
+        Head("mcg", "nv-ensemble", _NV_BEST, *_single(_grid(3)), scale_pt=0.1, dtype="i4"),
     ),
     # A head of 9 cm, the cells 15 mm above it; the reference 12 cm higher. From memory.
     "meg-cap": Device(
         "OPM-MEG cap section, 16 channels",
         "shielded-room",
-        Head("meg", "opm-serf", _CAP, *_cap(0.105), references_m=((0.0, -0.08, 0.22),) * 3, scale_pt=0.001),
+        Head("meg", "opm-serf", _CAP, *_cap(0.105), references_m=((0.0, -0.08, 0.22),) * 3, scale_pt=0.002),
     ),
 }
 

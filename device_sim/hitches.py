@@ -162,7 +162,7 @@ class Hitches:
             field[:] = left * field + np.sqrt(1.0 - left**2) * white
         else:
             field += np.sqrt(left**-2 - 1.0) * white
-        noise: Array = kernel.noise_pt / left
+        noise: Array = self._head.noise_pt / left
         return noise
 
     def _wake(self, row: int, fault: Fault, t_s: Array, reading: Reading) -> None:

@@ -194,7 +194,7 @@ class Physics:
         if self._state is None:
             self._state = start(self._head.kernel, field[..., 0], around)
         self._state, reading = read(self._head.kernel, self._state, field, white, around)
-        noise_pt = np.full((n, SLOTS_PER_CHUNK), self._head.kernel.noise_pt)
+        noise_pt = np.full((n, SLOTS_PER_CHUNK), self._head.noise_pt)
         for row, fault in now.faults:
             self._hitches.put(row, fault, t[row], reading, noise_pt)
         return reading, noise_pt

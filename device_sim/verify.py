@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from device_sim.checked import Check, at_least
+from device_sim.devices import DEVICES
 from device_sim.fleet import Fleet, FleetOptions
 from device_sim.verify_arrays import check_beats, check_refit, check_rejection
 from device_sim.verify_magnetometers import (
@@ -19,6 +20,7 @@ from device_sim.verify_magnetometers import (
 )
 from device_sim.verify_others import check_accelerometer, check_photons, check_resonances, check_thermometer
 from device_sim.verify_ranges import check_clipping, check_curve, check_open_ward, check_third_axis
+from device_sim.verify_wire import check_wire
 
 PATIENTS_PER_CORE = 500
 LEAST_S = 240  # of signal: a density at 0.1 Hz needs periods, and enough of them to average
@@ -52,7 +54,7 @@ def verify(seconds: int, tell: Callable[[str], None], *, speed: bool = True) -> 
         curves.append(curve)
         checks += [noise, check_bandwidth(name, head), check_delay(name, head), check_gains(name, head)]
         checks += [check_curve(name, head), check_clipping(name, head)]
-        checks += [*check_tilt(name, head), *check_mismatch(name, head)]
+        checks += [*check_tilt(name, head), *check_mismatch(name, head), *check_wire(name, DEVICES[name])]
     checks += [*check_third_axis(), *check_open_ward()]
     tell("photon counter, resonances, thermometer, accelerometer")
     checks += [*check_photons(), *check_resonances(), *check_thermometer(seconds), *check_accelerometer(seconds)]

@@ -58,7 +58,9 @@ def test_its_packets_match_its_birth_and_its_streams_are_whole(worn: Run, name: 
     assert birth.model == kind.model
     head = birth.streams[0]
     assert (head.kind, head.sensor, head.n_channels) == (kind.head.kind, kind.head.sensor, kind.head.n_channels)
-    assert head.noise_floor == pytest.approx(kind.head.kernel.noise_pt)
+    assert head.noise_floor == pytest.approx(kind.head.noise_pt)
+    packets = worn.packets(device)
+    assert all(block.noise_floor == head.noise_floor for packet in packets for block in packet.blocks[:1])
     assert worn.signal(device, 0).shape == (kind.head.n_channels, kind.rate_hz * SECONDS)
     assert [stream.name for stream in birth.streams][-3:] == ["ppg", "acceleration", "temperature"]
 

@@ -1,6 +1,7 @@
 """The report on the simulator's sensors: every figure agrees, and one that does not is said and ends in status 1."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ from commandline import Run, command_line, refused
 
 from deploy.verify import CheckRow, VerifyReport, in_words
 from device_sim import verify as report
+from device_sim.births import birth_of
 from device_sim.checked import at_least, at_most, close, near
 from device_sim.devices import DEVICES
 from device_sim.fleet import Fleet
+from device_sim.helium import Helium
 from device_sim.opm import Opm
 from device_sim.verify_arrays import beat_peak
 from device_sim.verify_magnetometers import sensors
+from device_sim.verify_wire import check_wire
 
 SHORT_S = 240
 
@@ -65,6 +69,24 @@ def test_a_figure_agrees_to_the_edge_of_its_tolerance_and_no_further() -> None:
     assert at_least("s", "w", "", 5.0, 5.0).ok
     assert not at_most("s", "w", "", 5.0, 5.1).ok
     assert not near("s", "w", "dB", 0.0, float("nan"), by=1.0).ok
+
+
+def test_every_channel_in_packets_is_held_against_the_birth() -> None:
+    device = DEVICES["he4-room"]
+    assert [check for check in check_wire("he4-room", device) if not check.ok] == []
+    helium = device.head.kernel
+    assert isinstance(helium, Helium)
+    quiet = replace(device, head=replace(device.head, kernel=replace(helium, axes=(0, 1) * 7 + (0,))))
+    # The same noise from a birth that forgets the third axes.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("device_sim.verify_wire.birth_of", lambda _, *rest: birth_of(quiet, *rest))
+        wrong = [check.what for check in check_wire("he4-room", device) if not check.ok]
+    assert wrong == [f"noisiest channel of {stream} in packets against the birth" for stream in ("mcg", "reference")]
+
+
+def test_a_head_whose_counts_do_not_reach_its_sensors_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="need the sensor's range of 200000 pT"):
+        replace(DEVICES["he4-room"].head, scale_pt=0.01)
 
 
 def test_a_beat_is_measured_through_the_sensor_and_with_its_real_knee(verified: report.Verified) -> None:
