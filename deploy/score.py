@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dataflows.alarms import RULES
 from dataflows.events import AlarmEvent, Vitals
 from dataflows.store import Commit
 from deploy.truth import Truth
@@ -44,6 +45,7 @@ class AlarmScore(NamedTuple):
     found: int
     missed: list[AlarmLine]
     false: list[AlarmEvent]  # first event of each alarm that nothing in the script explains
+    unknown: list[AlarmLine]  # clinically due, of a condition that this flow has no rule for
 
 
 class Latency(NamedTuple):
@@ -136,9 +138,10 @@ def score_alarms(truth: Truth, events: Iterable[AlarmEvent], run_end_ns: int) ->
         if not any(_fits(event, alarm) for alarm in truth.alarms)
         and not (event.condition in EXCUSED_BY_FAULTS and _disturbed_at(truth.faults.get(event.patient, []), event))
     ]
-    return AlarmScore(
-        len(expected), len(expected) - len(missed), missed, sorted(false, key=lambda e: (e.onset_ns, e.id))
-    )
+    known = {rule.condition for rule in RULES}
+    unknown = [a for a in truth.alarms if a.due and a.condition not in known and a.to_ns <= run_end_ns]
+    false.sort(key=lambda event: (event.onset_ns, event.id))
+    return AlarmScore(len(expected), len(expected) - len(missed), missed, false, unknown)
 
 
 def score_latency(vitals: Iterable[tuple[int, Vitals]], commits: Sequence[Commit]) -> Latency:

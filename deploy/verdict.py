@@ -35,6 +35,7 @@ class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
     alarms_expected: int
     alarms_found: int
     alarms_false: int
+    alarms_due_unknown: int  # clinically due, and of a condition that this flow does not know
     latency_ms_p50: float
     latency_ms_p99: float
     lag_ms_end: float
@@ -88,6 +89,7 @@ def judge(folder: Path, files: SimulationFiles, *, kept: bool) -> tuple[DemoResu
         alarms_expected=alarms.expected,
         alarms_found=alarms.found,
         alarms_false=len(alarms.false),
+        alarms_due_unknown=len(alarms.unknown),
         latency_ms_p50=round(latency.p50_ms, 1),
         latency_ms_p99=round(latency.p99_ms, 1),
         lag_ms_end=round(lag_ms(_newest(vitals, commits, intake_end_ns), truth, intake_end_ns), 1),
@@ -114,11 +116,12 @@ def in_words(result: DemoResult) -> list[str]:
     kept = f"kept in {r.data_dir}" if r.data_dir else "was temporary; --data-dir DIR keeps it"
     packets = f"{r.packets_published} published, {r.packets_journalled} journalled, {r.packets_bad} bad"
     waits = f"p50 {r.latency_ms_p50:g} ms, p99 {r.latency_ms_p99:g} ms"
+    scripted = f"{r.alarms_found} of {r.alarms_expected} scripted events found, {r.alarms_false}"
     said = [
         f"{r.patients} patients, {r.seconds:g} s; simulated sensors; not a medical device",
         f"packets     {packets}, {r.packets_lost} lost, {r.packets_repeated} repeated",
         f"heart rate  within 2 bpm of the truth: {share} of {r.hr_seconds} settled patient-seconds",
-        f"alarms      {r.alarms_found} of {r.alarms_expected} scripted events found, {r.alarms_false} false",
+        f"alarms      {scripted} false; {r.alarms_due_unknown} due, and unknown to this flow",
         f"latency     {waits} from newest sample to committed row; lag at the end {r.lag_ms_end:g} ms",
         f"digests     vitals {r.digest_vitals[:16]}  alarms {r.digest_alarms[:16]}  beds {r.digest_beds[:16]}",
         f"data        {kept}",

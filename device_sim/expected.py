@@ -58,6 +58,7 @@ class Expected(NamedTuple):
     required: bool
     physiological: bool
     since_s: float  # the evidence begins here
+    due: bool = False  # clinically, even if the flow does not know the condition
 
 
 class _RateWatch:

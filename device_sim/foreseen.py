@@ -26,6 +26,14 @@ _NAMED: dict[RhythmName, tuple[str, float]] = {
     "wenckebach": ("heart-block", 60.0),
     "mobitz": ("heart-block", 60.0),
 }
+# What is due clinically all the same, once it lasts so long: VF 4 s, VT 5 beats at 100 bpm (PhysioNet/CinC 2015, DOMAIN
+# 2.2), AF 30 s (ESC); no pulse from memory.
+_DUE_AFTER_S = {
+    "ventricular-tachycardia": 3.0,
+    "ventricular-fibrillation": 4.0,
+    "pulseless": 10.0,
+    "atrial-fibrillation": 30.0,
+}
 # Rhythms in which a detector of narrow beats finds some, none, or too many.
 HARD: frozenset[RhythmName] = frozenset(
     {"ventricular-tachycardia", "ventricular-fibrillation", "ventricular-runs", "agonal", "atrial-flutter"}
@@ -43,7 +51,9 @@ def rhythm_expectations(episode: Episode) -> list[Expected]:
     found = []
     if episode.rhythm in _NAMED:
         condition, within_s = _NAMED[episode.rhythm]
-        found.append(_heart(condition, episode.from_s, min(episode.from_s + within_s, episode.to_s + AFTERMATH_S)))
+        to_s = min(episode.from_s + within_s, episode.to_s + AFTERMATH_S)
+        due = condition in _DUE_AFTER_S and episode.to_s - episode.from_s >= _DUE_AFTER_S[condition]
+        found.append(_heart(condition, episode.from_s, to_s, due=due))
     if episode.rhythm in HARD:
         found += [_heart(may, episode.from_s, episode.to_s + AFTERMATH_S) for may in _MAY_WHEN_HARD]
     return found
@@ -53,9 +63,11 @@ def event_expectations(event: Event, from_s: float, to_s: float) -> list[Expecte
     """Alarms that any other event calls for, or explains."""
     match event:
         case BreathEvent(breath="apnoea") if to_s - from_s >= APNOEA_S:
-            return [_heart("apnoea", from_s + event.ramp_s, from_s + event.ramp_s + APNOEA_S + 10.0)]
+            begun_s = from_s + event.ramp_s
+            return [_heart("apnoea", begun_s, begun_s + APNOEA_S + 10.0, due=to_s - begun_s >= APNOEA_S)]
         case BloodEvent(blood="desaturation") if event.spo2 < DESATURATED:
-            return [_heart("desaturation", from_s, min(to_s, from_s + event.ramp_s + _SOON_S))]
+            due = to_s - from_s >= event.ramp_s
+            return [_heart("desaturation", from_s, min(to_s, from_s + event.ramp_s + _SOON_S), due=due)]
         case TemperatureEvent() if event.core_cel >= FEVER_CEL:
             return [_heart("fever", from_s, min(to_s, from_s + event.ramp_s + 600.0))]
         case CourseEvent():
@@ -77,5 +89,5 @@ def hides(script: Script, from_s: float, to_s: float) -> bool:
     )
 
 
-def _heart(condition: str, from_s: float, to_s: float) -> Expected:
-    return Expected(condition, from_s - EARLY_S, to_s, required=False, physiological=True, since_s=from_s)
+def _heart(condition: str, from_s: float, to_s: float, *, due: bool = False) -> Expected:
+    return Expected(condition, from_s - EARLY_S, to_s, required=False, physiological=True, since_s=from_s, due=due)

@@ -232,6 +232,8 @@ class Scribe:
                 from_ns=self._ns(one.from_s),
                 to_ns=self._ns(one.to_s),
                 required=one.required and one.to_s <= self._end_s and not self._hidden(one),
+                due=(one.due or (one.required and one.physiological and not self._unsaid(one)))
+                and one.to_s <= self._end_s,
             )
             for one in expected
         ]
@@ -240,12 +242,15 @@ class Scribe:
         """Whether a fault, a movement or a hard rhythm hides the heart while a physiological alarm would be due."""
         if not one.physiological:
             return False
-        if self._recorded:
-            rhythms = {episode.rhythm for episode in self._recorded.episodes(one.since_s, one.to_s)}
-            # Where no beat is annotated there may have been none, or nobody who looked.
-            if rhythms & HARD or (one.condition == "asystole" and "asystole" not in rhythms):
-                return True
-        return self._eventful and hides(self._script, one.since_s, one.to_s)
+        return self._unsaid(one) or (self._eventful and hides(self._script, one.since_s, one.to_s))
+
+    def _unsaid(self, one: Expected) -> bool:
+        """Whether the annotations of a recorded heart do not say that a physiological condition was there."""
+        if not self._recorded:
+            return False
+        rhythms = {episode.rhythm for episode in self._recorded.episodes(one.since_s, one.to_s)}
+        # Where no beat is annotated there may have been none, or nobody who looked.
+        return bool(rhythms & HARD) or (one.condition == "asystole" and "asystole" not in rhythms)
 
     def _span(self, from_s: float, to_s: float) -> dict[str, int]:
         return {"from_ns": self._ns(from_s), "to_ns": self._ns(min(to_s, self._end_s))}

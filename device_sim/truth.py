@@ -94,6 +94,8 @@ class AlarmLine(_Line, frozen=True, kw_only=True, tag="alarm"):
 
     `required`: it must come. Otherwise it may: definitions differ at the edge, a fault explains it, or it should have
     been noticed but the flow does not know the condition yet.
+
+    `due`: the patient needs it, whether or not today's flow knows the condition or a fault of the sensor hides it.
     """
 
     patient: str
@@ -101,6 +103,7 @@ class AlarmLine(_Line, frozen=True, kw_only=True, tag="alarm"):
     from_ns: int
     to_ns: int
     required: bool = True
+    due: bool = False
 
 
 TruthLine = PatientLine | BeatLine | RhythmLine | VitalLine | EventLine | FaultLine | AlarmLine | WitnessLine

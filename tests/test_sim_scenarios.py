@@ -69,6 +69,10 @@ def test_the_truth_of_a_code_says_every_rhythm_event_and_what_should_have_been_n
     assert {"ventricular-tachycardia", "ventricular-fibrillation", "asystole", "apnoea", "desaturation"} <= due
     required = {line.condition for line in code_blue.lines if isinstance(line, AlarmLine) and line.required}
     assert required <= KNOWN, "only what the flow knows can be required"
+    arrest = {line.condition for line in code_blue.lines if isinstance(line, AlarmLine) and line.due}
+    assert {"ventricular-tachycardia", "ventricular-fibrillation", "apnoea", "desaturation"} <= arrest
+    unknown = score_alarms(code_blue.truth, code_blue.alarms, code_blue.end_ns).unknown
+    assert {line.condition for line in unknown} == arrest - KNOWN
 
 
 def test_the_vitals_of_a_code_are_those_of_a_body_and_not_of_a_sensor(code_blue: Found) -> None:

@@ -1,6 +1,7 @@
 """Scenarios are read or refused with a reason, and the truth says what must be noticed, and no more."""
 
 import json
+import math
 from pathlib import Path
 
 import msgspec
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 from sim_signals import START_NS, Run
 
-from device_sim.events import RHYTHMS
+from device_sim.events import RHYTHMS, RhythmName
 from device_sim.expected import Expected, FaultExpectations, HeartExpectations
 from device_sim.faults import FAULTS, Fault
-from device_sim.foreseen import HARD
+from device_sim.foreseen import HARD, rhythm_expectations
 from device_sim.scenario import load_scenario, names, script_of
+from device_sim.script import Episode
 from device_sim.truth import (
     AlarmLine,
     BeatLine,
@@ -220,6 +222,22 @@ def test_truth_has_a_line_per_patient_and_a_vital_per_second(tmp_path: Path) -> 
     assert vitals[-1].heart_rate_bpm == pytest.approx(58.0, rel=0.1)
     assert vitals[-1].breath_rate_bpm == pytest.approx(12.0, rel=0.2)
     assert json.loads(encode_line(next(line for line in lines if isinstance(line, BeatLine))))["class"] == "N"
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "for_s", "due"),
+    [
+        ("ventricular-fibrillation", 0.0, True),
+        ("ventricular-tachycardia", 0.0, True),
+        ("pulseless", 0.0, True),
+        ("atrial-fibrillation", 40.0, True),
+        ("atrial-fibrillation", 5.0, False),
+        ("pauses", 0.0, False),
+    ],
+)
+def test_an_arrest_is_due_whether_or_not_the_flow_knows_it(rhythm: RhythmName, for_s: float, due: bool) -> None:  # noqa: FBT001
+    first = rhythm_expectations(Episode(rhythm, 10.0, 10.0 + (for_s or math.inf), 0.0))[0]
+    assert (first.due, first.required) == (due, False)
 
 
 def test_what_could_only_be_noticed_after_the_end_is_not_required() -> None:
