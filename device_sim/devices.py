@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_sim.environment import ROOMS, RoomName
+from device_sim.faults import FAULTS, HEATED, FaultName
 from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
 from device_sim.nv import Nv
@@ -124,6 +125,12 @@ class Device:
     def rate_hz(self) -> int:
         """Samples a second of the magnetometers."""
         return round(self.head.kernel.rate_hz)
+
+    @property
+    def faults(self) -> tuple[FaultName, ...]:
+        """Faults that it can have: helium and diamond work as warm as they are, and have no heater."""
+        heated = isinstance(self.head.kernel, (Opm, ScalarGradiometer))
+        return FAULTS if heated else tuple(name for name in FAULTS if name not in HEATED)
 
     @property
     def blind(self) -> bool:

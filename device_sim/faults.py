@@ -29,6 +29,7 @@ FaultName = Literal[
     "reordering",
 ]
 FAULTS: tuple[FaultName, ...] = get_args(FaultName)
+HEATED: tuple[FaultName, ...] = ("cell-cooling", "heater-line")  # of a sensor whose cells have a heater
 
 # A magnet or a phone beside the sensor: an offset beyond the range of +-5 nT, along z. A sensor that reaches further
 # takes as much more to saturate.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from device_sim.devices import DEVICES
 from device_sim.events import (
     ARRESTED,
+    BLOODS,
     BREATHS_BPM,
     CORE_CEL,
     RATES_BPM,
@@ -89,10 +90,20 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         refuse_overlap("rhythms", self.rhythms)
         refuse_overlap("st", self.st)
         refuse_overlap("breaths", self.breaths)
+        refuse_overlap("temperatures", self.temperatures)
+        for blood in BLOODS:
+            refuse_overlap("blood", tuple(event for event in self.blood if event.blood == blood))
         refuse_overlap("activities", self.activities)
         refuse_overlap("courses", self.courses)
         unworn = tuple(event for event in self.activities if event.activity in UNWORN)
         refuse_overlap("faults", (*self.faults, *unworn))
+        allowed = DEVICES[self.device].faults
+        for fault in self.faults:
+            if fault.fault not in allowed:
+                raise ValueError(
+                    f"fault {fault.fault!r} on device {self.device!r}: its sensors have no heater; allowed on it are "
+                    f"{', '.join(allowed)}"
+                )
         arrests = [event for event in self.rhythms if event.rhythm in ARRESTED]
         for event in self.activities:
             for arrest in arrests:

@@ -141,6 +141,25 @@ BAD = [
         5,
         "activity 'walking' at 9 s during asystole: nobody does that; allowed then are turning, compressions",
     ),
+    (
+        "temperatures = [{ from_s = 1.0, core_cel = 39.0 }, { from_s = 9.0, core_cel = 35.0 }]",
+        4,
+        "temperatures: events at 1..inf s and 9..inf s of one patient overlap",
+    ),
+    (
+        'blood = [{ blood = "desaturation", from_s = 1.0 }, { blood = "desaturation", from_s = 9.0 }]',
+        4,
+        "blood: events at 1..inf s and 9..inf s of one patient overlap",
+    ),
+    *(
+        (
+            f'device = "{device}"\nfaults = [{{ fault = "{fault}", from_s = 1.0 }}]',
+            5,
+            f"fault '{fault}' on device '{device}': its sensors have no heater; allowed on it are saturation, ",
+        )
+        for device in ("he4-room", "nv-open-ward")
+        for fault in ("cell-cooling", "heater-line")
+    ),
     ('record = "records/101"', 4, "record='records/101': no file .*101.hea"),
     (
         "rate_bpm = 70.0\n[[patients]]\nrate_bpm = 60.0\nst = [{ from_s = 1.0, st = 4.0 }]",
@@ -164,6 +183,13 @@ def test_a_bad_scenario_is_refused_with_its_line_and_what_is_allowed(
     assert f"bad.toml line {line}: " in said, said
     plain = complaint.split(".*")
     assert all(part in said for part in plain), said
+
+
+def test_less_oxygen_and_less_blood_in_the_skin_may_be_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "both.toml"
+    both = '{ blood = "desaturation", from_s = 1.0 }, { blood = "perfusion", from_s = 9.0 }'
+    path.write_text(f'about = "both"\n[[patients]]\nblood = [{both}]\n')
+    assert len(load_scenario(str(path)).patients[0].blood) == 2
 
 
 def test_an_event_that_outlasts_the_repetition_is_refused_with_its_line(tmp_path: Path) -> None:
