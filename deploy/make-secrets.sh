@@ -53,7 +53,7 @@ add_logins() {
     if command -v mosquitto_passwd >/dev/null; then
         mosquitto_passwd -U "$work/plain"
     else
-        docker run --rm --network none --user 0 --volume "$work:/work" "$image" mosquitto_passwd -U /work/plain
+        docker run --rm --network none --user 0 --volume "$work:/secrets" "$image" mosquitto_passwd -U /secrets/plain
     fi
     cat "$work/plain" >>"$logins"
     rm -rf "$work"

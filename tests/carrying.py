@@ -104,3 +104,8 @@ def carrying(place: Place, courier: Recorder, report: Reports | None = None, pac
         stopping.set()
         thread.join(WAIT_S)
         assert not thread.is_alive()
+
+
+def stored(rows: Sequence[Row]) -> list[Stored]:
+    """Rows as a store of their own would number them."""
+    return [Stored(id_, row) for id_, row in enumerate(rows, start=1)]

@@ -7,7 +7,6 @@ import sqlite3
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,7 @@ from outgoing import SECOND, alarm, any_row, bed, device, ledger, one_of_each, v
 from dataflows.body import decode_named, encode
 from dataflows.disk_full import is_full
 from dataflows.events import NAN, AlarmState, Reading, Row, Vitals
-from dataflows.store import APPLICATION_ID, Commit, Put, Store, StoreMissing, StoreUnfit
+from dataflows.store import APPLICATION_ID, Commit, Put, Store, StoreMissing
 
 
 @pytest.fixture
@@ -275,44 +274,6 @@ def test_a_reader_without_a_store_is_told_that_the_flow_has_not_begun(path: Path
     path.touch()
     with pytest.raises(StoreMissing, match="still empty"):
         Store(path, readonly=True)
-
-
-def _text(path: Path) -> None:
-    path.write_bytes(b"no database at all" * 100)
-
-
-def _other_database(path: Path) -> None:
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE other (x)")
-    db.close()
-
-
-def _other_version(path: Path) -> None:
-    Store(path).close()
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 99")
-    db.close()
-
-
-@pytest.mark.parametrize("readonly", [True, False])
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (_text, "cannot be read as a store"),
-        (_other_database, "no store"),
-        (_other_version, "schema version 99, this femtoward needs 3"),
-        (Path.mkdir, "is a folder"),
-    ],
-)
-def test_a_file_that_is_no_store_is_left_as_it_is(
-    tmp_path: Path, make: Callable[[Path], None], message: str, *, readonly: bool
-) -> None:
-    path = tmp_path / "store.sqlite"
-    make(path)
-    before = path.read_bytes() if path.is_file() else None
-    with pytest.raises(StoreUnfit, match=message):
-        Store(path, readonly=readonly)
-    assert (path.read_bytes() if path.is_file() else None) == before
 
 
 def test_a_put_that_finds_no_room_leaves_nothing_and_works_again(path: Path) -> None:

@@ -5,15 +5,14 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 from servers import eventually
+from supervising import DEAF, POLITE, SPEAKING, Clock, killed, program, supervised, until_dead
 
 from deploy.problem import UserError
-from deploy.process import Process
 from deploy.supervise import (
     BAD_SETTINGS,
     FELLOWS_S,
@@ -29,34 +28,6 @@ from deploy.word import PartsWord
 from ingest.door import Door
 from ingest.notices import Report
 
-# Writes its name when it is asked to end; ends when its standard input does.
-POLITE = """
-import os, signal, sys
-def end(*_):
-    with open(sys.argv[2], "a") as file:
-        file.write(sys.argv[1] + "\\n")
-    os._exit(0)
-signal.signal(signal.SIGTERM, end)
-print("ready", flush=True)
-sys.stdin.read()
-end()
-"""
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
-
-
-@dataclass
-class Clock:
-    """A clock that is set by hand."""
-
-    now_s: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def program(name: str, code: str, *arguments: str, once: bool = False) -> Program:
-    return Program(name, (sys.executable, "-c", code, *arguments), once)
-
 
 @pytest.fixture
 def clock() -> Clock:
@@ -69,31 +40,6 @@ def supervisors() -> Iterator[list[Supervisor]]:
     yield made
     for supervisor in made:
         supervisor.kill()
-
-
-def supervised(made: list[Supervisor], folder: Path, clock: Clock | None, *programs: Program) -> Supervisor:
-    supervisor = Supervisor(programs, folder, folder) if clock is None else Supervisor(programs, folder, folder, clock)
-    made.append(supervisor)
-    supervisor.start_all()
-    return supervisor
-
-
-def until_dead(supervisor: Supervisor, name: str) -> list[str]:
-    child = supervisor.children[name]
-    eventually(lambda: not child.running, what=f"{name} to end")
-    return supervisor.tend()
-
-
-def killed(supervisor: Supervisor) -> list[str]:
-    """What is said of those that are killed now: the kernel ends them in its own time."""
-    said: list[str] = []
-
-    def looked() -> bool:
-        said.extend(supervisor.tend())
-        return bool(said)
-
-    eventually(looked, what="the killed to end")
-    return said
 
 
 def test_what_dies_starts_again_each_time_later(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:
@@ -205,18 +151,6 @@ def test_every_partition_is_told_what_died(tmp_path: Path, clock: Clock, supervi
     assert told(word, *doors) == []
 
 
-# Says that it is alive until there is a file, and from then on what it is told to say.
-SPEAKING = """
-import os, sys, time
-said = '[true, true, ""]'
-while True:
-    if os.path.exists(sys.argv[1]):
-        said = sys.argv[2]
-        print("stuck", flush=True)
-    if said:
-        os.write(0, (said + "\\n").encode())
-    time.sleep(0.01)
-"""
 STUCK = '[false, false, "the main loop is stuck"]'
 
 
@@ -337,72 +271,6 @@ def test_what_ends_by_itself_is_left_alone(tmp_path: Path, clock: Clock, supervi
     assert supervisor.tend() == []
     assert supervisor.children["simulator"].status == 0
     assert (tmp_path / "simulator.out").read_text() == "done\n"
-
-
-def test_a_stop_drains_in_the_order_of_the_datas_way(tmp_path: Path, supervisors: list[Supervisor]) -> None:
-    names, ended = ("ingest", "flow", "couriers"), tmp_path / "ended"
-    supervisor = supervised(supervisors, tmp_path, None, *(program(name, POLITE, name, str(ended)) for name in names))
-    for name in names:
-        eventually((tmp_path / f"{name}.out").read_text)
-    assert supervisor.drain() == dict.fromkeys(names, 0)
-    assert ended.read_text().split() == list(names)
-
-
-def test_parts_are_asked_in_turn_even_when_one_does_not_end(tmp_path: Path, supervisors: list[Supervisor]) -> None:
-    ended = tmp_path / "ended"
-    polite = [program(f"flow-{i}", POLITE, f"flow-{i}", str(ended))._replace(part="flow") for i in range(2)]
-    supervisor = supervised(supervisors, tmp_path, None, program("ingest", DEAF), *polite)
-    for name in supervisor.children:
-        eventually((tmp_path / f"{name}.out").read_text)
-    assert supervisor.drain(within_s=0.5, each_s=0.1) == {"ingest": -9, "flow-0": 0, "flow-1": 0}
-    assert set(ended.read_text().split()) == {"flow-0", "flow-1"}
-
-
-def test_what_does_not_end_in_time_is_killed(tmp_path: Path, supervisors: list[Supervisor]) -> None:
-    supervisor = supervised(supervisors, tmp_path, None, program("flow", DEAF))
-    eventually((tmp_path / "flow.out").read_text)
-    assert supervisor.drain(within_s=0.2) == {"flow": -9}
-
-
-def test_all_that_are_late_are_killed_before_any_is_collected(
-    tmp_path: Path, supervisors: list[Supervisor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deaf = [program(f"flow-{i}", DEAF)._replace(part="flow") for i in range(3)]
-    supervisor = supervised(supervisors, tmp_path, None, *deaf)
-    for name in supervisor.children:
-        eventually((tmp_path / f"{name}.out").read_text)
-    done: list[str] = []
-    kill, close = Process.kill, Process.close
-
-    def noted_kill(process: Process) -> None:
-        done.append("kill")
-        kill(process)
-
-    def noted_close(process: Process) -> int:
-        done.append("collect")
-        return close(process)
-
-    monkeypatch.setattr(Process, "kill", noted_kill)
-    monkeypatch.setattr(Process, "close", noted_close)
-    assert supervisor.drain(within_s=0.2) == dict.fromkeys(supervisor.children, -9)
-    assert done == ["kill"] * 3 + ["collect"] * 3
-
-
-@pytest.mark.parametrize(("speaks", "status"), [(True, 0), (False, -signal.SIGTERM)])
-def test_what_is_asked_to_end_before_it_could_heed_has_drained(
-    tmp_path: Path, supervisors: list[Supervisor], *, speaks: bool, status: int
-) -> None:
-    loading = program("flow", "import time; print('loading', flush=True); time.sleep(600)")._replace(speaks=speaks)
-    supervisor = supervised(supervisors, tmp_path, None, loading)
-    eventually((tmp_path / "flow.out").read_text)
-    assert supervisor.drain() == {"flow": status}
-
-
-def test_what_has_spoken_and_ends_by_the_signal_has_not_drained(tmp_path: Path, supervisors: list[Supervisor]) -> None:
-    speaking = program("flow", SPEAKING, str(tmp_path / "never"), "")._replace(speaks=True)
-    supervisor = supervised(supervisors, tmp_path, None, speaking)
-    eventually(lambda: supervisor.tend() == [] and supervisor.children["flow"].ready)
-    assert supervisor.drain() == {"flow": -signal.SIGTERM}
 
 
 def test_children_end_when_the_supervisor_is_gone(tmp_path: Path) -> None:
