@@ -10,7 +10,7 @@ from device_sim.environment import ROOMS, Grid, random_surroundings
 from device_sim.moment import Moment
 from device_sim.packing import Packed
 from device_sim.physics import Physics, Wear
-from device_sim.unit import random_unit, room_lead
+from device_sim.unit import gradient_lead, random_unit, room_lead
 
 _MOST = 48  # patients at once: what their second takes fits into a processor's cache
 
@@ -41,6 +41,7 @@ class Batch:
             stacked(units),
             np.stack([body_lead(kind.head, unit, body) for unit, body in zip(units, mine, strict=True)]),
             np.stack([room_lead(kind.head, unit) for unit in units]),
+            np.stack([gradient_lead(kind.head, unit) for unit in units]),
             stacked([random_surroundings(one.room, ROOMS[kind.room]) for one in theirs]),
         )
         self._physics = Physics(kind, stacked(mine), wear, grid, theirs)

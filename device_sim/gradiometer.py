@@ -24,9 +24,10 @@ class GradiometerState(NamedTuple):
 
 @dataclass(frozen=True)
 class ScalarGradiometer:
-    """Scalar OPM gradiometer: ``|B| near - (1 - mismatch) |B| far -> gain, cross-talk -> low pass, delay -> + noise``.
+    """Scalar OPM gradiometer: ``|B| near - (1 - mismatch) |B| far + heading -> gains -> low pass, delay -> + noise``.
 
-    A scalar cell measures the length of the field vector, and so does not care how it is turned. The difference keeps
+    A scalar cell measures the length of the field vector, and so hardly cares how it is turned: what is left is the
+    heading error, of which the two cells do not have quite the same. The difference keeps
     what the two cells do not share: most of a near source, little of a far one, and of a homogeneous change as much as
     their gains differ (the mismatch of each channel, whose spread is the rejection).
 
@@ -46,6 +47,9 @@ class ScalarGradiometer:
         Of the electronics and between channels; from memory.
     rejection
         Of a homogeneous change, open loop 31 dB = 35 (DOMAIN 1.1), closed loop 500-1000.
+    heading_pt
+        What the cells' heading errors differ by, from a field along the axis to one across it; Zeeman levels that are
+        not evenly spaced make some nT of it in a cell, and pumping from both sides takes most away; from memory.
     range_pt
         Of the difference; from memory.
     earth_pt
@@ -62,6 +66,7 @@ class ScalarGradiometer:
     delay_s: float = 0.006
     skew_s: tuple[float, ...] = (0.0,)
     rejection: float = 35.0
+    heading_pt: float = 200.0
     range_pt: float = 50_000.0
     earth_pt: tuple[float, float] = (15e6, 80e6)
     search_s: float = 2.0
@@ -93,7 +98,7 @@ class ScalarGradiometer:
 
     def init(self, first_pt: Array, mismatch: Array) -> GradiometerState:
         """Balanced in a field of shape ``(n, n_channels, 6)`` that has long been there."""
-        size, difference = _sizes(first_pt[..., None], mismatch)
+        size, difference = self._sizes(first_pt[..., None], mismatch)
         lost = self._lost(size)[:, 0]
         return GradiometerState(
             self.path.init(np.zeros(first_pt.shape[:2])),
@@ -120,7 +125,7 @@ class ScalarGradiometer:
         mismatch : ndarray, shape (n, n_channels)
             By how much the far cell's gain is lower than the near one's.
         """
-        size, difference = _sizes(field_pt, mismatch)
+        size, difference = self._sizes(field_pt, mismatch)
         lost = self._lost(size)
         locked = ~lost
         gap, balance = state.gap, state.balance_pt
@@ -159,9 +164,9 @@ class ScalarGradiometer:
                 gap -= 1
         return gap
 
-
-def _sizes(field_pt: Array, mismatch: Array) -> tuple[Array, Array]:
-    """Length of the near cell's field, and the difference of both, shapes (n, n_channels, n_samples)."""
-    near = np.sqrt(np.sum(field_pt[..., :3, :] ** 2, axis=-2))
-    far = np.sqrt(np.sum(field_pt[..., 3:, :] ** 2, axis=-2))
-    return near, near - (1.0 - mismatch[..., None]) * far
+    def _sizes(self, field_pt: Array, mismatch: Array) -> tuple[Array, Array]:
+        """Length of the near cell's field, and the difference of both, shapes (n, n_channels, n_samples)."""
+        near = np.sqrt(np.sum(field_pt[..., :3, :] ** 2, axis=-2))
+        far = np.sqrt(np.sum(field_pt[..., 3:, :] ** 2, axis=-2))
+        heading = self.heading_pt * field_pt[..., 0, :] / np.maximum(near, self.earth_pt[0])
+        return near, near - (1.0 - mismatch[..., None]) * far + heading

@@ -47,6 +47,32 @@ def field_of_movement(remnant_pt: Array, gradient_pt_m: Array, turn_rad: Array, 
     return seen - remnant_pt[..., None]
 
 
+def turned_gradient(gradient_pt_m: Array, turn_rad: Array) -> Array:
+    """Gradient in the axes of a device that turns.
+
+    Parameters
+    ----------
+    gradient_pt_m : ndarray, shape (..., 3, 3, n_samples or 1)
+        Before.
+    turn_rad : ndarray, shape (..., 3, n_samples)
+        Rotation vector.
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3, n_samples)
+        pT/m.
+    """
+    angle = np.sqrt(np.sum(turn_rad**2, axis=-2))[..., None, None, :]
+    x, y, z = np.moveaxis(turn_rad / np.where(angle[..., 0, :, :] > 0.0, angle[..., 0, :, :], 1.0), -2, 0)
+    zero = np.zeros_like(x)
+    # Rows of the matrix that takes a vector's part across the axis, the other way round as in `field_of_movement`.
+    across = np.stack([np.stack([zero, z, -y], -2), np.stack([-z, zero, x], -2), np.stack([y, -x, zero], -2)], -3)
+    still = np.eye(3)[..., None]
+    matrix = still + across * np.sin(angle) + np.einsum("...ikt,...kjt->...ijt", across, across) * (1.0 - np.cos(angle))
+    seen: Array = np.einsum("...ijt,...jkt,...lkt->...ilt", matrix, gradient_pt_m + 0.0 * matrix, matrix, optimize=True)
+    return seen
+
+
 def breath_turn(gravity_ms2: Array, tilt_ms2: Array) -> Array:
     """Rotation vector that changes a device's gravity by `tilt_ms2`, both of shape ``(n, 3)``."""
     turn: Array = np.cross(tilt_ms2, gravity_ms2) / np.sum(gravity_ms2**2, axis=-1, keepdims=True)

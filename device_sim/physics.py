@@ -16,7 +16,7 @@ from device_sim.hitches import Hitches, cell_cooling_k, during, intrude, shift
 from device_sim.imu import BREATH_MS2, Imu, ImuState, accelerations
 from device_sim.life import hand_pulse, head_moments, heart_dipoles, modulations, movements, pulses, skin_changes
 from device_sim.moment import Moment
-from device_sim.movement import BREATH_SHIFT_M, HEAD_OF_CHEST, breath_turn, field_of_movement
+from device_sim.movement import BREATH_SHIFT_M, HEAD_OF_CHEST, breath_turn, field_of_movement, turned_gradient
 from device_sim.opm import OpmState
 from device_sim.readout import Around, State, n_whites, read, start
 from device_sim.spad import (
@@ -51,6 +51,7 @@ class Wear(NamedTuple):
     unit: Unit
     body_lead: Array  # (n, n_probes, n_sources): R peaks or A m -> pT
     room_lead: Array  # (n, n_probes, 3)
+    gradient_lead: Array  # (n, n_probes, 9), or none where it does not matter
     around: Surroundings
 
 
@@ -99,7 +100,7 @@ class Physics:
         self._motion: ImuState | None = None
         self._heat: ThermometerState | None = None
         self._hitches = Hitches(kind.head, [one.fault for one in chances])
-        self._mix = np.concatenate([wear.body_lead, wear.room_lead], axis=-1)
+        self._mix = np.concatenate([wear.body_lead, wear.room_lead, wear.gradient_lead], axis=-1)
         worn = 0.0 if kind.head.stand_off_m else 1.0
         follows = HEAD_OF_CHEST if kind.head.kind == "meg" else 1.0
         self._posture = body.posture._replace(tilt=follows * body.posture.tilt)
@@ -187,7 +188,8 @@ class Physics:
         room = self._room(now, breath, worn)
         for row, fault in now.faults:
             intrude(fault, t[row], self._head, room[row])
-        field = np.matmul(self._mix, np.concatenate([source, room], axis=1)).reshape(n, self._head.n_all, -1, n_samples)
+        seen = [source, room, self._gradient(now, breath, worn)] if self._wear.gradient_lead.size else [source, room]
+        field = np.matmul(self._mix, np.concatenate(seen, axis=1)).reshape(n, self._head.n_all, -1, n_samples)
         for row, fault in now.faults:
             shift(fault, t[row], self._head, field[row])
         around = self._around(now.starts_s, breath, factor)
@@ -213,6 +215,17 @@ class Physics:
                 shifted = room[row] + around.gradient_pt_m[row] @ (move.shift_m * worn[row])
                 room[row] = turned(shifted, move.turn_rad * worn[row])
         return room
+
+    def _gradient(self, now: Moment, breath: Array, worn: Mask) -> Array:
+        """Gradient of the room's field in the axes of devices that turn, shape (n, 9, n_samples)."""
+        n, n_samples = worn.shape
+        still = self._wear.around.gradient_pt_m[..., None]
+        turn = self._breath_turn[..., None] * breath[:, None]
+        moved = upsample((turned_gradient(still, turn) - still).reshape(n, 9, -1), n_samples // _BREATH_KNOTS)
+        gradient = (moved * worn[:, None]).reshape(n, 3, 3, -1) + still
+        for row, move in movements(now, 0.0, n_samples, self._rate_hz):
+            gradient[row] = turned_gradient(gradient[row], move.turn_rad * worn[row])
+        return gradient.reshape(n, 9, -1)
 
     def _around(self, starts_s: Array, breath: Array, factor: int) -> Around:
         """Gains as of this second, and temperatures."""

@@ -81,6 +81,20 @@ def room_lead(head: Head, unit: Unit) -> Array:
     return axes * np.repeat(unit.near, per_channel)[:, None]
 
 
+def gradient_lead(head: Head, unit: Unit) -> Array:
+    """Field at every probe of a gradient, shape ``(n_probes, 9)``: what the cells of a gradiometer do not share.
+
+    The near cell lies half a baseline before the middle of the two, the far one half a baseline behind it.
+    """
+    if not isinstance(head.kernel, ScalarGradiometer):
+        return np.zeros((3 * head.n_all, 0))
+    _, axes = probes(head, unit)
+    half = 0.5 * head.kernel.baseline_m * head.all_orientations()
+    places = np.repeat(np.stack([-half, half], axis=1).reshape(-1, 3), 3, axis=0)
+    lead: Array = (axes[:, :, None] * places[:, None, :]).reshape(-1, 9)
+    return lead
+
+
 def _frames(axes: Array) -> Array:
     """Axes of shape (n, 3) and two vectors across each, shape (n, 3, 3)."""
     least = np.eye(3)[np.argmin(np.abs(axes), axis=-1)]

@@ -19,7 +19,7 @@ from device_sim.verify_magnetometers import (
     sensors,
 )
 from device_sim.verify_others import check_accelerometer, check_photons, check_resonances, check_thermometer
-from device_sim.verify_ranges import check_clipping, check_curve, check_open_ward, check_third_axis
+from device_sim.verify_ranges import check_clipping, check_curve, check_heading, check_open_ward, check_third_axis
 from device_sim.verify_wire import check_wire
 
 PATIENTS_PER_CORE = 500
@@ -55,7 +55,7 @@ def verify(seconds: int, tell: Callable[[str], None], *, speed: bool = True) -> 
         checks += [noise, check_bandwidth(name, head), check_delay(name, head), check_gains(name, head)]
         checks += [check_curve(name, head), check_clipping(name, head)]
         checks += [*check_tilt(name, head), *check_mismatch(name, head), *check_wire(name, DEVICES[name])]
-    checks += [*check_third_axis(), *check_open_ward()]
+    checks += [*check_third_axis(), *check_heading(), *check_open_ward()]
     tell("photon counter, resonances, thermometer, accelerometer")
     checks += [*check_photons(), *check_resonances(), *check_thermometer(seconds), *check_accelerometer(seconds)]
     tell("arrays")

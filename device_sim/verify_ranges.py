@@ -9,7 +9,7 @@ from device_sim.devices import DEVICES, Head
 from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
 from device_sim.nv import Nv
-from device_sim.testbench import field_of, readings
+from device_sim.testbench import EARTH_PT, field_of, readings
 
 Array = NDArray[np.float64]
 
@@ -46,6 +46,20 @@ def check_third_axis() -> list[Check]:
     spread = readings(helium, np.zeros((1, 3, 3, n_samples)), white).field_pt[0].std(axis=-1)
     ratio = float(spread[2] / spread[:2].mean())
     return [close("he4-room", "noise of the third axis against the others", "", helium.third_axis, ratio, share=0.05)]
+
+
+def check_heading() -> list[Check]:
+    """What a gradiometer reads that turns from a field across its axis into one along it."""
+    checks = []
+    for name in ("scalar-gradiometer-open-ward", "scalar-gradiometer-closed-open-ward"):
+        kernel = DEVICES[name].head.kernel
+        if not isinstance(kernel, ScalarGradiometer):
+            raise TypeError(f"{name}: need a scalar gradiometer here")
+        field = np.zeros((1, 1, 6, round(kernel.rate_hz)))
+        field[:, :, [0, 3]] = EARTH_PT
+        seen = float(readings(kernel, field).field_pt[0, 0, -1])
+        checks.append(close(name, "heading error", "pT", kernel.heading_pt, seen, share=0.01))
+    return checks
 
 
 def check_open_ward() -> list[Check]:

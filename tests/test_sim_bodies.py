@@ -280,3 +280,12 @@ def test_a_head_moves_a_tenth_as_far_as_the_chest_with_each_breath(tmp_path: Pat
         return float(np.std(slow - fast))
 
     assert moved_by_breath("meg-cap") == pytest.approx(0.1 * moved_by_breath("reference"), rel=0.2)
+
+
+def test_a_turn_in_bed_moves_a_gradiometer_in_an_open_ward_by_nanoteslas(tmp_path: Path) -> None:
+    lying = 'device = "scalar-gradiometer-closed-open-ward"'
+    turning = f'{lying}\nactivities = [{{ activity = "turning", from_s = 2, for_s = 10 }}]'
+    still, moved = (Run(scenario(tmp_path, one), seconds=8.0).signal(0, MCG) for one in (lying, turning))
+    change = np.abs(moved - still)
+    assert change[:, :900].max() < 0.02
+    assert 2e3 < np.median(change[:, -500:]) < 30e3

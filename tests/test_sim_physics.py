@@ -1,5 +1,7 @@
 """The sensors do what their declarations say, in closed form or by measurement."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,13 +15,13 @@ from device_sim.field import half_space_lead, normal_lead, sphere_lead
 from device_sim.flutter import atrial_fibrillation
 from device_sim.heartvector import R_DIRECTION, heart_vectors
 from device_sim.imu import Imu, ImuUnit
-from device_sim.movement import field_of_movement
+from device_sim.movement import field_of_movement, turned_gradient
 from device_sim.physiology import Beat
 from device_sim.scenario import load_scenario, script_of
 from device_sim.spad import PULSE, TRANSIT_S, Spad, pulse_waves
 from device_sim.thermometer import ROOM_CEL, Thermometer, off_body
 from device_sim.tones import Tones, stack, upsample
-from device_sim.unit import random_unit
+from device_sim.unit import gradient_lead, random_unit
 from device_sim.wearable import N_FIELD, N_MCG
 
 Array = NDArray[np.float64]
@@ -186,6 +188,33 @@ def test_a_turn_in_a_remnant_field_and_a_shift_in_its_gradient_are_artefacts() -
     assert field_of_movement(field, gradient, still, shift)[0, 2, 0] == pytest.approx(10.0)
     moved = field[..., None] + field_of_movement(field, 0.0 * gradient, turn, still)
     assert np.sqrt(np.sum(moved**2)) == pytest.approx(2000.0)
+
+
+def test_a_gradient_is_turned_as_its_field_is() -> None:
+    rng = np.random.default_rng(13)
+    raw = rng.standard_normal((2, 3, 3))
+    gradient, turn, place = raw + raw.transpose(0, 2, 1), rng.standard_normal((2, 3, 5)), rng.standard_normal((2, 3, 1))
+    seen = np.einsum("nijt,njt->nit", turned_gradient(gradient[..., None], turn), place + 0.0 * turn)
+    # The same by hand: the place as the world has it, the field there, and that field as the device has it.
+    still = np.zeros((2, 3, 3))
+    for t in range(5):
+        now = turn[..., t : t + 1]
+        there = place + field_of_movement(place[..., 0], still, -now, 0.0 * now)
+        field = np.matmul(gradient, there)
+        by_hand = field + field_of_movement(field[..., 0], still, now, 0.0 * now)
+        np.testing.assert_allclose(seen[..., t : t + 1], by_hand, atol=1e-12)
+
+
+def test_the_two_cells_of_a_gradiometer_see_what_the_gradient_makes_along_its_baseline() -> None:
+    for name, per_channel in (("scalar-gradiometer-open-ward", 6), ("reference", 3)):
+        head = DEVICES[name].head
+        lead = gradient_lead(head, random_unit(np.random.default_rng(14), replace(head, tilt_rad=0.0)))
+        if per_channel == 3:
+            assert lead.shape[1] == 0
+            continue
+        gradient = 1000.0 * np.diag([-0.5, -0.5, 1.0])
+        cells = (lead @ gradient.ravel()).reshape(head.n_all, per_channel)
+        np.testing.assert_allclose(cells[:, 3] - cells[:, 0], 30.0)
 
 
 def test_rooms_are_as_noisy_as_they_say() -> None:

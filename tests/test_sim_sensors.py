@@ -186,15 +186,16 @@ def test_a_gradiometer_keeps_a_near_source_and_little_of_what_is_everywhere() ->
     assert np.ptp(reading.field_pt[0, 0, 500:]) / 2.0 == pytest.approx(1000.0 / 35.0, rel=0.01)
 
 
-def test_a_scalar_cell_does_not_care_how_it_is_turned_and_needs_the_earths_field() -> None:
-    sensor = ScalarGradiometer()
+def test_a_scalar_cell_cares_how_it_is_turned_by_its_heading_error_only_and_needs_the_earths_field() -> None:
+    sensor = ScalarGradiometer(heading_pt=200.0)
     turn = np.linspace(0.0, 0.5, 1000)
     field = field_of(sensor, np.zeros((2, 1, 1000)))
     for first in (0, 3):
         field[0, :, first], field[0, :, first + 2] = EARTH_PT * np.sin(turn), EARTH_PT * np.cos(turn)
     field[1, :, [2, 5]] = 1000.0
     reading = readings(sensor, field)
-    assert np.abs(reading.field_pt[0]).max() < 1e-3
+    assert reading.field_pt[0, 0, -1] == pytest.approx(200.0 * np.sin(0.5), rel=0.01)
+    assert np.abs(readings(ScalarGradiometer(heading_pt=0.0), field).field_pt[0]).max() < 1e-3
     assert reading.locked[0].all()
     assert not reading.locked[1].any()
 
