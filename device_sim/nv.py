@@ -178,10 +178,13 @@ class Nv:
         pink, noise = noise_step(state.pink, white, self.knee_hz, self.rate_hz)
         up, down = self.shot_noise_hz
         upper_noise, lower_noise = up * noise[:, :n_channels], down * noise[:, n_channels:]
-        # Noise is added behind the low pass: the photons do not know of it.
-        seen = np.sqrt(np.maximum(half**2 - self.strain_hz**2, 0.0)) / HZ_PER_PT - self.bias_pt
-        path, field = self.path.step(state.path, np.matmul(mixing, seen - state.balance_pt[..., None]))
-        field += (upper_noise - lower_noise) * (0.5 / HZ_PER_PT / self._slope)
+        balance = state.balance_pt[..., None]
+        at_start = np.hypot(HZ_PER_PT * (balance + self.bias_pt), self.strain_hz)
+        # Noise is added to the resonances behind the low pass: the photons do not know of it.
+        path, followed = self.path.step(state.path, half - at_start)
+        followed += at_start + 0.5 * (upper_noise - lower_noise)
+        seen = np.sqrt(np.maximum(followed**2 - self.strain_hz**2, 0.0)) / HZ_PER_PT - self.bias_pt
+        field = np.matmul(mixing, seen - balance)
         saturated = np.abs(field) >= self.range_pt
         np.clip(field, -self.range_pt, self.range_pt, out=field)
         single = (middle + half + upper_noise - SPLITTING_HZ - self._half_hz) / HZ_PER_PT / self._slope

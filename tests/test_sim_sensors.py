@@ -9,7 +9,7 @@ from device_sim.devices import DEVICES, Kernel
 from device_sim.electronics import SignalPath
 from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
-from device_sim.nv import Nv
+from device_sim.nv import HZ_PER_PT, Nv
 from device_sim.opm import Opm
 from device_sim.readout import read, start
 from device_sim.testbench import EARTH_PT, around, field_of, noise_of, off_db, path_of, readings, response
@@ -198,6 +198,17 @@ def test_a_scalar_cell_cares_how_it_is_turned_by_its_heading_error_only_and_need
     assert np.abs(readings(ScalarGradiometer(heading_pt=0.0), field).field_pt[0]).max() < 1e-3
     assert reading.locked[0].all()
     assert not reading.locked[1].any()
+
+
+def test_noise_of_the_resonances_counts_more_where_the_strain_bends_their_difference() -> None:
+    nv = Nv(bias_pt=3e8, range_pt=2e8)
+    white = np.random.default_rng(24).standard_normal((1, 2, 20_000))
+    spreads = []
+    for size_pt in (0.0, -1.5e8):
+        steady = field_of(nv, np.full((1, 1, 20_000), size_pt))
+        spreads.append(readings(nv, steady, white).field_pt[0, 0, 1000:].std())
+    slopes = [bias / np.hypot(bias, 5e6) for bias in (HZ_PER_PT * 3e8, HZ_PER_PT * 1.5e8)]
+    assert spreads[1] / spreads[0] == pytest.approx(slopes[0] / slopes[1], rel=0.01)
 
 
 def test_a_millikelvin_moves_one_resonance_by_2_65_nt_and_the_two_by_the_magnets_drift_only() -> None:
