@@ -192,7 +192,7 @@ class Physics:
         field = np.matmul(self._mix, np.concatenate(seen, axis=1)).reshape(n, self._head.n_all, -1, n_samples)
         for row, fault in now.faults:
             shift(fault, t[row], self._head, field[row])
-        around = self._around(now.starts_s, breath, factor)
+        around = self._around(now, factor * (breath.shape[1] - 1))
         if self._state is None:
             self._state = start(self._head.kernel, field[..., 0], around)
         self._state, reading = read(self._head.kernel, self._state, field, white, around)
@@ -227,13 +227,17 @@ class Physics:
             gradient[row] = turned_gradient(gradient[row], move.turn_rad * worn[row])
         return gradient.reshape(n, 9, -1)
 
-    def _around(self, starts_s: Array, breath: Array, factor: int) -> Around:
+    def _around(self, now: Moment, n_samples: int) -> Around:
         """Gains as of this second, and temperatures."""
         unit = self._wear.unit
-        drift = evaluate(unit.drift, starts_s[:, None])
-        edges = starts_s[:, None] + np.array([0.0, CHUNK_S])
-        skin = SKIN_TO_DIAMOND * evaluate(self._body.skin_slow, edges)
-        warmth = upsample(skin, factor * (breath.shape[1] - 1))
+        drift = evaluate(unit.drift, now.starts_s[:, None])
+        edges = now.starts_s[:, None] + np.array([0.0, CHUNK_S])
+        usual = self._body.skin_cel
+        skin = evaluate(self._body.skin_slow, edges) + skin_changes(now)[:, None]
+        for row, fault in now.faults:
+            if fault.name == "off-body":
+                skin[row] = off_body(usual[row] + skin[row], edges[row], fault) - usual[row]
+        warmth = upsample(SKIN_TO_DIAMOND * skin, n_samples)
         return Around(unit.mixing * (1.0 + drift[..., None]), unit.mismatch, warmth)
 
     def _light(self, now: Moment, breath: Array) -> Array:

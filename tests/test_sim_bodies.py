@@ -289,3 +289,13 @@ def test_a_turn_in_bed_moves_a_gradiometer_in_an_open_ward_by_nanoteslas(tmp_pat
     change = np.abs(moved - still)
     assert change[:, :900].max() < 0.02
     assert 2e3 < np.median(change[:, -500:]) < 30e3
+
+
+def test_the_magnet_of_an_nv_sensor_cools_with_a_device_off_the_body(tmp_path: Path) -> None:
+    worn = 'device = "nv-light-shield"'
+    off = f'{worn}\nfaults = [{{ fault = "off-body", from_s = 2, for_s = 60 }}]'
+    warm, cold = (Run(scenario(tmp_path, one), seconds=16.0).signal(0, REFERENCE) for one in (worn, off))
+    change = np.median((cold - warm)[:, -500:], axis=-1)
+    assert np.all(np.abs((cold - warm)[:, :900]) < 0.2)
+    # A cooler magnet is a stronger one; all diamonds sit in its field.
+    assert np.all(change > 1000.0)
