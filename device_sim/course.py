@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.events import CourseName
+from device_sim.events import ARRESTED, CourseName
 from device_sim.script import Script, ramp_of
 
 Array = NDArray[np.float64]
@@ -21,6 +21,8 @@ SKIN_OF_CORE = 0.8  # the skin under a device follows this share of the core's c
 # A heart beats 10 bpm faster per Cel of fever (Liebermeister's rule, from memory), here as a share of 70 bpm.
 RATE_PER_CEL = 0.14
 APNOEA_DEPTH = 0.05  # breaths shallower than this are none
+# Without a pulse breathing ends within half a minute; a dying heart still gasps now and then. From memory.
+LAST_BREATH_S, GASPS_BPM, GASP_DEPTH = 30.0, 6.0, 0.7
 PERIOD_S = 60.0  # of Cheyne-Stokes breathing: 45 s to 90 s, from memory
 
 
@@ -75,7 +77,7 @@ def levels(script: Script, t_s: Array) -> Levels:
             now = now._replace(spo2=now.spo2 + share * (change.spo2 - patient.spo2))
         else:
             now = now._replace(perfusion=now.perfusion * (1.0 + share * (change.level - 1.0)))
-    now = _by_breaths(script, t_s, now)
+    now = _by_breaths(script, t_s, _by_arrests(script, t_s, now))
     return now._replace(rate=np.maximum(now.rate, 0.3), spo2=np.clip(now.spo2, 40.0, 100.0))
 
 
@@ -135,6 +137,21 @@ def _by_courses(script: Script, t_s: Array, now: Levels) -> Levels:
     return now
 
 
+def _by_arrests(script: Script, t_s: Array, now: Levels) -> Levels:
+    arrested = gasping = np.zeros(len(t_s))
+    for event in script.patient.rhythms:
+        if event.rhythm in ARRESTED:
+            share = script.share(event, LAST_BREATH_S, t_s)
+            arrested = arrested + share
+            gasping = gasping + share * (event.rhythm == "agonal")
+    # One arrest that turns into another is one: while the one goes the other comes.
+    arrested, gasping = np.minimum(arrested, 1.0), np.minimum(gasping, 1.0)
+    return now._replace(
+        breath_bpm=now.breath_bpm * (GASPS_BPM / now.breath_bpm) ** gasping,
+        depth=now.depth * (1.0 - arrested + GASP_DEPTH * gasping),
+    )
+
+
 def _by_breaths(script: Script, t_s: Array, now: Levels) -> Levels:
     for event in script.patient.breaths:
         share = script.share(event, event.ramp_s, t_s)
@@ -147,6 +164,6 @@ def _by_breaths(script: Script, t_s: Array, now: Levels) -> Levels:
             depth = np.clip(0.35 + 1.1 * np.sin(2.0 * np.pi * since / PERIOD_S), 0.0, 1.5)
         now = now._replace(
             breath_bpm=now.breath_bpm * (rate / now.breath_bpm) ** share,
-            depth=now.depth * (1.0 + share * (depth - 1.0)),
+            depth=now.depth + share * (depth - now.depth),
         )
     return now

@@ -12,6 +12,7 @@ from device_sim.brain import instants
 from device_sim.breath import Lungs
 from device_sim.course import APNOEA_DEPTH, SKIN_OF_CORE, levels
 from device_sim.devices import DEVICES
+from device_sim.events import ARRESTED
 from device_sim.expected import Expected, FaultExpectations, HeartExpectations, blind_expectations
 from device_sim.foreseen import HARD, event_expectations, hides, rhythm_expectations
 from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
@@ -207,6 +208,7 @@ class Scribe:
                 breath_bpm *= float(now.depth[0] > APNOEA_DEPTH)
             # What a recorded pulse was, nobody noted.
             foreign = bool(self._script.patient.pulse_record)
+            dark = foreign or self._bloodless(end_s)
             skin = float(self._body.skin_cel) + self._skin_slow.at(end_s)
             lines.append(
                 VitalLine(
@@ -215,7 +217,7 @@ class Scribe:
                     heart_rate_bpm=rate_over(self._beats, end_s),
                     breath_rate_bpm=breath_bpm,
                     pulse_rate_bpm=None if foreign else rate_over(self._pulses, end_s),
-                    spo2=None if foreign else round(spo2, 2),
+                    spo2=None if dark else round(spo2, 2),
                     skin_cel=round(skin + SKIN_OF_CORE * (core_cel - REST_CORE_CEL), 3),
                     core_cel=round(core_cel, 3),
                     qt_ms=round(self._qt_ms, 1) if self._qt_ms else None,
@@ -223,6 +225,13 @@ class Scribe:
             )
             self._second += 1
         return lines
+
+    def _bloodless(self, at_s: float) -> bool:
+        """Whether no pulse carries blood whose oxygen could be told, and no script says what it is all the same."""
+        if not any(episode.rhythm in ARRESTED for episode in self._script.episodes(at_s, at_s + 1e-9)):
+            return False
+        scripted = (event for event in self._script.patient.blood if event.blood == "desaturation")
+        return not any(self._script.share_at(event, event.ramp_s, at_s) for event in scripted)
 
     def _alarms(self, expected: Iterable[Expected]) -> list[TruthLine]:
         return [

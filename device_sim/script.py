@@ -120,8 +120,9 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def steady(self) -> bool:
-        """Whether rates, blood and temperature stay those of a healthy rest but for the rhythm of the heart."""
-        slow = (self.breaths, self.blood, self.temperatures, self.courses)
+        """Whether rates, blood and temperature stay those of a healthy rest, whatever rhythm the heart lives with."""
+        arrests = any(event.rhythm in ARRESTED for event in self.rhythms)
+        slow = (self.breaths, self.blood, self.temperatures, self.courses, arrests)
         return self.hour < 0.0 and not any(slow) and (self.spo2, self.core_cel) == (REST_SPO2, REST_CORE_CEL)
 
 

@@ -65,6 +65,44 @@ def test_breaths_do_not_depend_on_who_asks_when() -> None:
     np.testing.assert_allclose(points, whole[-50:], atol=1e-9)
 
 
+def depth_of(rhythm: str, *breaths: BreathEvent) -> Array:
+    arrest = RhythmEvent(rhythm=rhythm, from_s=50.0, for_s=100.0)
+    return levels(Script(PatientScript(rhythms=(arrest,), breaths=breaths), 0.0), T).depth
+
+
+@pytest.mark.parametrize("rhythm", ["ventricular-fibrillation", "asystole", "pulseless", "agonal"])
+def test_whose_heart_has_stopped_breathes_no_more_unless_somebody_does_it_for_them(rhythm: str) -> None:
+    depth = depth_of(rhythm)
+    assert np.all(depth[T <= 50.0] == 1.0)
+    assert 0.3 < depth[T == 65.0][0] < 0.9
+    assert depth[T == 100.0][0] == pytest.approx(0.7 if rhythm == "agonal" else 0.0), "the last are gasps"
+    assert depth[T == 200.0][0] == pytest.approx(1.0)
+    bag = depth_of(rhythm, BreathEvent(breath="paced", from_s=60.0, for_s=60.0, rate_bpm=10.0))
+    assert bag[T == 100.0][0] == pytest.approx(1.0)
+
+
+def test_an_arrest_that_turns_into_another_does_not_breathe_in_between() -> None:
+    both = tuple(
+        RhythmEvent(rhythm=r, from_s=s, for_s=60.0)
+        for r, s in (("ventricular-fibrillation", 50.0), ("asystole", 110.0))
+    )
+    depth = levels(Script(PatientScript(rhythms=both), 0.0), T).depth
+    assert np.all(depth[(T > 81.0) & (T < 169.0)] < 1e-9)
+
+
+def test_where_there_is_no_pulse_the_truth_has_no_oxygen_but_what_is_scripted(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    stop = 'rhythms = [{ rhythm = "asystole", from_s = 5.0, for_s = 10.0 }]'
+    low = 'blood = [{ blood = "desaturation", from_s = 4.0, spo2 = 80.0, ramp_s = 1.0 }]'
+    path.write_text(f'about = "two"\n[[patients]]\n{stop}\n[[patients]]\n{stop}\n{low}\n')
+    run = Run(str(path), patients=2, seconds=18.0)
+    lines = [line for line in run.truth if isinstance(line, VitalLine)]
+    one, two = ([line.spo2 for line in lines if line.patient == f"patient-000{k}"] for k in (1, 2))
+    assert set(one[5:13]) == {None}
+    assert one[3] == one[16] == 97.0
+    assert two[10] == 80.0
+
+
 def test_no_breath_moves_the_chest_in_apnoea_and_the_truth_says_zero(tmp_path: Path) -> None:
     run = Run(
         scenario(tmp_path, 'breaths = [{ breath = "apnoea", from_s = 12.0, for_s = 20.0, ramp_s = 1.0 }]'), seconds=40.0
