@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dataflows.events import Bad, Row
-from dataflows.items import WARD_KEY, Item, Tick, shard_of
+from dataflows.items import WARD_KEY, Bind, Item, Tick, shard_of
 from dataflows.pacing import OfDevice, Pacing
 from dataflows.refusals import Refusals
 from dataflows.waking import Now
@@ -55,6 +55,14 @@ class Outbox:
         shard = shard_of(patient, self._n_shards)
         for where, what in self.pacing.take(item.device, shard, item, self._at_once(item.device)):
             self._out.append(Folded(where, what))
+
+    def renew(self, bind: Bind) -> None:
+        """Tell a shard again who wears a device, ahead of what waits: to that it makes no difference, as it must not.
+
+        Where another binding waits, this one is not in force yet, and the shard is told when its turn comes.
+        """
+        if not self.pacing.rebinds(bind.device):
+            self.to(bind.patient, bind)
 
     def refuse(self, record: Record, site: str, bad: BadPacket, item: int = 0) -> None:
         """Keep a refused message, or count it with its like."""

@@ -154,6 +154,10 @@ class Pacing:
         """Whether anything of a device is held."""
         return device in self._held
 
+    def rebinds(self, device: str) -> bool:
+        """Whether who wears a device, or its profile, changes behind something that it has waiting."""
+        return any(held.data is None for held in self._held.get(device, ()))
+
     def image(self) -> PacingImage:
         """Copy everything for a snapshot."""
         return PacingImage(dict(self._sent), {device: list(items) for device, items in self._held.items()})

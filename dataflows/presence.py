@@ -121,16 +121,18 @@ class Presence:
                     log.queue = Credit(SINCE_NS, self.now.arrival_ns)  # nor for how long it was silent
                     if birth is not None:
                         log.reborn(birth)
-                if self.census.awake(key):
-                    self._bind(key)
-                else:
+                if not self.census.awake(key):
                     self._park(key, self.census.look(key))
+                elif bind := self._binding(key):
+                    self.outbox.renew(bind)
                 if anew:
-                    patient = self.registry.patient_of(site, name)
-                    for whose in (WARD_KEY, *([f"{site}/{patient}"] if patient else [])):
-                        self.outbox.to(whose, Flooded(whose, key, 0, self.now.arrival_ns))
+                    self._no_flood(key, self.registry.patient_of(site, name))
         for key, patient in self.flooding.items():
             self._tell_flood(key, patient, self.census.look(key).flood)
+
+    def _no_flood(self, key: str, patient: str | None) -> None:
+        for whose in (WARD_KEY, *([f"{site_of(key)}/{patient}"] if patient else [])):
+            self.outbox.to(whose, Flooded(whose, key, 0, self.now.arrival_ns))
 
     def room_for(self, key: str) -> BadPacket | None:
         """Make room for a device, if it is new, or say that there is none."""
@@ -221,10 +223,14 @@ class Presence:
 
     def _bind(self, key: str) -> None:
         """Tell the shard of its patient that a device is worn, if it is, and has a birth."""
+        if bind := self._binding(key):
+            self.outbox.of_device(bind.patient, bind)
+
+    def _binding(self, key: str) -> Bind | None:
         birth, _, patient = self._whole(key)
-        if birth is not None and patient:
-            patient = f"{site_of(key)}/{patient}"
-            self.outbox.of_device(patient, Bind(key, patient, birth, self.now.arrival_ns, self.now.awake_ns))
+        if birth is None or not patient:
+            return None
+        return Bind(key, f"{site_of(key)}/{patient}", birth, self.now.arrival_ns, self.now.awake_ns)
 
     def _park(self, key: str, log: DeviceLog) -> None:
         birth, _, patient = self._whole(key)

@@ -336,6 +336,30 @@ def test_what_waits_survives_a_restart_and_grouping_changes_nothing(batch: int, 
     assert canonical(out) == canonical(whole)  # type: ignore[arg-type]  # any rows will do
 
 
+@pytest.mark.parametrize("halt", range(5))
+def test_a_restart_while_packets_wait_leaves_the_device_as_silent_as_it_is(halt: int) -> None:
+    """A siege found it: told again behind what waited, the last packet woke its device when it was let on."""
+    tape = Tape()
+    tape.birth(birth_of("w1", "p1"))
+    sent = packets("w1", beating(40.0))
+    played(tape, [sent[:8]])
+    first = len(tape.records)
+    tape.now_ns = T0_NS + 30 * SECOND_NS
+    for packet in sent[8:48]:  # a queue, and then silence
+        tape.packet(packet)
+    tape.ticks(15.0)
+    whole = rows_of(Fold(1), [Shard()], tape.records)
+    assert [event.state for event in of(AlarmEvent, whole) if event.condition == "lost-contact"] != []  # type: ignore[arg-type]
+    cut = first + 40 + halt  # behind the packets, between the ticks that let them on
+    fold, shards = Fold(1), [Shard()]
+    out = rows_of(fold, shards, tape.records[:cut])
+    image, images = fold.image(), shards[0].image()
+    fold, shards = Fold(1), [Shard()]
+    assert fold.restore(Fold.VERSION, image) == []
+    assert shards[0].restore(Shard.VERSION, images) == []
+    assert canonical(out + rows_of(fold, shards, tape.records[cut:])) == canonical(whole)  # type: ignore[arg-type]
+
+
 def test_what_waits_goes_to_the_patient_who_wore_the_device_when_it_came() -> None:
     rows = rows_of(Fold(2), [Shard(), Shard()], busy_tape().records)
     seconds = [(row.patient, row.second - S0) for row in rows if isinstance(row, Vitals)]
