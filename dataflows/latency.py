@@ -27,7 +27,7 @@ class Latency(Collector):
     >>> registry = CollectorRegistry()
     >>> Latency("wait_seconds", "Waiting.", (0.1, 1.0), registry).add(np.array([0.05, 0.3, 0.3, 7.0]))
     >>> [registry.get_sample_value("wait_seconds_bucket", {"le": le}) for le in ("0.1", "1.0", "+Inf")]
-    [1.0, 3.0, 4.0]
+    [1, 3, 4]
     """
 
     def __init__(self, name: str, says: str, bounds_s: Sequence[float], registry: CollectorRegistry = REGISTRY) -> None:
