@@ -152,8 +152,8 @@ def test_gone_means_that_nothing_more_is_wanted() -> None:
 
 @pytest.mark.parametrize("behaviour", ["hang", "drip"])
 def test_who_hangs_or_drips_is_hung_up_on(behaviour: Behaviour) -> None:
-    with Receiver(lambda _: behaviour) as receiver, pytest.raises(DeliveryFailed, match="not answered within 1 s"):
-        deliver(courier(receiver.url, timeout_s=1.0), alarm())
+    with Receiver(lambda _: behaviour) as receiver, pytest.raises(DeliveryFailed, match=r"not answered within 0\.6 s"):
+        deliver(courier(receiver.url, timeout_s=0.6), alarm())
 
 
 def test_who_hangs_up_is_a_failure_that_may_pass() -> None:
