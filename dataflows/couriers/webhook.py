@@ -166,6 +166,7 @@ class WebhookCourier:
         else:
             connection = http.client.HTTPSConnection(self._host, self._port, context=self._tls)
         timeout_s = self._options.timeout_s
+        late = f"{self._host} has not answered within {timeout_s:g} s"
         bare = socket.create_connection((self._host, self._port), timeout=timeout_s)
         connection.sock = bare
         overdue = threading.Event()
@@ -183,14 +184,17 @@ class WebhookCourier:
                 secured.do_handshake()
             connection.request("POST", self._target, body, headers)
             with connection.getresponse() as response:
-                return response.status, response.headers.get("Retry-After")
+                status, retry_after = response.status, response.headers.get("Retry-After")
         except (OSError, http.client.HTTPException) as error:
             if overdue.is_set():
-                raise DeliveryFailed(f"{self._host} has not answered within {timeout_s:g} s") from error
+                raise DeliveryFailed(late) from error
             raise
         finally:
             timer.cancel()
             connection.close()
+        if overdue.is_set():  # what was read ended where we hung up: half a line may look like a status
+            raise DeliveryFailed(late)
+        return status, retry_after
 
     def _local(self) -> str:
         return (
