@@ -1,12 +1,15 @@
 """Cursors on a full disk: progress is kept in memory, known after a start, and written when there is room."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from carrying import Place
 from outgoing import alarm
+from receiver import WAIT_S
 
 from dataflows.couriers.cursors import Cursors, Refused
 from dataflows.store import Stored
@@ -66,3 +69,16 @@ def test_couriers_that_start_on_a_full_disk_know_how_far_they_were(
         assert cursors.settled("pager") == 9
     cursors.close()
     assert place.settled("pager") == 9
+
+
+def test_couriers_may_all_make_their_file_at_the_same_instant(tmp_path: Path) -> None:
+    for time in range(20):
+        place, at_once = Place(tmp_path / str(time)), threading.Barrier(8)
+
+        def make(place: Place = place, at_once: threading.Barrier = at_once) -> None:
+            at_once.wait(WAIT_S)
+            Cursors(place.cursors).close()
+
+        with ThreadPoolExecutor(8) as pool:
+            for made in [pool.submit(make) for _ in range(8)]:
+                made.result(WAIT_S)

@@ -17,7 +17,7 @@ from dataflows.couriers.cursors import Cursors, Refused
 from dataflows.couriers.doubt import Doubt
 from dataflows.couriers.hold import Hold
 from dataflows.couriers.lanes import BackOff, Lanes
-from dataflows.store import Store, Stored, StoreError, StoreMissing
+from dataflows.store import Store, Stored, StoreError, StoreMissing, StoreUnfit
 
 Report = Callable[[str, bool, str], None]  # courier's name, whether it delivers, what happened in words
 
@@ -166,6 +166,7 @@ class Carrier:
         self._now_ns = now_ns
         self.health = Health(now_s(), "")
         self._attempts = 0  # to open the store and the cursors, since both were last well
+        self._broken_since_s = 0.0
         self._tried_s: dict[int, float] = {}  # when a row failed last
         self._seen_s = self._looked_s = -float("inf")
         self._reason = ""
@@ -175,7 +176,7 @@ class Carrier:
 
     def run(self, stopping: threading.Event) -> None:
         """Carry until `stopping` is set; then, for `Pace.drain_s` at most, what can be delivered at once."""
-        broken_since_s = 0.0
+        end_s = float("inf")
         while True:
             try:
                 with Store(self._store, readonly=True) as store, closing(Cursors(self._cursors)) as cursors:
@@ -183,20 +184,31 @@ class Carrier:
             except StoreMissing:
                 wait_s = self._pace.poll_s  # no failure: the flow makes it when it starts
                 self.health = Health(self._now_s(), "")
+                over = stopping.is_set()
             except (StoreError, sqlite3.Error, OSError) as error:
-                self._attempts += 1
-                broken_since_s = self._now_s() if self._attempts == 1 else broken_since_s
-                wait_s = self._pace.back_off.after(self._attempts, None, lambda: 0.5)
-                log.warning("courier %s cannot go on, next try in %.1f s: %s", self.courier.name, wait_s, error)
-                self.health = Health(self._now_s(), f"{self.courier.name}: {error}")
-                if self._now_s() - broken_since_s >= self._pace.report_after_s:
-                    self._say(ok=False, detail=str(error))
+                wait_s = self._be_broken(error)
+                over = stopping.is_set() and isinstance(error, StoreUnfit)
             else:
-                if over or self._wait_for_the_gone(stopping):
-                    return
-                continue
-            if stopping.wait(wait_s):
+                over, wait_s = over or self._wait_for_the_gone(stopping), 0.0
+            if not over and stopping.wait(wait_s):
+                end_s = min(end_s, self._now_s() + self._pace.drain_s)
+                over = self._now_s() + wait_s >= end_s
+                if not over:
+                    time.sleep(wait_s)  # a file that is busy for a moment keeps nothing from being drained
+            if over:
                 return
+
+    def _be_broken(self, error: Exception) -> float:
+        """Note that store or cursors cannot be used now, and return after how long to try again, in seconds."""
+        self._attempts += 1
+        if self._attempts == 1:
+            self._broken_since_s = self._now_s()
+        wait_s = self._pace.back_off.after(self._attempts, None, lambda: 0.5)
+        log.warning("courier %s cannot go on, next try in %.1f s: %s", self.courier.name, wait_s, error)
+        self.health = Health(self._now_s(), f"{self.courier.name}: {error}")
+        if self._now_s() - self._broken_since_s >= self._pace.report_after_s:
+            self._say(ok=False, detail=str(error))
+        return wait_s
 
     def _carry(self, store: Store, cursors: Cursors, stopping: threading.Event) -> bool:
         """Carry until told to stop, or until the receiver wants nothing more (False)."""
@@ -204,7 +216,7 @@ class Carrier:
         self._be_seen(cursors)
         head, ahead = cursors.settled(name), cursors.ahead(name)
         if head > store.last_id():
-            raise StoreError(
+            raise StoreUnfit(
                 f"{name} has delivered up to row {head}, but {self._store} ends at {store.last_id()}: the store was"
                 f" replaced; remove {self._cursors} to deliver the new one from its beginning"
             )

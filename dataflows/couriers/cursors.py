@@ -6,6 +6,7 @@ between repeats deliveries, under the ids that they had.
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from dataflows.store import Stored
 log = logging.getLogger(__name__)
 
 DEAD_MOST: Final = 100_000  # dead letters that are kept
+_OPENING: Final = threading.Lock()  # SQLite does not wait for whoever turns a new file's log on at the same instant
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS cursor (courier TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS courier (
@@ -217,10 +219,11 @@ def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        for statement in _SCHEMA.split(";"):
-            db.execute(statement)
+        with _OPENING:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
     except BaseException:
         db.close()
         raise
