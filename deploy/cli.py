@@ -185,27 +185,30 @@ def replay(
 
 @app.command()
 def evaluate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What is measured: beats.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What is measured, such as beats.")],
     folder: Annotated[Path, typer.Argument(metavar="DATASET_DIR", help="Folder of recorded signals.")],
     *,
     records: Annotated[str, typer.Option(metavar="A,B", help="These records only.")] = "",
     as_json: AsJson = False,
 ) -> int:
     """Measure the detectors on recorded signals."""
-    if task != "beats":
-        raise UserError(f"task {task!r} is unknown: need beats")
-    from deploy.evaluate import EvaluateError, as_text, evaluate_beats  # noqa: PLC0415
+    from deploy.evaluate import tasks  # noqa: PLC0415
+    from deploy.evaluate.records import EvaluateError  # noqa: PLC0415
+    from deploy.evaluate.request import Request  # noqa: PLC0415
     from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
 
-    names = [name.strip() for name in records.split(",") if name.strip()] or None
+    if task not in tasks.TASKS:
+        raise UserError(f"task {task!r} is unknown: need one of {', '.join(tasks.TASKS)}")
+    names = tuple(name.strip() for name in records.split(",") if name.strip()) or None
+    module = tasks.task(task)
     try:
-        report = evaluate_beats(folder, names, progress)
+        report = module.evaluate(Request(folder, names), progress)
     except EvaluateError as error:
         raise UserError(str(error)) from error
     if as_json:
         show_json(report)
     else:
-        show_lines([as_text(report)])
+        show_lines([module.as_text(report)])
     return DONE
 
 

@@ -133,7 +133,7 @@ def test_no_command_shows_the_help_and_is_bad_usage(femtoward: Run) -> None:
         (["alarms", "list", "--partition", "east"], "--partition 'east': the partitions on this host are main"),
         (["replay"], "missing argument 'JOURNAL'"),
         (["replay", "/nowhere", "--data-dir", "new"], "no journal at /nowhere"),
-        (["evaluate", "sleep", "new"], "task 'sleep' is unknown: need beats"),
+        (["evaluate", "sleep", "new"], "task 'sleep' is unknown: need one of beats"),
         (["evaluate", "beats", "/nowhere"], "no folder /nowhere"),
         (["alarms", "list", "--data-dir", "/nowhere"], "no store at /nowhere/main/store.sqlite"),
         (["alarms", "ack", "--data-dir", "/nowhere"], "missing argument 'ID'"),

@@ -13,11 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from deploy.evaluate import Detections, EvaluateError, as_text, detect, evaluate_beats, match, score
-from deploy.recorded import Recording, read
+from deploy.evaluate.beats import BeatsReport, Detections, as_text, detect, evaluate, score
+from deploy.evaluate.matching import match
+from deploy.evaluate.records import EvaluateError, Recording, read
+from deploy.evaluate.request import Request
 
 Array = NDArray[np.float64]
 RATE = 250
+
+
+def measure(folder: Path, records: tuple[str, ...] | None = None) -> BeatsReport:
+    """Evaluate without a word."""
+    return evaluate(Request(folder, records), lambda _: None)
 
 
 def lead(beats: Array, seconds: float) -> Array:
@@ -142,7 +149,7 @@ def test_a_folder_of_records_gives_a_report(tmp_path: Path) -> None:
     write_record(tmp_path, "b", lead(beats, 330.0), [(0.1, "+"), *marks[:-5], *((at, "/") for at, _ in marks[-5:])])
     write_record(tmp_path, "a", lead(beats, 320.0), [mark for mark in marks if mark[0] < 320.0])
     told: list[str] = []
-    report = evaluate_beats(tmp_path, progress=told.append)
+    report = evaluate(Request(tmp_path), told.append)
     assert report.records == ("a", "b")
     assert [row.paced for row in report.per_record] == [False, True]
     assert report.gross.f1 == 1.0
@@ -151,7 +158,7 @@ def test_a_folder_of_records_gives_a_report(tmp_path: Path) -> None:
     assert abs(report.gross.bias_ms) < 3.0
     assert report.decision_s_max < 0.3
     assert told
-    assert evaluate_beats(tmp_path, ["b"]).records == ("b",)
+    assert measure(tmp_path, ("b",)).records == ("b",)
     body = json.loads(msgspec.json.encode(report))
     assert body["task"] == "beats"
     assert {"rule", "records", "gross", "average", "nonpaced", "per_record", "cpu_s_per_hour", "algorithm"} <= set(body)
@@ -172,23 +179,23 @@ def test_flutter_segments_and_missing_samples_are_read(tmp_path: Path) -> None:
 
 def test_what_cannot_be_evaluated_is_said(tmp_path: Path) -> None:
     with pytest.raises(EvaluateError, match=r"there is no folder .*nowhere"):
-        evaluate_beats(tmp_path / "nowhere")
+        measure(tmp_path / "nowhere")
     with pytest.raises(EvaluateError, match="holds no WFDB record"):
-        evaluate_beats(tmp_path)
+        measure(tmp_path)
     write_record(tmp_path, "good", lead(np.arange(0.5, 5.0, 0.8), 5.0), [(0.5, "N")])
     with pytest.raises(EvaluateError, match=r"no annotated record 'bad'.*there are good"):
-        evaluate_beats(tmp_path, ["bad"])
+        measure(tmp_path, ("bad",))
     with pytest.raises(EvaluateError, match="no record was named"):
-        evaluate_beats(tmp_path, [])
+        measure(tmp_path, ())
     write_record(tmp_path, "rhythm", lead(np.arange(0.5, 5.0, 0.8), 5.0), [(0.5, "+")])
     with pytest.raises(EvaluateError, match=r"rhythm .*has no beat annotations"):
-        evaluate_beats(tmp_path, ["rhythm"])
+        measure(tmp_path, ("rhythm",))
     write_record(tmp_path, "slow", lead(np.arange(0.5, 5.0, 0.8), 5.0), [(0.5, "N")], rate_hz=50)
     with pytest.raises(EvaluateError, match=r"sampled at 50 Hz: need 100 <= rate_hz"):
-        evaluate_beats(tmp_path, ["slow"])
+        measure(tmp_path, ("slow",))
     (tmp_path / "good.dat").unlink()
     with pytest.raises(EvaluateError, match=r"record good .*cannot be read"):
-        evaluate_beats(tmp_path, ["good"])
+        measure(tmp_path, ("good",))
 
 
 @pytest.mark.parametrize("damage", ["hea", "dat", "atr"])
@@ -197,4 +204,4 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str, content: bytes) ->
     write_record(tmp_path, "good", lead(np.arange(0.5, 5.0, 0.8), 5.0), [(0.5, "N"), (1.3, "N")])
     (tmp_path / f"good.{damage}").write_bytes(content)
     with pytest.raises(EvaluateError, match="good"):
-        evaluate_beats(tmp_path, ["good"])
+        measure(tmp_path, ("good",))

@@ -1,9 +1,7 @@
-"""How well the flow's own kernels do on recorded signals: the task `beats` of `femtoward evaluate`."""
+"""Task `beats`: QRS detection by the rules of ANSI/AAMI EC57."""
 
 import time
-from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,19 +9,10 @@ import numpy as np
 
 from anomaly.beats import BeatDetector
 from anomaly.kernel import Array, BoolArray
-from deploy.recorded import EvaluateError, Recording, names_of, read
-
-__all__ = [
-    "BeatsReport",
-    "Detections",
-    "EvaluateError",
-    "as_text",
-    "detect",
-    "evaluate_beats",
-    "match",
-    "score",
-    "summary",
-]
+from deploy.evaluate.matching import match
+from deploy.evaluate.records import EvaluateError, Recording, names_of, read
+from deploy.evaluate.request import Request, Tell
+from deploy.evaluate.statistics import installed, mean, share
 
 WINDOW_S = 0.150
 LEARNING_S = 300.0
@@ -113,22 +102,18 @@ class Detections(NamedTuple):
     delay: Array  # samples from R peak to decision
 
 
-def evaluate_beats(
-    folder: Path, records: Sequence[str] | None = None, progress: Callable[[str], None] | None = None
-) -> BeatsReport:
+def evaluate(request: Request, tell: Tell) -> BeatsReport:
     """Stream records through the flow's beat detector and score what it finds.
 
     Parameters
     ----------
-    folder : Path
-        WFDB records (``NAME.hea``) with reference annotations (``NAME.atr``).
-    records : sequence of str, optional
-        Names; all annotated records of the folder by default.
-    progress : callable, optional
+    request
+        Names a folder of WFDB records (``NAME.hea``) with reference annotations (``NAME.atr``).
+    tell
         Told in words what is being done.
     """
-    tell = progress or (lambda _: None)
-    names = names_of(folder, records)
+    folder = request.folder
+    names = names_of(folder, request.records)
     tell(f"reading {len(names)} records of {folder}")
     recordings = [read(folder, name) for name in names]
     scores: dict[str, tuple[RecordScore, Array]] = {}
@@ -156,13 +141,13 @@ def evaluate_beats(
         average=everything.average,
         nonpaced=summary([item for item in ordered if not item[0].paced]),
         per_record=tuple(row for row, _ in ordered),
-        searched_back=_mean(back),
+        searched_back=mean(back),
         decision_s_median=float(np.median(fast)) if len(fast) else np.nan,
         decision_s_max=float(fast.max()) if len(fast) else np.nan,
         search_back_s_max=float(slow.max()) if len(slow) else np.nan,
         cpu_s_per_hour=cpu_s / sum(len(recording.signal) / recording.rate_hz / 3600.0 for recording in recordings),
         algorithm=ALGORITHM,
-        version=_version(),
+        version=installed(),
         source=SOURCE,
     )
 
@@ -195,30 +180,6 @@ def detect(signals: Sequence[Array], rate_hz: float) -> list[Detections]:
     return result
 
 
-def match(annotated: Array, detected: Array, window: float) -> tuple[Array, Array]:
-    """Pair each annotation with at most one detection, no farther than `window`, nearest pairs first.
-
-    Both in ascending order. Returns the index of the partner of each annotation, and of each detection; -1 for none.
-
-    Examples
-    --------
-    >>> match(np.array([100.0, 200.0]), np.array([90.0, 104.0, 250.0]), 54.0)
-    (array([1, 2]), array([-1,  0,  1]))
-    """
-    first = np.searchsorted(detected, annotated - window, side="left")
-    last = np.searchsorted(detected, annotated + window, side="right")
-    beat = np.repeat(np.arange(len(annotated)), last - first)
-    found = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)] or [np.zeros(0, np.int64)])
-    found = found.astype(np.int64)
-    near = np.argsort(np.abs(detected[found] - annotated[beat]), kind="stable")
-    of_beat = np.full(len(annotated), -1)
-    of_found = np.full(len(detected), -1)
-    for k in near:
-        if of_beat[beat[k]] < 0 and of_found[found[k]] < 0:
-            of_beat[beat[k]], of_found[found[k]] = found[k], beat[k]
-    return of_beat, of_found
-
-
 def score(recording: Recording, detections: Detections) -> tuple[RecordScore, Array]:
     """Score of one record, and the time errors (ms) of its counted matches.
 
@@ -236,12 +197,12 @@ def score(recording: Recording, detections: Detections) -> tuple[RecordScore, Ar
         tp=tp,
         fn=fn,
         fp=fp,
-        se=_share(tp, tp + fn),
-        ppv=_share(tp, tp + fp),
-        f1=_share(2 * tp, 2 * tp + fn + fp),
-        bias_ms=_mean(error_ms),
+        se=share(tp, tp + fn),
+        ppv=share(tp, tp + fp),
+        f1=share(2 * tp, 2 * tp + fn + fp),
+        bias_ms=mean(error_ms),
         spread_ms=float(error_ms.std()) if len(error_ms) else np.nan,
-        searched_back=_mean(detections.found_back[_counted(detections.at, recording)].astype(float)),
+        searched_back=mean(detections.found_back[_counted(detections.at, recording)].astype(float)),
     )
     return row, error_ms
 
@@ -254,16 +215,16 @@ def summary(scored: Sequence[tuple[RecordScore, Array]]) -> Scores:
     return Scores(
         records=len(rows),
         gross=Gross(
-            se=_share(tp, tp + fn),
-            ppv=_share(tp, tp + fp),
-            f1=_share(2 * tp, 2 * tp + fn + fp),
-            bias_ms=_mean(errors),
+            se=share(tp, tp + fn),
+            ppv=share(tp, tp + fp),
+            f1=share(2 * tp, 2 * tp + fn + fp),
+            bias_ms=mean(errors),
             spread_ms=float(errors.std()) if len(errors) else np.nan,
             tp=tp,
             fn=fn,
             fp=fp,
         ),
-        average=Average(*(_mean(np.array([getattr(row, name) for row in rows])) for name in ("se", "ppv", "f1"))),
+        average=Average(*(mean(np.array([getattr(row, name) for row in rows])) for name in ("se", "ppv", "f1"))),
     )
 
 
@@ -304,19 +265,3 @@ def _counted(at: Array, recording: Recording) -> BoolArray:
     for start, end in recording.fibrillation:
         counted &= (at < start - window) | (at > end + window)
     return counted
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else np.nan
-
-
-def _mean(values: Array) -> float:
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if len(values) else np.nan
-
-
-def _version() -> str:
-    try:
-        return version("femtoward")
-    except PackageNotFoundError:
-        return "not installed"

@@ -1,0 +1,36 @@
+"""The tasks of `femtoward evaluate`, by name.
+
+A task is a module with ``evaluate(request, tell)``, which returns its report (a `msgspec.Struct` tagged with the task's
+name), and ``as_text(report)``. It is imported when it is asked for.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final, Protocol, cast
+
+import msgspec
+
+from deploy.evaluate.request import Request, Tell
+
+TASKS: Final[Mapping[str, str]] = {
+    "beats": "QRS detection by the rules of EC57, on annotated WFDB records",
+}
+
+
+class Task(Protocol):
+    """A task's module."""
+
+    def evaluate(self, request: Request, tell: Tell) -> msgspec.Struct:
+        """Measure."""
+        ...
+
+    def as_text(self, report: Any) -> str:  # noqa: ANN401 - each task has a report of its own
+        """Tell people what was measured."""
+        ...
+
+
+def task(name: str) -> Task:
+    """Module of a task; `KeyError` where there is none of this name."""
+    if name not in TASKS:
+        raise KeyError(name)
+    return cast("Task", import_module(f"deploy.evaluate.{name}"))
