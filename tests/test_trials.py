@@ -18,6 +18,7 @@ from deploy.siege.trials.cluster import Cluster, Clustering
 from deploy.siege.trials.command import TRIALS, trial
 from deploy.siege.trials.flood import Flood, Flooding
 from deploy.siege.trials.restart import Restart, Restarts
+from deploy.siege.trials.sizes import Size, Sizes
 from deploy.siege.trials.tape import Tape
 from deploy.siege.trials.trial import Outcome, within
 from ingest.codec import decode_packet, encode_packet
@@ -41,6 +42,18 @@ def test_a_flow_that_is_killed_is_back_with_new_vitals(tmp_path: Path, broker_aw
     assert isinstance(figures, Restarts)
     assert len(figures.first_row_s) == 2
     assert figures.live_s_max >= figures.first_row_s_median > 0.0
+
+
+@pytest.mark.servers
+def test_what_a_ward_takes_is_counted_part_by_part(tmp_path: Path, broker_away: Future[Outcome]) -> None:
+    del broker_away  # goes on meanwhile
+    figures, wrong = Sizes(patients=PATIENTS, seconds=4.0, settled_s=1.0).run(tmp_path, print)
+    assert isinstance(figures, Size)
+    assert not wrong
+    assert {"broker", "ingest", "flow", "couriers"} <= set(figures.cores) == set(figures.memory_mb)
+    assert figures.packets_a_second > 2.0 * PATIENTS
+    assert figures.network_kb_a_second > 3.0 * figures.packets_a_second
+    assert figures.store_bytes_a_row["vitals"] > 50.0
 
 
 @pytest.mark.servers

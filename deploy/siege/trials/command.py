@@ -25,6 +25,7 @@ TRIALS: Final[dict[str, tuple[str, str]]] = {
     "soak": ("soak", "Soak"),
     "cluster": ("cluster", "Cluster"),
     "clocks": ("clocks", "Clocks"),
+    "sizes": ("sizes", "Sizes"),
 }
 
 
