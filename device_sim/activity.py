@@ -20,6 +20,8 @@ TURN_RAD, TURN_S = 1.2, 3.0  # a turn onto the side
 UP_RAD, UP_S = 1.4, 4.0  # from lying to standing
 COUGH_EVERY_S, COUGH_S, COUGHS = 4.0, 0.45, 3
 COUGH_MS2, COUGH_HZ, COUGH_TURN_RAD = 5.0, 7.0, 0.03
+_COUGH_DECAY_HZ = 14.0 / COUGH_S
+_JERK_HZ2 = 2.0 * np.e * _COUGH_DECAY_HZ * 2.0 * np.pi * COUGH_HZ  # second derivative of `_jolt` as it begins
 PRESS_HZ, PRESS_M, PRESS_TURN_RAD = 110.0 / 60.0, 0.025, 0.04  # compressions of 5 cm, 110 a minute (ERC 2021)
 PRESS_STROKE = 0.4  # the pulse that they make, against one of the heart's
 HAND_MS2, HAND_HZ = (0.7, 0.25), (0.6, 8.0)  # a hand sways, and trembles
@@ -27,7 +29,11 @@ LIGHT_OF_TURN = 0.01  # share of the light that a turn of 1 rad moves, by pressu
 
 
 class Movement(NamedTuple):
-    """How a device moves, against its rest, at some times."""
+    """How a device moves, against its rest, at some times.
+
+    What shakes also shifts: the shake is the shift's second derivative, so that at the end of a swing to the front the
+    device is accelerated to the back.
+    """
 
     turn_rad: Array  # (3, n_samples), rotation vector
     shift_m: Array  # (3, n_samples)
@@ -43,12 +49,15 @@ def movement(span: Span[ActivityEvent], t_s: Array) -> Movement:
     match event.activity:
         case "walking":
             up = _held(span, t_s, UP_S)
-            phase = 2.0 * np.pi * STEP_HZ * since
-            step = during * (np.sin(phase) + 0.4 * np.sin(2.0 * phase + 0.6) + 0.15 * np.sin(3.0 * phase))
-            side = during * np.sin(0.5 * phase)
+            pace = 2.0 * np.pi * STEP_HZ
+            first, second, third = np.sin(pace * since), np.sin(2.0 * pace * since + 0.6), np.sin(3.0 * pace * since)
+            step = during * (first + 0.4 * second + 0.15 * third)
+            side = during * np.sin(0.5 * pace * since)
+            swing = -during * (first + 0.4 / 4.0 * second + 0.15 / 9.0 * third) / pace**2
+            sway = -side / (0.5 * pace) ** 2
             return Movement(
                 np.stack([UP_RAD * up + STEP_TURN_RAD * step, STEP_TURN_RAD * side, STEP_TURN_RAD * side]),
-                np.stack([0.02 * side, 0.015 * step, 0.01 * step]),
+                np.stack([STEP_SIDE_MS2 * sway, STEP_MS2 * swing, 0.4 * STEP_MS2 * swing]),
                 np.stack([STEP_SIDE_MS2 * side, STEP_MS2 * step, 0.4 * STEP_MS2 * step]),
                 1.0 + STEP_LIGHT * step + LIGHT_OF_TURN * up,
             )
@@ -60,16 +69,14 @@ def movement(span: Span[ActivityEvent], t_s: Array) -> Movement:
             turn = np.stack([0.1 * up, TURN_RAD * up, zero])
         case "cough":
             within = since % COUGH_EVERY_S
-            burst = during * np.where(
-                within < COUGHS * COUGH_S,
-                np.exp(-6.0 * (within % COUGH_S) / COUGH_S) * np.sin(2.0 * np.pi * COUGH_HZ * (within % COUGH_S)),
-                0.0,
-            )
+            coughing = during * (within < COUGHS * COUGH_S)
+            jolt, jerk = (coughing * one for one in _jolt(within % COUGH_S))
+            towards = COUGH_MS2 / _JERK_HZ2 * np.array([[0.2], [0.5], [1.0]])
             return Movement(
-                COUGH_TURN_RAD * np.stack([burst, 0.3 * burst, zero]),
-                np.stack([zero, zero, 0.004 * burst]),
-                COUGH_MS2 * np.stack([0.2 * burst, 0.5 * burst, burst]),
-                1.0 + 0.01 * burst,
+                COUGH_TURN_RAD * np.stack([jolt, 0.3 * jolt, zero]),
+                towards * jolt,
+                towards * jerk,
+                1.0 + 0.01 * jolt,
             )
         case "compressions":
             press = during * np.sin(2.0 * np.pi * PRESS_HZ * since)
@@ -89,6 +96,18 @@ def movement(span: Span[ActivityEvent], t_s: Array) -> Movement:
     return Movement(
         turn, 0.05 * up * np.ones((3, 1)), shake * np.array([[0.6], [0.8], [0.5]]), 1.0 + LIGHT_OF_TURN * up
     )
+
+
+def _jolt(since_s: Array) -> tuple[Array, Array]:
+    """One cough as it shifts a device, about 1 at its largest, and its second derivative.
+
+    It swells and dies away, ``d = e sin(w t)`` with ``e = k t exp(1 - k t)``: neither place nor speed jumps.
+    """
+    k, w = _COUGH_DECAY_HZ, 2.0 * np.pi * COUGH_HZ
+    sine, cosine = np.sin(w * since_s), np.cos(w * since_s)
+    fading = k * np.exp(1.0 - k * since_s)
+    swell, slope, bend = since_s * fading, (1.0 - k * since_s) * fading, (k * since_s - 2.0) * k * fading
+    return swell * sine, (bend - w**2 * swell) * sine + 2.0 * w * slope * cosine
 
 
 def hand_shake(span: Span[ActivityEvent], t_s: Array) -> Array:

@@ -41,7 +41,7 @@ class Room(NamedTuple):
 # times that of a green field (DOMAIN 1.2, Hill 2022). All other sizes are from memory.
 ROOMS: dict[RoomName, Room] = {
     "shielded-room": Room(1000.0, False, 500.0, 10.0, 1.0, 5.0, 3.0, 5e-6),
-    "light-shield": Room(2000.0, False, 2000.0, 60.0, 30.0, 80.0, 20.0, 2e-5),
+    "light-shield": Room(2000.0, False, 1000.0, 60.0, 30.0, 80.0, 20.0, 2e-5),
     "open-ward": Room(48e6, True, 200e3, 5000.0, 20e3, 20e3, 5000.0, 2e-5),
 }
 

@@ -42,7 +42,9 @@ LASER_STEP_PT = 800.0
 CELL_CEL, CELL_COOLING_S, CELL_COOLS_BY_K, CELL_HALF_K = 150.0, 20.0, 40.0, 10.0
 # The heater's current beats with the sampling; frequency and size from memory.
 HEATER_HZ, HEATER_PT = 23.0, 25.0
-FLICKER_PT, FLICKER_KNEE_HZ = 0.5, 20.0  # density at the knee; from memory
+# A light source or an amplifier that fails grows noisier: the white part of its density when it has, and how fast it
+# gets there; from memory.
+FLICKER_PT, FLICKER_KNEE_HZ, FLICKER_GROWS_S = 0.5, 20.0, 10.0
 GAIN_STEP = 0.7  # an amplifier that loses a part of its gain; from memory
 # Coefficients of another device, by channel in turn; from memory.
 WRONG_GAINS = (1.25, 0.8, 1.12, 0.7)

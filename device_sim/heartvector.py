@@ -24,16 +24,19 @@ class Wave(NamedTuple):
     stretches: bool  # with sqrt(RR), as PQ and QT do; QRS does not
     x: float  # to the left, of the R peak's size
     y: float  # to the head
-    z: float  # to the front
+    z: float  # to the front: Frank's Z, which points to the back, is minus this
 
 
-# Angles, widths and signs follow ECGSYN's kernels on three axes (McSharry 2003; Sameni 2007), sizes the MCG figures of
-# DOMAIN 1.3: P a tenth and T a third of R. QRS is fixed in time and 90 ms wide, narrower than ECGSYN's. QT is 0.40 s at
-# RR = 1 s. The single numbers are from memory.
+# In Frank's axes (X left, Y down, Z back; Frank 1956, Circulation 13:737) the vectors of a normal adult's QRS begin to
+# the right and the front (septum), are largest to the left, down and back, and end to the right, up and back; T points
+# to the left, down and front (Draper 1964, Circulation 30:853; Silverberg 1964, Am. J. Cardiol.; their angles from
+# memory). Angles, widths and signs follow ECGSYN's kernels on three axes (McSharry 2003; Sameni 2007), sizes the MCG
+# figures of DOMAIN 1.3: P a tenth and T a third of R. QRS is fixed in time and 90 ms wide, narrower than ECGSYN's. QT
+# is 0.40 s at RR = 1 s. The single numbers are from memory.
 NORMAL = (
     Wave(-0.160, 0.022, True, 0.065, -0.070, 0.02),
     Wave(-0.030, 0.008, False, -0.10, 0.04, 0.09),
-    Wave(0.0, 0.0105, False, 0.62, -0.70, 0.35),
+    Wave(0.0, 0.0105, False, 0.62, -0.70, -0.35),
     Wave(0.030, 0.009, False, -0.13, 0.17, -0.25),
     Wave(0.245, 0.050, True, 0.10, -0.09, 0.02),
     Wave(0.285, 0.034, True, 0.14, -0.13, 0.06),

@@ -10,6 +10,7 @@ from device_sim.faults import (
     CELL_COOLING_S,
     CELL_COOLS_BY_K,
     CELL_HALF_K,
+    FLICKER_GROWS_S,
     FLICKER_KNEE_HZ,
     FLICKER_PT,
     GAIN_STEP,
@@ -118,9 +119,11 @@ class Hitches:
                 sizes = HEATER_PT * (1.0 + 0.3 * np.cos(np.arange(len(field)) * 2.4))
                 field += sizes[:, None] * np.sin(2.0 * np.pi * HEATER_HZ * t_s) * mask
             case "flicker":
-                field += mask * self._grow(row, rng.standard_normal(field.shape))
+                grown = mask * (1.0 - np.exp(-np.maximum(t_s - fault.from_s, 0.0) / FLICKER_GROWS_S))
+                field += grown * self._flick(row, rng.standard_normal(field.shape))
                 # What it measures of its own noise, about 10 Hz.
-                noise_pt[row, slots] += FLICKER_PT * np.sqrt(1.0 + FLICKER_KNEE_HZ / 10.0)
+                share = grown.reshape(noise_pt.shape[1], -1).mean(axis=1)
+                noise_pt[row] += share * FLICKER_PT * np.sqrt(1.0 + FLICKER_KNEE_HZ / 10.0)
             case "dead-channel":
                 # The second one; what is left is noise of the converter.
                 field[1 % n] = np.where(mask, 0.02 * rng.standard_normal(len(t_s)), field[1 % n])
@@ -185,7 +188,7 @@ class Hitches:
         reading.saturated[row, :n] &= ~mask
         self._stuck_at[row] = held
 
-    def _grow(self, row: int, white: Array) -> Array:
+    def _flick(self, row: int, white: Array) -> Array:
         """Noise with a knee far above the device's own, pT."""
         pink, noise = noise_step(self._flicker[:, row], white, FLICKER_KNEE_HZ, self._rate_hz)
         self._flicker[:, row] = pink

@@ -29,10 +29,11 @@ from device_sim.spad import (
     TRANSIT_S,
     Spad,
 )
+from device_sim.table import TABLE_M, hand_turn, laid, table_turns
 from device_sim.thermometer import Thermometer, ThermometerState, off_body
 from device_sim.tones import evaluate, upsample
 from device_sim.unit import Unit
-from device_sim.wearable import ACCELERATION_RATE_HZ, GRAVITY, PPG_RATE_HZ, SLOTS_PER_CHUNK
+from device_sim.wearable import ACCELERATION_RATE_HZ, PPG_RATE_HZ, SLOTS_PER_CHUNK
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -104,6 +105,7 @@ class Physics:
         worn = 0.0 if kind.head.stand_off_m else 1.0
         follows = HEAD_OF_CHEST if kind.head.kind == "meg" else 1.0
         self._posture = body.posture._replace(tilt=follows * body.posture.tilt)
+        self._table_turn = worn * table_turns(self._posture.gravity_ms2)
         self._breath_turn = worn * breath_turn(self._posture.gravity_ms2, BREATH_MS2 * self._posture.tilt)
         self._breath_shift = worn * follows * BREATH_SHIFT_M * np.array([0.0, 0.0, 1.0])
 
@@ -185,10 +187,10 @@ class Physics:
             if fault.name == "off-body":
                 worn[row] &= ~during(fault, t[row])
                 source[row] *= worn[row]
-        room = self._room(now, breath, worn)
+        room = self._room(now, breath, worn, t)
         for row, fault in now.faults:
             intrude(fault, t[row], self._head, room[row])
-        seen = [source, room, self._gradient(now, breath, worn)] if self._wear.gradient_lead.size else [source, room]
+        seen = [source, room, self._gradient(now, breath, worn, t)] if self._wear.gradient_lead.size else [source, room]
         field = np.matmul(self._mix, np.concatenate(seen, axis=1)).reshape(n, self._head.n_all, -1, n_samples)
         for row, fault in now.faults:
             shift(fault, t[row], self._head, field[row])
@@ -201,7 +203,7 @@ class Physics:
             self._hitches.put(row, fault, t[row], reading, noise_pt)
         return reading, noise_pt
 
-    def _room(self, now: Moment, breath: Array, worn: Mask) -> Array:
+    def _room(self, now: Moment, breath: Array, worn: Mask, t: Array) -> Array:
         """Field of the room in the axes of devices that move with their patients while these wear them."""
         around, n_samples = self._wear.around, worn.shape[1]
         room = interference(around, self._grid, now.starts_s, n_samples, self._rate_hz)
@@ -214,9 +216,25 @@ class Physics:
             for row, move in movements(now, 0.0, n_samples, self._rate_hz):
                 shifted = room[row] + around.gradient_pt_m[row] @ (move.shift_m * worn[row])
                 room[row] = turned(shifted, move.turn_rad * worn[row])
+            for row, turn_rad, share in self._put_down(now, t):
+                there = room[row] + (around.gradient_pt_m[row] @ TABLE_M)[:, None] * share
+                room[row] = turned(there, turn_rad)
         return room
 
-    def _gradient(self, now: Moment, breath: Array, worn: Mask) -> Array:
+    def _put_down(self, now: Moment, t: Array) -> list[tuple[int, Array, Array]]:
+        """Rows whose device is off the body, how it is turned, and how far it is on its way to the table."""
+        found = []
+        for row, fault in now.faults:
+            if fault.name == "off-body":
+                share = laid(fault, t[row])
+                found.append((row, self._table_turn[row, :, None] * share, share))
+        still = np.zeros(t.shape[1])
+        for row, span in now.activities:
+            if span.event.activity == "device-in-hand":
+                found.append((row, hand_turn(span, t[row]), still))
+        return found
+
+    def _gradient(self, now: Moment, breath: Array, worn: Mask, t: Array) -> Array:
         """Gradient of the room's field in the axes of devices that turn, shape (n, 9, n_samples)."""
         n, n_samples = worn.shape
         still = self._wear.around.gradient_pt_m[..., None]
@@ -225,6 +243,8 @@ class Physics:
         gradient = (moved * worn[:, None]).reshape(n, 3, 3, -1) + still
         for row, move in movements(now, 0.0, n_samples, self._rate_hz):
             gradient[row] = turned_gradient(gradient[row], move.turn_rad * worn[row])
+        for row, turn_rad, _ in self._put_down(now, t):
+            gradient[row] = turned_gradient(gradient[row], turn_rad)
         return gradient.reshape(n, 9, -1)
 
     def _around(self, now: Moment, n_samples: int) -> Around:
@@ -265,6 +285,7 @@ class Physics:
         """Lay a device on the table, in place."""
         temperature[row] = off_body(temperature[row], np.array([start_s]), fault)
         t = start_s + np.arange(ACCELERATION_RATE_HZ * CHUNK_S) / ACCELERATION_RATE_HZ
-        # On the table the device lies flat and still.
-        flat = np.array([0.0, 0.0, -GRAVITY])[:, None]
-        acceleration[row] = np.where(during(fault, t), flat, acceleration[row])
+        steady = np.broadcast_to(self._posture.gravity_ms2[row, :, None], acceleration[row].shape)
+        turn_rad = table_turns(self._posture.gravity_ms2[row : row + 1])[0]
+        put_down = turned(steady, turn_rad[:, None] * laid(fault, t))
+        acceleration[row] = np.where(during(fault, t), put_down, acceleration[row])

@@ -237,6 +237,17 @@ def test_a_movement_has_an_end_and_does_not_depend_on_how_time_is_cut(activity: 
     assert np.abs(whole.turn_rad).max() > 0.01
 
 
+@pytest.mark.parametrize("activity", ["walking", "cough", "compressions"])
+def test_what_shakes_is_accelerated_against_the_way_that_it_shifts(activity: str) -> None:
+    step_s = 1e-3
+    moved = movement(span(activity), np.arange(6.0, 20.0, step_s))
+    shift, shake = moved.shift_m[2], moved.shake_ms2[2]
+    bend = np.diff(shift, n=2) / step_s**2
+    assert np.sum(bend * shake[1:-1]) / np.sum(shake**2) == pytest.approx(1.0, abs=0.01)
+    # Back and forth: where it is far out it is pulled in.
+    assert np.sum(shift * shake) < 0.0
+
+
 def test_steps_are_counted_at_a_walking_rate(tmp_path: Path) -> None:
     table = 'activities = [{ activity = "walking", from_s = 5.0, for_s = 40.0 }]'
     steps = Run(scenario(tmp_path, table), seconds=40.0).signal(0, 3)[1, 52 * 12 :]

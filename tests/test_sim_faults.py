@@ -91,8 +91,12 @@ def test_a_heaters_current_is_a_line(run: Run) -> None:
 def test_growing_one_over_f_noise_is_strongest_at_low_frequency(run: Run, calm: Run) -> None:
     f, extra = density((field(run, "flicker") - field(calm, "flicker"))[:, DURING])
     assert extra[np.argmin(np.abs(f - 1.0))] > 3.0 * extra[np.argmin(np.abs(f - 100.0))]
-    floors = [packet.blocks[MCG].noise_floor for packet in run.packets(device_of("flicker"))]
-    assert floors[4 * 15] > 20.0 * floors[4 * 5]
+    floors = np.array([packet.blocks[MCG].noise_floor for packet in run.packets(device_of("flicker"))])
+    assert floors[4 * 22] > 30.0 * floors[4 * 5]
+    assert np.all(np.diff(floors[4 * 13 : 4 * 23]) > 0.0), "it grows, and does not step"
+    early, late = (field(run, "flicker")[:, at * 500 : (at + 3) * 500] for at in (12, 20))
+    base = field(calm, "flicker")
+    assert (late - base[:, 20 * 500 : 23 * 500]).std() > 2.0 * (early - base[:, 12 * 500 : 15 * 500]).std()
 
 
 def test_a_dead_channel_is_one_channel(run: Run, calm: Run) -> None:

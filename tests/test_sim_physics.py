@@ -263,6 +263,19 @@ def test_the_r_peak_of_a_beat_lies_where_the_truth_says() -> None:
     assert abs(int(np.argmax(along)) - 250) <= 1
 
 
+def test_the_vectors_of_a_beat_point_where_franks_leads_have_them() -> None:
+    vector = heart_vectors([(0, Beat(0.5, "N", 0.9, atrial=True))], np.zeros((1, 3)), np.zeros(1), 600, 500.0)[0, :3]
+    to_the_left, up, to_the_front = vector
+    septum, main, end, t_wave = 235, 250, 265, 387
+    assert to_the_left[septum] < 0.0 < to_the_front[septum]
+    assert to_the_left[main] > 0.0 > up[main]
+    assert to_the_front[main] < 0.0, "the main vector of QRS points to the back"
+    assert to_the_left[end] < 0.0 < up[end]
+    assert to_the_front[end] < 0.0
+    assert to_the_left[t_wave] > 0.0 > up[t_wave]
+    assert to_the_front[t_wave] > 0.0
+
+
 def test_f_waves_lie_between_4_and_9_hz() -> None:
     t = np.arange(30_000) / 500.0
     f, power = signal.welch(atrial_fibrillation(t, 6.0, 0.0)[0], fs=500.0, nperseg=5000)

@@ -216,7 +216,8 @@ def test_an_st_shift_lifts_what_lies_between_qrs_and_t(st: float) -> None:
     change = lead(script, [shifted._replace(time_s=1.0)], 2.0) - lead(script, [normal._replace(time_s=1.0)], 2.0)
     at = round(1.11 * RATE_HZ)
     assert np.sign(change[at]) == np.sign(st)
-    assert np.abs(change[at]) > 0.3 * abs(st)
+    # The current of injury points to the front, QRS to the back: a lead along the R peak sees a quarter of it.
+    assert np.abs(change[at]) > 0.25 * abs(st)
     assert np.abs(change[: round(1.02 * RATE_HZ)]).max() < 0.05 * abs(st)
 
 
