@@ -45,7 +45,9 @@ class AlarmScore(NamedTuple):
     found: int
     missed: list[AlarmLine]
     false: list[AlarmEvent]  # first event of each alarm that nothing in the script explains
-    unknown: list[AlarmLine]  # clinically due, of a condition that this flow has no rule for
+    due: int  # clinically, of a condition that this flow knows, whatever hides it from a sensor
+    due_found: int
+    unknown: list[AlarmLine]  # clinically due, of a condition that has no detector here yet: a miss of nobody's
 
 
 class Latency(NamedTuple):
@@ -139,9 +141,12 @@ def score_alarms(truth: Truth, events: Iterable[AlarmEvent], run_end_ns: int) ->
         and not (event.condition in EXCUSED_BY_FAULTS and _disturbed_at(truth.faults.get(event.patient, []), event))
     ]
     known = {rule.condition for rule in RULES}
-    unknown = [a for a in truth.alarms if a.due and a.condition not in known and a.to_ns <= run_end_ns]
+    due = [alarm for alarm in truth.alarms if alarm.due and alarm.to_ns <= run_end_ns]
+    unknown = [alarm for alarm in due if alarm.condition not in known]
+    due_known = [alarm for alarm in due if alarm.condition in known]
+    due_found = sum(any(_fits(event, alarm) for event in first.values()) for alarm in due_known)
     false.sort(key=lambda event: (event.onset_ns, event.id))
-    return AlarmScore(len(expected), len(expected) - len(missed), missed, false, unknown)
+    return AlarmScore(len(expected), len(expected) - len(missed), missed, false, len(due_known), due_found, unknown)
 
 
 def score_latency(vitals: Iterable[tuple[int, Vitals]], commits: Sequence[Commit]) -> Latency:

@@ -35,7 +35,9 @@ class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
     alarms_expected: int
     alarms_found: int
     alarms_false: int
-    alarms_due_unknown: int  # clinically due, and of a condition that this flow does not know
+    alarms_due: int  # clinically, whatever hides them from a sensor: of conditions that this flow knows
+    alarms_due_found: int
+    alarms_due_unknown: int  # clinically due, of conditions that have no detector here yet
     latency_ms_p50: float
     latency_ms_p99: float
     lag_ms_end: float
@@ -89,6 +91,8 @@ def judge(folder: Path, files: SimulationFiles, *, kept: bool) -> tuple[DemoResu
         alarms_expected=alarms.expected,
         alarms_found=alarms.found,
         alarms_false=len(alarms.false),
+        alarms_due=alarms.due,
+        alarms_due_found=alarms.due_found,
         alarms_due_unknown=len(alarms.unknown),
         latency_ms_p50=round(latency.p50_ms, 1),
         latency_ms_p99=round(latency.p99_ms, 1),
@@ -117,11 +121,13 @@ def in_words(result: DemoResult) -> list[str]:
     packets = f"{r.packets_published} published, {r.packets_journalled} journalled, {r.packets_bad} bad"
     waits = f"p50 {r.latency_ms_p50:g} ms, p99 {r.latency_ms_p99:g} ms"
     scripted = f"{r.alarms_found} of {r.alarms_expected} scripted events found, {r.alarms_false}"
+    clinically = f"{r.alarms_due_found} of {r.alarms_due} due found; {r.alarms_due_unknown} more without a detector yet"
     said = [
         f"{r.patients} patients, {r.seconds:g} s; simulated sensors; not a medical device",
         f"packets     {packets}, {r.packets_lost} lost, {r.packets_repeated} repeated",
         f"heart rate  within 2 bpm of the truth: {share} of {r.hr_seconds} settled patient-seconds",
-        f"alarms      {scripted} false; {r.alarms_due_unknown} due, and unknown to this flow",
+        f"alarms      {scripted} false",
+        f"            {clinically}",
         f"latency     {waits} from newest sample to committed row; lag at the end {r.lag_ms_end:g} ms",
         f"digests     vitals {r.digest_vitals[:16]}  alarms {r.digest_alarms[:16]}  beds {r.digest_beds[:16]}",
         f"data        {kept}",

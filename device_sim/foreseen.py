@@ -1,83 +1,125 @@
-"""What should be noticed of scripted rhythms and events, and what may be alarmed while they last."""
+"""What should be noticed of scripted rhythms and events, and what may be alarmed while they last.
+
+A monitor should speak of: ventricular tachycardia and fibrillation, a heart without pulse, dying beats (as asystole),
+atrial fibrillation and flutter that last, a block of the second degree of Mobitz' kind, a shift of ST that lasts; of
+pauses and of runs by the single beat (`heartwatch`); of apnoea, desaturation, fever and deterioration by the second
+(`bodywatch`).
+
+It need not speak of: ectopic beats, bigeminy, a block of Wenckebach's kind (of sleepers and athletes too, harmless),
+runs of three or four beats, shallow breath, or periodic breath whose rests are no apnoea, less blood in the skin,
+movements, anything of the brain. And the loss of breath and oxygen in an arrest is part of the arrest: whoever comes,
+comes to that.
+"""
+
+from typing import NamedTuple
 
 from device_sim.events import (
+    ARRESTED,
     ActivityEvent,
     BloodEvent,
     BreathEvent,
     CourseEvent,
     Event,
     RhythmName,
+    StEvent,
     TemperatureEvent,
 )
 from device_sim.expected import AFTERMATH_S, EARLY_S, Expected
 from device_sim.script import Episode, Script
 
-# Conditions by which these should be noticed, and within which time of their beginning. The flow does not know them
-# yet: none is required.
-_NAMED: dict[RhythmName, tuple[str, float]] = {
-    "ventricular-tachycardia": ("ventricular-tachycardia", 10.0),
-    "ventricular-fibrillation": ("ventricular-fibrillation", 10.0),
-    "ventricular-runs": ("ventricular-run", 120.0),
-    "atrial-fibrillation": ("atrial-fibrillation", 30.0),
-    "atrial-flutter": ("atrial-flutter", 60.0),
-    "pulseless": ("pulseless", 15.0),
-    "agonal": ("asystole", 30.0),
-    "pauses": ("pause", 120.0),
-    "wenckebach": ("heart-block", 60.0),
-    "mobitz": ("heart-block", 60.0),
-}
-# What is due clinically all the same, once it lasts so long: VF 4 s, VT 5 beats at 100 bpm (PhysioNet/CinC 2015, DOMAIN
-# 2.2), AF 30 s (ESC); no pulse from memory.
-_DUE_AFTER_S = {
-    "ventricular-tachycardia": 3.0,
-    "ventricular-fibrillation": 4.0,
-    "pulseless": 10.0,
-    "atrial-fibrillation": 30.0,
+
+class _Due(NamedTuple):
+    """A condition that an episode is due to be noticed by."""
+
+    condition: str
+    after_s: float  # once it lasts so long
+    within_s: float  # of its beginning
+
+
+# VF 4 s (PhysioNet/CinC 2015, DOMAIN 2.2), told within 10 s (EC13, DOMAIN 4); AF 30 s (ESC), told within as much again.
+# No pulse, flutter and block from memory. A ventricular tachycardia is due by its beats.
+_DUE: dict[RhythmName, _Due] = {
+    "ventricular-fibrillation": _Due("ventricular-fibrillation", 4.0, 10.0),
+    "pulseless": _Due("pulseless", 10.0, 20.0),
+    "agonal": _Due("asystole", 10.0, 30.0),
+    "atrial-fibrillation": _Due("atrial-fibrillation", 30.0, 60.0),
+    "atrial-flutter": _Due("atrial-flutter", 30.0, 60.0),
+    "mobitz": _Due("heart-block", 30.0, 120.0),
 }
 # Rhythms in which a detector of narrow beats finds some, none, or too many.
 HARD: frozenset[RhythmName] = frozenset(
     {"ventricular-tachycardia", "ventricular-fibrillation", "ventricular-runs", "agonal", "atrial-flutter"}
 )
+# Rhythms that are an alarm by themselves: what their beats or their silence would call for besides is not due.
+STANDS_FOR: dict[RhythmName, tuple[str, ...]] = {
+    "ventricular-tachycardia": ("extreme-tachycardia",),
+    "ventricular-fibrillation": ("extreme-bradycardia", "extreme-tachycardia"),
+    "agonal": ("asystole", "pause", "extreme-bradycardia"),
+}
 _MAY_WHEN_HARD = ("asystole", "extreme-bradycardia", "extreme-tachycardia", "poor-signal", "cannot-analyse")
+_VENTRICULAR = ("ventricular-tachycardia", "ventricular-fibrillation")
+# What may be said of a rhythm as long as it lasts: its own name, and those of its neighbours.
+_MAY: dict[RhythmName, tuple[str, ...]] = {
+    "ventricular-tachycardia": (*_VENTRICULAR, "ventricular-run", *_MAY_WHEN_HARD),
+    "ventricular-fibrillation": (*_VENTRICULAR, *_MAY_WHEN_HARD),
+    "ventricular-runs": ("ventricular-run", "ventricular-tachycardia", "pause", *_MAY_WHEN_HARD),
+    "agonal": (*_VENTRICULAR, "pause", *_MAY_WHEN_HARD),
+    "pulseless": ("pulseless",),
+    "atrial-fibrillation": ("atrial-fibrillation", "atrial-flutter", "pause"),
+    "atrial-flutter": ("atrial-fibrillation", "atrial-flutter", *_MAY_WHEN_HARD),
+    "pauses": ("pause",),
+    "wenckebach": ("heart-block", "pause"),
+    "mobitz": ("heart-block", "pause"),
+}
+_MAY_WITHOUT_BLOOD = ("apnoea", "desaturation", "deterioration")
 _MAY_WHEN_MOVING = ("poor-signal", "cannot-analyse", "off-body")
-APNOEA_S = 20.0  # without breath, to be one (from memory: a patient monitor's usual limit)
-DESATURATED = 90.0
-FEVER_CEL = 38.1  # NEWS2 (DOMAIN 4)
-_SOON_S = 60.0
+_MAY_WHEN_PRESSED = (*_VENTRICULAR, *_MAY_WHEN_HARD, "saturated")
+# What any other event explains while it lasts and while it passes off.
+_EXPLAINED: dict[type[Event], tuple[str, ...]] = {
+    BreathEvent: ("apnoea", "desaturation"),
+    BloodEvent: ("desaturation", "deterioration"),
+    TemperatureEvent: ("fever", "deterioration"),
+    CourseEvent: ("deterioration", "fever", "desaturation"),
+    StEvent: ("st-shift",),
+    ActivityEvent: _MAY_WHEN_MOVING,
+}
+# A shift of 0.1 of the R peak, about 0.1 mV, that lasts a minute; from memory.
+ST_SHIFT, ST_AFTER_S, ST_WITHIN_S = 0.1, 60.0, 180.0
 
 
 def rhythm_expectations(episode: Episode) -> list[Expected]:
     """Alarms that an episode calls for, or explains."""
     found = []
-    if episode.rhythm in _NAMED:
-        condition, within_s = _NAMED[episode.rhythm]
-        to_s = min(episode.from_s + within_s, episode.to_s + AFTERMATH_S)
-        due = condition in _DUE_AFTER_S and episode.to_s - episode.from_s >= _DUE_AFTER_S[condition]
-        found.append(_heart(condition, episode.from_s, to_s, due=due))
-    if episode.rhythm in HARD:
-        found += [_heart(may, episode.from_s, episode.to_s + AFTERMATH_S) for may in _MAY_WHEN_HARD]
-    return found
+    name, from_s, to_s = episode.rhythm, episode.from_s, episode.to_s
+    if name in _DUE:
+        condition, after_s, within_s = _DUE[name]
+        if to_s - from_s >= after_s:
+            found.append(_heart(condition, from_s, from_s + within_s, due=True))
+    may = _MAY.get(name, ())
+    if name in ARRESTED:
+        may = (*may, *_MAY_WITHOUT_BLOOD)
+    return found + [_heart(condition, from_s, to_s + AFTERMATH_S) for condition in may]
 
 
-def event_expectations(event: Event, from_s: float, to_s: float) -> list[Expected]:  # noqa: PLR0911  # one case per kind
+def event_expectations(event: Event, from_s: float, to_s: float) -> list[Expected]:
     """Alarms that any other event calls for, or explains."""
+    found = []
+    if isinstance(event, StEvent) and abs(event.st) >= ST_SHIFT and to_s - from_s >= event.ramp_s + ST_AFTER_S:
+        found.append(_heart("st-shift", from_s, from_s + event.ramp_s + ST_WITHIN_S, due=True))
+    pressed = isinstance(event, ActivityEvent) and event.activity == "compressions"
+    may = _MAY_WHEN_PRESSED if pressed else _EXPLAINED.get(type(event), ())
+    return found + [_heart(condition, from_s, to_s + _passing_s(event)) for condition in may]
+
+
+def _passing_s(event: Event) -> float:
+    """How long after its end an event may still be noticed."""
     match event:
-        case BreathEvent(breath="apnoea") if to_s - from_s >= APNOEA_S:
-            begun_s = from_s + event.ramp_s
-            return [_heart("apnoea", begun_s, begun_s + APNOEA_S + 10.0, due=to_s - begun_s >= APNOEA_S)]
-        case BloodEvent(blood="desaturation") if event.spo2 < DESATURATED:
-            due = to_s - from_s >= event.ramp_s
-            return [_heart("desaturation", from_s, min(to_s, from_s + event.ramp_s + _SOON_S), due=due)]
-        case TemperatureEvent() if event.core_cel >= FEVER_CEL:
-            return [_heart("fever", from_s, min(to_s, from_s + event.ramp_s + 600.0))]
+        case BreathEvent(ramp_s=ramp_s) | BloodEvent(ramp_s=ramp_s) | TemperatureEvent(ramp_s=ramp_s):
+            return ramp_s + AFTERMATH_S
         case CourseEvent():
-            return [_heart("deterioration", from_s, min(to_s, from_s + event.over_s))]
-        case ActivityEvent(activity="compressions"):
-            return [_heart(may, from_s, to_s + AFTERMATH_S) for may in (*_MAY_WHEN_HARD, "saturated")]
-        case ActivityEvent():
-            return [_heart(may, from_s, to_s + AFTERMATH_S) for may in _MAY_WHEN_MOVING]
+            return event.over_s + AFTERMATH_S
         case _:
-            return []
+            return AFTERMATH_S
 
 
 def hides(script: Script, from_s: float, to_s: float) -> bool:

@@ -26,8 +26,8 @@ def lanes_of(lines: Iterable[TruthLine], t_start_ns: int, end_s: float) -> list[
                 kind = "fault"
             case EventLine(name=name, what=what):
                 kind = what
-            case AlarmLine(condition=name, required=required):
-                kind = "alarm" if required else "may"
+            case AlarmLine(condition=name):
+                kind = "alarm" if line.required or line.due else "may"
             case _:
                 continue
         start, end = (min(end_s, max(0.0, (at - t_start_ns) / 1e9)) for at in (line.from_ns, line.to_ns))

@@ -8,14 +8,16 @@ from typing import cast
 import numpy as np
 
 from device_sim.bodies import Body
+from device_sim.bodywatch import BodyExpectations, Second
 from device_sim.brain import instants
 from device_sim.breath import Lungs
 from device_sim.course import APNOEA_DEPTH, SKIN_OF_CORE, levels
 from device_sim.devices import DEVICES
 from device_sim.events import ARRESTED
-from device_sim.expected import Expected, FaultExpectations, HeartExpectations, blind_expectations
-from device_sim.foreseen import HARD, event_expectations, hides, rhythm_expectations
+from device_sim.expected import Expected, FaultExpectations, blind_expectations
+from device_sim.foreseen import HARD, STANDS_FOR, event_expectations, hides, rhythm_expectations
 from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
+from device_sim.heartwatch import HeartExpectations
 from device_sim.physiology import Beat, rate_over
 from device_sim.recording import RecordedHeart
 from device_sim.script import REST_CORE_CEL, Episode
@@ -85,6 +87,7 @@ class Scribe:
         self._qt_ms: float | None = None
         self._turns: float | None = None  # of the breath, at the end of the last second
         self._heart = HeartExpectations()
+        self._bodily = BodyExpectations()
         self._faults = FaultExpectations(phase_s)
         patient = lungs.script.patient
         self._eventful = bool(patient.events)
@@ -114,11 +117,13 @@ class Scribe:
         for beat in beats:
             if not beat.ventricles:
                 continue
-            lines += self._alarms(self._heart.beat(beat.time_s))
+            self._quivering(beat.time_s)
+            lines += self._alarms(self._of_beats(self._heart.beat(beat.time_s, beat.kind)))
             lines += self._vitals(beat.time_s)
             self._note(beat)
             lines.append(BeatLine(patient=who.patient, time_ns=self._ns(beat.time_s), kind=beat.kind))
-        lines += self._alarms(self._heart.silence(to_s))
+        self._quivering(to_s)
+        lines += self._alarms(self._of_beats(self._heart.silence(to_s)))
         lines += self._vitals(to_s)
         if self._recorded or self._edge_s < to_s:
             lines += self._rhythms(to_s)
@@ -135,7 +140,14 @@ class Scribe:
         name, from_s = self._rhythm
         end = self._ns(self._now_s)
         last = RhythmLine(patient=self._who.patient, rhythm=name, from_ns=self._ns(from_s), to_ns=end)
-        return [*self._alarms(self._heart.close(self._now_s)), last]
+        return [*self._alarms(self._of_beats(self._heart.close(self._now_s))), last]
+
+    def _quivering(self, to_s: float) -> None:
+        """Tell whoever watches the beats of a fibrillation up to a time."""
+        if self._recorded or self._eventful:
+            for episode in self._episodes(self._now_s, to_s):
+                if episode.rhythm == "ventricular-fibrillation":
+                    self._heart.quivering(min(episode.to_s, to_s))
 
     def _note(self, beat: Beat) -> None:
         self._beats.append(beat.time_s)
@@ -205,7 +217,9 @@ class Scribe:
             if not self._lungs.steady:
                 now = levels(self._script, np.array([end_s]))
                 spo2, core_cel = float(now.spo2[0]), float(now.core_cel[0])
-                breath_bpm *= float(now.depth[0] > APNOEA_DEPTH)
+                breathes = float(now.depth[0] > APNOEA_DEPTH)
+                breath_bpm *= breathes
+                lines += self._body_alarms(end_s, float(now.breath_bpm[0]) * breathes, spo2, core_cel)
             # What a recorded pulse was, nobody noted.
             foreign = bool(self._script.patient.pulse_record)
             dark = foreign or self._bloodless(end_s)
@@ -226,9 +240,24 @@ class Scribe:
             self._second += 1
         return lines
 
+    def _body_alarms(self, end_s: float, breath_bpm: float, spo2: float, core_cel: float) -> list[TruthLine]:
+        rate_bpm = rate_over(self._beats, end_s)
+        now = Second(
+            end_s,
+            math.nan if rate_bpm is None else rate_bpm,
+            breath_bpm,
+            math.nan if self._script.patient.pulse_record else spo2,
+            core_cel,
+            arrested=self._arrested(end_s),
+        )
+        return self._alarms(self._bodily.second(now))
+
+    def _arrested(self, at_s: float) -> bool:
+        return any(episode.rhythm in ARRESTED for episode in self._script.episodes(at_s, at_s + 1e-9))
+
     def _bloodless(self, at_s: float) -> bool:
         """Whether no pulse carries blood whose oxygen could be told, and no script says what it is all the same."""
-        if not any(episode.rhythm in ARRESTED for episode in self._script.episodes(at_s, at_s + 1e-9)):
+        if not self._arrested(at_s):
             return False
         scripted = (event for event in self._script.patient.blood if event.blood == "desaturation")
         return not any(self._script.share_at(event, event.ramp_s, at_s) for event in scripted)
@@ -241,8 +270,7 @@ class Scribe:
                 from_ns=self._ns(one.from_s),
                 to_ns=self._ns(one.to_s),
                 required=one.required and one.to_s <= self._end_s and not self._hidden(one),
-                due=(one.due or (one.required and one.physiological and not self._unsaid(one)))
-                and one.to_s <= self._end_s,
+                due=one.due and one.to_s <= self._end_s,
             )
             for one in expected
         ]
@@ -253,13 +281,26 @@ class Scribe:
             return False
         return self._unsaid(one) or (self._eventful and hides(self._script, one.since_s, one.to_s))
 
+    def _of_beats(self, expected: Iterable[Expected]) -> list[Expected]:
+        """What beats call for; not due where nobody said that it was there, or where a rhythm stands for it."""
+        return [
+            one._replace(due=not self._unsaid(one) and not self._stood_for(one)) if one.due else one for one in expected
+        ]
+
+    def _stood_for(self, one: Expected) -> bool:
+        """Whether a rhythm that is an alarm by itself stands for what its beats call for."""
+        if not (self._recorded or self._eventful):
+            return False
+        episodes = self._episodes(one.since_s, one.to_s)
+        return any(one.condition in STANDS_FOR.get(episode.rhythm, ()) for episode in episodes)
+
     def _unsaid(self, one: Expected) -> bool:
-        """Whether the annotations of a recorded heart do not say that a physiological condition was there."""
-        if not self._recorded:
+        """Whether the annotations of a recorded heart do not say that what its beats call for was there."""
+        if not self._recorded or one.condition == "ventricular-tachycardia":  # whose beats are annotated one by one
             return False
         rhythms = {episode.rhythm for episode in self._recorded.episodes(one.since_s, one.to_s)}
         # Where no beat is annotated there may have been none, or nobody who looked.
-        return bool(rhythms & HARD) or (one.condition == "asystole" and "asystole" not in rhythms)
+        return bool(rhythms & HARD) or (one.condition in ("asystole", "pause") and "asystole" not in rhythms)
 
     def _span(self, from_s: float, to_s: float) -> dict[str, int]:
         return {"from_ns": self._ns(from_s), "to_ns": self._ns(min(to_s, self._end_s))}

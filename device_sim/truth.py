@@ -93,9 +93,10 @@ class AlarmLine(_Line, frozen=True, kw_only=True, tag="alarm"):
     """An alarm of that condition has its onset in this window.
 
     `required`: it must come. Otherwise it may: definitions differ at the edge, a fault explains it, or it should have
-    been noticed but the flow does not know the condition yet.
+    been noticed but not every flow knows the condition.
 
-    `due`: the patient needs it, whether or not today's flow knows the condition or a fault of the sensor hides it.
+    `due`: the patient needs it, whether or not today's flow knows the condition or a fault of the sensor hides it. What
+    a monitor should speak of is decided in `foreseen`.
     """
 
     patient: str

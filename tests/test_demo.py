@@ -20,7 +20,8 @@ KEYS = [
     *("patients", "seconds"),
     *("packets_published", "packets_journalled", "packets_bad", "packets_lost", "packets_repeated"),
     *("vitals_rows", "hr_within_2bpm"),
-    *("alarms_expected", "alarms_found", "alarms_false", "alarms_due_unknown"),
+    *("alarms_expected", "alarms_found", "alarms_false"),
+    *("alarms_due", "alarms_due_found", "alarms_due_unknown"),
     *("latency_ms_p50", "latency_ms_p99", "lag_ms_end"),
     *("digest_vitals", "digest_alarms", "digest_beds"),
 ]

@@ -177,6 +177,15 @@ def test_what_is_due_and_has_no_rule_is_counted_and_missed_by_nobody() -> None:
     assert not score_alarms(truth, [], at(25)).unknown, "its time was not over"
 
 
+def test_what_is_due_and_known_is_counted_beside_what_is_required() -> None:
+    alarms = [
+        AlarmLine(patient="p", condition="asystole", from_ns=at(a), to_ns=at(a + 5), required=False, due=True)
+        for a in (20, 40)
+    ]
+    score = score_alarms(ward(beats_s=[], alarms=alarms), [alarm("asystole", 21.0)], at(90))
+    assert (score.expected, score.missed, score.due, score.due_found) == (0, [], 2, 1)
+
+
 def test_lag_is_that_of_the_patient_furthest_behind() -> None:
     truth = ward(beats_s=[])
     assert lag_ms({"p": T0 + 9}, truth, at(10.9)) == 0.0

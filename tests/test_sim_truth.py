@@ -1,7 +1,6 @@
 """Scenarios are read or refused with a reason, and the truth says what must be noticed, and no more."""
 
 import json
-import math
 from pathlib import Path
 
 import msgspec
@@ -9,12 +8,12 @@ import numpy as np
 import pytest
 from sim_signals import START_NS, Run
 
-from device_sim.events import RHYTHMS, RhythmName
-from device_sim.expected import Expected, FaultExpectations, HeartExpectations
+from device_sim.events import RHYTHMS
+from device_sim.expected import Expected, FaultExpectations
 from device_sim.faults import FAULTS, Fault
-from device_sim.foreseen import HARD, rhythm_expectations
+from device_sim.foreseen import HARD
+from device_sim.heartwatch import HeartExpectations
 from device_sim.scenario import load_scenario, names, script_of
-from device_sim.script import Episode
 from device_sim.truth import (
     AlarmLine,
     BeatLine,
@@ -104,13 +103,16 @@ def test_a_pause_of_4_s_is_asystole_from_4_s_after_the_last_beat() -> None:
 
 def test_a_pause_at_the_edge_of_the_definition_may_be_alarmed_but_need_not() -> None:
     expected = expectations([0.0, 1.0, 5.0, 6.0])
-    assert [(one.condition, one.required) for one in expected] == [("asystole", False)]
+    assert [(one.condition, one.required, one.due) for one in expected] == [
+        ("asystole", False, False),
+        ("pause", False, True),
+    ]
 
 
 def test_five_slow_intervals_are_extreme_bradycardia() -> None:
     fast = [0.8 * k for k in range(10)]
     slow = [fast[-1] + 1.8 * (k + 1) for k in range(10)]
-    (one,) = expectations([*fast, *slow])
+    (one,) = [one for one in expectations([*fast, *slow]) if one.condition == "extreme-bradycardia"]
     assert one.required
     # The 5th slow beat ends the 5th slow interval or the 4th after the first, as one counts.
     assert one.from_s <= slow[3]
@@ -121,7 +123,8 @@ def test_one_long_pause_is_no_required_bradycardia() -> None:
     times = [0.8 * k for k in range(10)]
     expected = expectations([*times, *(times[-1] + 13.0 + 0.8 * k for k in range(10))])
     assert required(expected) == ["asystole"]
-    assert [one.condition for one in expected if not one.required] == ["extreme-bradycardia"]
+    assert [one.condition for one in expected if not one.required] == ["pause", "extreme-bradycardia"]
+    assert [one.condition for one in expected if one.due] == ["asystole"]
 
 
 def test_slow_beats_just_above_the_limit_are_nothing() -> None:
@@ -224,27 +227,10 @@ def test_truth_has_a_line_per_patient_and_a_vital_per_second(tmp_path: Path) -> 
     assert json.loads(encode_line(next(line for line in lines if isinstance(line, BeatLine))))["class"] == "N"
 
 
-@pytest.mark.parametrize(
-    ("rhythm", "for_s", "due"),
-    [
-        ("ventricular-fibrillation", 0.0, True),
-        ("ventricular-tachycardia", 0.0, True),
-        ("pulseless", 0.0, True),
-        ("atrial-fibrillation", 40.0, True),
-        ("atrial-fibrillation", 5.0, False),
-        ("pauses", 0.0, False),
-    ],
-)
-def test_an_arrest_is_due_whether_or_not_the_flow_knows_it(rhythm: RhythmName, for_s: float, due: bool) -> None:  # noqa: FBT001
-    first = rhythm_expectations(Episode(rhythm, 10.0, 10.0 + (for_s or math.inf), 0.0))[0]
-    assert (first.due, first.required) == (due, False)
-
-
 def test_what_could_only_be_noticed_after_the_end_is_not_required() -> None:
     run = Run("ward", patients=2, seconds=24.0)
-    (asystole,) = [line for line in run.truth if isinstance(line, AlarmLine)]
-    assert asystole.condition == "asystole"
-    assert not asystole.required
+    (asystole,) = [line for line in run.truth if isinstance(line, AlarmLine) and line.condition == "asystole"]
+    assert (asystole.required, asystole.due) == (False, False)
 
 
 def test_the_truth_topic_tells_the_beats_of_each_packet() -> None:
