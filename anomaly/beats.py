@@ -12,6 +12,8 @@ from anomaly.kernel import Array, BoolArray, IntArray
 from anomaly.peaks import dominant, moving_sum, parabola
 from anomaly.sos import SosFilter, SosState
 
+GOOD = 0.5  # quality from which on a beat is good: who measures intervals may rely on it
+
 
 class BeatsOut(NamedTuple):
     """Beats decided in one block, in order of decision; `m` depends on the block's length only."""

@@ -4,7 +4,7 @@ import os
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -184,11 +184,17 @@ def replay(
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913 - each is an option of the command line
     task: Annotated[str, typer.Argument(metavar="TASK", help="What is measured, such as beats.")],
     folder: Annotated[Path, typer.Argument(metavar="DATASET_DIR", help="Folder of recorded signals.")],
     *,
     records: Annotated[str, typer.Option(metavar="A,B", help="These records only.")] = "",
+    lead: Annotated[Literal["first", "both"], typer.Option(help="Leads of each record that are looked at.")] = "first",
+    noise: Annotated[
+        Path | None, typer.Option(metavar="RECORD", help="Recorded noise to be added: a record's path without suffix.")
+    ] = None,
+    snr: Annotated[float, typer.Option(metavar="DB", help="Of beats to noise, as the Noise Stress Test has it.")] = 6.0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Draws where in the noise a record begins.")] = 0,
     as_json: AsJson = False,
 ) -> int:
     """Measure the detectors on recorded signals."""
@@ -202,7 +208,8 @@ def evaluate(
     names = tuple(name.strip() for name in records.split(",") if name.strip()) or None
     module = tasks.task(task)
     try:
-        report = module.evaluate(Request(folder, names), progress)
+        request = Request(folder, names, leads=2 if lead == "both" else 1, noise=noise, snr_db=snr, seed=seed)
+        report = module.evaluate(request, progress)
     except EvaluateError as error:
         raise UserError(str(error)) from error
     if as_json:

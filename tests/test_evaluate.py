@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from deploy.evaluate.beats import BeatsReport, Detections, as_text, detect, evaluate, score
+from deploy.evaluate.beat_scores import Detections, RecordScore, record_score, rhythm_before, score, summary
+from deploy.evaluate.beats import BeatsReport, as_text, detect, evaluate
 from deploy.evaluate.matching import match
 from deploy.evaluate.records import EvaluateError, Recording, read
 from deploy.evaluate.request import Request
@@ -40,13 +41,20 @@ def lead(beats: Array, seconds: float) -> Array:
 
 
 def write_record(folder: Path, name: str, x: Array, marks: Sequence[tuple[float, str]], rate_hz: int = RATE) -> None:
-    """A WFDB record with annotations at the times (s) named."""
+    """A WFDB record of one lead or of several, with annotations at the times (s) named."""
+    x = np.atleast_2d(x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import wfdb  # noqa: PLC0415 - slow, and warns of its own code
 
         wfdb.wrsamp(
-            name, fs=rate_hz, units=["mV"], sig_name=["MLII"], p_signal=x[:, None], fmt=["16"], write_dir=str(folder)
+            name,
+            fs=rate_hz,
+            units=["mV"] * len(x),
+            sig_name=[f"lead{k}" for k in range(len(x))],
+            p_signal=x.T,
+            fmt=["16"] * len(x),
+            write_dir=str(folder),
         )
         sample = np.array([round(at * rate_hz) for at, _ in marks])
         wfdb.wrann(name, "atr", sample, [symbol for _, symbol in marks], write_dir=str(folder))
@@ -57,16 +65,26 @@ def recording(beats: Sequence[float], fibrillation: Sequence[tuple[float, float]
     return Recording(
         name="made",
         rate_hz=float(RATE),
-        signal=np.zeros(400 * RATE),
+        leads=np.zeros((1, 400 * RATE)),
         beats=np.array(beats, np.float64) * RATE,
+        symbols=np.full(len(beats), "N"),
         fibrillation=np.array(fibrillation, np.float64).reshape(-1, 2) * RATE,
+        noisy=np.array([[300.0, 320.0]]) * RATE,
         paced=False,
     )
 
 
-def detections(at: Sequence[float]) -> Detections:
+def detections(at: Sequence[float], quality: float = 1.0) -> Detections:
     """Detections at times in seconds."""
-    return Detections(np.array(at, np.float64) * RATE, np.zeros(len(at), np.bool_), np.full(len(at), 0.2 * RATE))
+    n = len(at)
+    return Detections(
+        np.array(at, np.float64) * RATE, np.zeros(n, np.bool_), np.full(n, 0.2 * RATE), np.full(n, quality)
+    )
+
+
+def of(recorded: Recording, found: Detections) -> RecordScore:
+    """Score of one record in fractions."""
+    return record_score(score(recorded, found))
 
 
 @pytest.mark.parametrize(
@@ -113,31 +131,67 @@ def test_the_matcher_takes_the_nearest_pairs_one_to_one(annotated: list[int], de
 
 def test_learning_and_fibrillation_are_not_counted() -> None:
     beats = [10.0, 299.0, 301.0, 302.0, 320.0, 330.0, 350.0]
-    row, error_ms = score(
-        recording(beats, [(315.0, 325.0)]), detections([11.0, 299.0, 301.01, 303.0, 318.0, 330.0, 350.02])
-    )
+    scored = score(recording(beats, [(315.0, 325.0)]), detections([11.0, 299.0, 301.01, 303.0, 318.0, 330.0, 350.02]))
+    row = record_score(scored)
     assert (row.tp, row.fn, row.fp) == (3, 1, 1)
     assert row.se == 0.75
     assert row.ppv == 0.75
-    np.testing.assert_allclose(error_ms, [10.0, 0.0, 20.0], atol=1e-6)
+    np.testing.assert_allclose(scored.error_ms, [10.0, 0.0, 20.0], atol=1e-6)
     assert row.bias_ms == pytest.approx(10.0)
 
 
 def test_a_match_across_the_edge_of_learning_is_no_false_beat() -> None:
-    row, _ = score(recording([299.95, 310.0]), detections([300.02, 310.0]))
+    row = of(recording([299.95, 310.0]), detections([300.02, 310.0]))
     assert (row.tp, row.fn, row.fp) == (1, 0, 0)
 
 
 def test_nothing_to_find_is_not_a_number_and_null_in_json() -> None:
-    row, _ = score(recording([10.0]), detections([]))
+    row = of(recording([10.0]), detections([]))
     assert np.isnan(row.se)
+    assert np.isnan(summary([]).gross.f1)
     assert json.loads(msgspec.json.encode(row))["se"] is None
+
+
+def test_noisy_and_clean_parts_are_counted_apart() -> None:
+    beats = recording([301.0, 310.0, 319.0, 330.0, 350.0])
+    found = detections([301.0, 310.0, 312.0, 330.0])
+    noisy, clean, whole = (score(beats, found, part) for part in ("noisy", "clean", "all"))
+    assert (noisy.tp, noisy.fn, noisy.fp) == (2, 1, 1)
+    assert (clean.tp, clean.fn, clean.fp) == (1, 1, 0)
+    assert (whole.tp, whole.fn, whole.fp) == (3, 2, 1)
+
+
+def test_the_worst_ten_seconds_and_the_good_beats_are_told() -> None:
+    scored = score(recording([301.0, 302.0, 315.0, 316.0, 330.0]), detections([301.0, 302.0, 315.0, 317.0]))
+    assert record_score(scored).f1_worst_10s == 0.0
+    told = summary([scored])
+    assert told.windows.n == 3
+    assert told.windows.perfect == pytest.approx(1 / 3)
+    assert (told.good.share, told.good.ppv, told.good.holding) == (1.0, 0.75, 0.6)
+    unsure = summary([score(recording([301.0]), detections([301.0], quality=0.0))])
+    assert unsure.good.share == unsure.good.holding == 0.0
+    assert np.isnan(unsure.good.ppv)
+
+
+def test_confidence_comes_from_drawing_whole_records() -> None:
+    right, wrong = recording([301.0, 302.0]), recording([305.0])
+    scored = [score(right, detections([301.0, 302.0])), score(wrong, detections([310.0]))]
+    told = summary(scored)
+    assert told.gross.f1_95 == (0.0, 1.0)
+    assert told.average.se == 0.5
+    assert told.gross.se == pytest.approx(2 / 3)
+
+
+def test_a_search_back_is_held_against_the_rhythm_before_it() -> None:
+    at = np.array([1.0, 2.0, 3.0, 5.0, 6.0])
+    assert rhythm_before(at, at == 5.0).tolist() == [1.0]
+    assert np.isnan(rhythm_before(at, at == 1.0)).all()
 
 
 def test_a_row_does_not_depend_on_the_other_records() -> None:
     short, long = lead(np.arange(0.5, 60.0, 0.8), 60.0), lead(np.arange(0.7, 90.0, 0.7), 90.0)
-    (alone,) = detect([short], float(RATE))
-    together = detect([long, short], float(RATE))[1]
+    (alone,) = detect([short[None]], float(RATE))
+    together = detect([long[None], short[None]], float(RATE))[1]
     np.testing.assert_array_equal(together.at, alone.at)
     assert len(alone.at) >= 70
     assert alone.at[-1] > 59.2 * RATE  # a beat just before the end is decided after it
@@ -164,6 +218,9 @@ def test_a_folder_of_records_gives_a_report(tmp_path: Path) -> None:
     assert {"rule", "records", "gross", "average", "nonpaced", "per_record", "cpu_s_per_hour", "algorithm"} <= set(body)
     assert set(body["per_record"][0]) >= {"record", "paced", "tp", "fn", "fp", "se", "ppv", "f1", "searched_back"}
     assert "without paced (1)" in as_text(report)
+    assert body["halves"][0]["records"] == 1
+    with pytest.raises(EvaluateError, match=r"record a .*has 1 lead, need 2"):
+        evaluate(Request(tmp_path, leads=2), lambda _: None)
 
 
 def test_flutter_segments_and_missing_samples_are_read(tmp_path: Path) -> None:

@@ -13,3 +13,7 @@ class Request:
 
     folder: Path
     records: tuple[str, ...] | None = None  # all that are annotated
+    leads: int = 1  # how many of each record, from the first
+    noise: Path | None = None  # a record of noise to be added, its path without suffix
+    snr_db: float = 6.0
+    seed: int = 0  # of where in the noise a record begins
