@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from deploy.options import DONE, FOUND_WRONG, AsJson, Patients, ScenarioName, Seed, Supervised, Wfdb
+from deploy.options import DONE, FOUND_WRONG, AsJson, Patients, Pulse, ScenarioName, Seed, Supervised, Wfdb
 from deploy.problem import UserError
 
 _INSTEAD = (
-    "--list, --plot, --witness, --days and --verify each do something else than publish: give one of them, or none "
-    "(only --verify goes with --plot)"
+    "--list, --plot, --witness, --from, --days and --verify each do something else than publish: give one of them, or "
+    "none (only --verify goes with --plot)"
 )
 
 
-def simulate(  # noqa: PLR0913 - each is an option of the command line
+def simulate(  # noqa: PLR0911, PLR0913 - each is an option of the command line, some are another thing to do
     *,
     broker: Annotated[str, typer.Option(metavar="URL", help="Where to publish.")] = "mqtt://127.0.0.1:1883",
     secret_file: Annotated[
@@ -27,7 +27,8 @@ def simulate(  # noqa: PLR0913 - each is an option of the command line
     seed: Seed = 1,
     site: Annotated[str, typer.Option(metavar="NAME", help="Site to publish as.")] = "demo",
     truth: Annotated[Path | None, typer.Option(metavar="FILE", help="Write down what the flow must find.")] = None,
-    wfdb: Wfdb = "",
+    wfdb: Wfdb = None,
+    pulse: Pulse = None,
     bundles: Annotated[bool, typer.Option("--bundles", help="One gateway with many devices in a message.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the built-in scenarios instead.")] = False,
     plot: Annotated[
@@ -36,6 +37,10 @@ def simulate(  # noqa: PLR0913 - each is an option of the command line
     witness: Annotated[
         bool, typer.Option("--witness", help="Hash a run instead (60 s, or --seconds): same seed, same bytes.")
     ] = False,
+    again: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Run the whole run of a truth file again: are its bytes the same?"),
+    ] = None,
     days: Annotated[float, typer.Option(min=0.0, help="Make so many days of vitals instead, without waveforms.")] = 0.0,
     every: Annotated[float, typer.Option(metavar="S", help="Seconds from row to row of those days.")] = 60.0,
     vitals: Annotated[
@@ -49,16 +54,30 @@ def simulate(  # noqa: PLR0913 - each is an option of the command line
     supervised: Supervised = False,
 ) -> int:
     """Publish a simulated ward to a broker."""
-    if sum((listing, plot is not None and not verify, witness, days > 0.0, verify)) > 1:
+    # A witness may be asked for by either.
+    hashed = witness or again is not None
+    if sum((listing, plot is not None and not verify, hashed, days > 0.0, verify)) > 1:
         raise UserError(_INSTEAD)
     if verify:
         return _verify(seconds, plot, as_json=as_json)
+    hearts, pulses = tuple(wfdb or ()), tuple(pulse or ())
+    run = {
+        "scenario": scenario,
+        "patients": patients,
+        "seconds": seconds,
+        "seed": seed,
+        "site": site,
+        "wfdb": hearts,
+        "pulse": pulses,
+    }
     if listing:
         return _list(as_json=as_json)
     if plot is not None:
-        return _plot(scenario, plot, patients, seconds, seed, as_json=as_json)
+        return _plot(plot, as_json=as_json, **run)
+    if again is not None:
+        return _again(again, as_json=as_json)
     if witness:
-        return _witness(scenario, patients, seconds, seed, as_json=as_json)
+        return _witness(as_json=as_json, **run)
     if days > 0.0:
         return _days(scenario, patients, seed, days, every, vitals, as_json=as_json)
     from deploy.output import progress, show_json, show_lines  # noqa: PLC0415
@@ -68,15 +87,10 @@ def simulate(  # noqa: PLR0913 - each is an option of the command line
 
     options = sim_options(
         broker=broker_of(broker, secret_file),
-        patients=patients,
-        scenario=scenario,
-        seconds=seconds,
         speed=speed,
-        seed=seed,
-        site=site,
         truth=str(truth) if truth else None,
-        wfdb=wfdb or None,
         bundles=bundles,
+        **run,
     )
     report = publish(options, stop_by_thread(supervised=supervised), progress)
     if as_json:
@@ -110,28 +124,40 @@ def _list(*, as_json: bool) -> int:
     return DONE
 
 
-def _plot(scenario: str, path: Path, patients: int, seconds: float, seed: int, *, as_json: bool) -> int:
+def _plot(path: Path, *, as_json: bool, **run: object) -> int:
     from deploy.output import show_json, show_lines  # noqa: PLC0415
     from deploy.scenarios import picture  # noqa: PLC0415
 
-    shown = picture(scenario, path, patients, seconds, seed)
+    shown = picture(path, **run)
     if as_json:
-        show_json({"scenario": scenario, "seed": seed, "patients": shown, "path": str(path)})
+        show_json({"scenario": run["scenario"], "seed": run["seed"], "patients": shown, "path": str(path)})
     else:
-        show_lines([f"{shown} patients of {scenario} in {path}"])
+        show_lines([f"{shown} patients of {run['scenario']} in {path}"])
     return DONE
 
 
-def _witness(scenario: str, patients: int, seconds: float, seed: int, *, as_json: bool) -> int:
+def _witness(*, as_json: bool, **run: object) -> int:
     from deploy.output import show_json, show_lines  # noqa: PLC0415
-    from deploy.scenarios import witness  # noqa: PLC0415
+    from deploy.scenarios import witness, witness_in_words  # noqa: PLC0415
 
-    line = witness(scenario, patients, seconds, seed)
+    line = witness(**run)
     if as_json:
         show_json(line)
     else:
-        show_lines([f"{line.sha256}  {line.scenario}, seed {line.seed}, version {line.version}"])
+        show_lines(witness_in_words(line))
     return DONE
+
+
+def _again(path: Path, *, as_json: bool) -> int:
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.scenarios import again_in_words, run_again  # noqa: PLC0415
+
+    report = run_again(path)
+    if as_json:
+        show_json(report)
+    else:
+        show_lines(again_in_words(report))
+    return DONE if report.same else FOUND_WRONG
 
 
 def _days(

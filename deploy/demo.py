@@ -46,7 +46,8 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     patients: int = 12
     seconds: float | None = None  # None: until Ctrl-C
     scenario: str = "ward"
-    wfdb: str = ""
+    wfdb: tuple[str, ...] = ()
+    pulse: tuple[str, ...] = ()
     seed: int = 1
     data_dir: Path | None = None  # None: a temporary folder, removed at the end
     port: int | None = None  # None: a free one
@@ -187,7 +188,8 @@ def _sim_options(options: DemoOptions, port: int, truth: Path | None) -> SimOpti
         seed=options.seed,
         seconds=options.seconds or 0.0,
         truth=str(truth) if truth else None,
-        wfdb=options.wfdb or None,
+        wfdb=options.wfdb,
+        pulse=options.pulse,
         site=SITE,
     )
 

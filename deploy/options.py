@@ -26,5 +26,14 @@ Patients = Annotated[int, typer.Option(min=1, max=100_000, help="How many patien
 ScenarioName = Annotated[str, typer.Option(metavar="NAME", help="Built-in scenario, or the path of a TOML file.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same patients.")]
 Wfdb = Annotated[
-    str, typer.Option(metavar="RECORD", help="A recorded ECG (path without ending) as the first patient's heart.")
+    list[str] | None,
+    typer.Option(
+        metavar="[N=]RECORD", help="A recorded ECG (path without ending) as patient N's heart; may be repeated."
+    ),
+]
+Pulse = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[N=]RECORD", help="A recorded pulse (PLETH of a record) in patient N's light; may be repeated."
+    ),
 ]

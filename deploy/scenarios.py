@@ -13,8 +13,9 @@ from device_sim.days import DayBlock, DayOptions, days
 from device_sim.fleet import FleetOptions
 from device_sim.picture import MAX_PATIENTS, draw
 from device_sim.scenario import load_scenario, names
+from device_sim.standin import placed
 from device_sim.truth import WitnessLine
-from device_sim.witness import witnessed
+from device_sim.witness import differences, options_of, witnessed
 
 WITNESSED_S = 60.0  # unless another time is asked for
 _ABOUT_COLUMNS = 88
@@ -74,7 +75,7 @@ def library_in_words(rows: Iterable[ScenarioRow]) -> list[str]:
     return lines
 
 
-def picture(scenario: str, path: Path, patients: int, seconds: float, seed: int) -> int:
+def picture(path: Path, **run: object) -> int:
     """Draw a scenario; answers how many of its patients are in the picture.
 
     Raises
@@ -84,24 +85,90 @@ def picture(scenario: str, path: Path, patients: int, seconds: float, seed: int)
     """
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UserError(f"--plot {path}: need a file that ends in .png, .svg or .pdf")
-    options = _fleet(scenario, patients, seconds, seed)
-    shown = min(patients, len(load_scenario(scenario).patients), MAX_PATIENTS)
+    options = _fleet(**run)
+    hearts, pulses = (placed(name, getattr(options, name), options.patients) for name in ("wfdb", "pulse"))
+    # Patients beyond the scenario's own differ by their bodies alone, unless a record stands in.
+    scripts = len(load_scenario(options.scenario).patients)
+    shown = min(options.patients, max(scripts, 1 + max((*hearts, *pulses), default=0)), MAX_PATIENTS)
+    seen = {
+        name: tuple(f"{index + 1}={record}" for index, record in records.items() if index < shown)
+        for name, records in (("wfdb", hearts), ("pulse", pulses))
+    }
     try:
-        draw(msgspec.structs.replace(options, patients=shown), path)
+        draw(msgspec.structs.replace(options, patients=shown, **seen), path)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"--plot {path} cannot be written: {error.strerror or error}") from error
     return shown
 
 
-def witness(scenario: str, patients: int, seconds: float, seed: int) -> WitnessLine:
+def witness(**run: object) -> WitnessLine:
     """Hash of a run; the same on machines of one kind.
 
     Raises
     ------
     UserError
-        The scenario is refused.
+        What is to be run is refused.
     """
-    return witnessed(_fleet(scenario, patients, seconds or WITNESSED_S, seed))
+    options = _fleet(**run)
+    try:
+        return witnessed(msgspec.structs.replace(options, seconds=options.seconds or WITNESSED_S))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def witness_in_words(line: WitnessLine) -> list[str]:
+    """One line for people."""
+    what = f"{line.patients} patients of {line.scenario} for {line.seconds:g} s, seed {line.seed}"
+    return [f"{line.sha256}  {what}, version {line.version}"]
+
+
+class AgainReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that was run again."""
+
+    same: bool
+    differences: tuple[str, ...]
+    then: WitnessLine
+    now: WitnessLine
+
+
+def run_again(path: Path) -> AgainReport:
+    """Run the run of a truth file, or of a witness that was kept as JSON, again from its own start on.
+
+    Raises
+    ------
+    UserError
+        There is no witness in it, or one of a run that cannot be run again.
+    """
+    then = _witness_in(path)
+    try:
+        now = witnessed(options_of(then), then.from_ns)
+    except (ValueError, OSError) as error:
+        raise UserError(f"--from {path}: {error}") from error
+    found = differences(then, now)
+    return AgainReport(same=not found, differences=tuple(found), then=then, now=now)
+
+
+def again_in_words(report: AgainReport) -> list[str]:
+    """Lines for people."""
+    return [*witness_in_words(report.now), *(report.differences or ("the same bytes",))]
+
+
+def _witness_in(path: Path) -> WitnessLine:
+    try:
+        content = path.read_bytes().strip()
+    except OSError as error:
+        raise UserError(f"--from {path} cannot be read: {error.strerror or error}") from error
+    for text in (content, content[content.rfind(b"\n") + 1 :]):
+        try:
+            return msgspec.json.decode(text, type=WitnessLine)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    raise UserError(
+        f"--from {path}: no witness in it; need a truth file of a run that came to its end (`--seconds N "
+        "--truth FILE`), or what `--witness --json` says"
+    )
 
 
 def make_days(options: DayOptions, path: Path | None) -> DaysReport:
@@ -178,9 +245,10 @@ def days_in_words(report: DaysReport) -> list[str]:
     return [said, f"vitals in {report.path}"] if report.path else [said]
 
 
-def _fleet(scenario: str, patients: int, seconds: float, seed: int) -> FleetOptions:
+def _fleet(**run: object) -> FleetOptions:
     try:
-        load_scenario(scenario)
-        return FleetOptions(patients=patients, scenario=scenario, seconds=seconds, seed=seed)
-    except ValueError as error:
+        options = msgspec.convert(run, FleetOptions)
+        load_scenario(options.scenario)
+    except (ValueError, msgspec.ValidationError) as error:
         raise UserError(str(error)) from error
+    return options

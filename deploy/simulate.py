@@ -84,7 +84,8 @@ def arguments(options: SimOptions) -> tuple[str, ...]:
         ("--seconds", options.seconds),
         ("--site", options.site),
         ("--truth", options.truth),
-        ("--wfdb", options.wfdb),
+        *(("--wfdb", record) for record in options.wfdb),
+        *(("--pulse", record) for record in options.pulse),
     ]
     return tuple(str(part) for name, value in given if value for part in (name, value))
 

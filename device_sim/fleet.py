@@ -28,6 +28,7 @@ from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_pu
 from device_sim.scenario import load_scenario, script_of
 from device_sim.scribe import Scribe
 from device_sim.script import Script
+from device_sim.standin import placed, with_records
 from device_sim.truth import TruthLine, Who
 from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK
 from ingest.documents import encode_status
@@ -54,7 +55,8 @@ class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     seconds: float = 0.0  # of simulated time; 0: for ever
     site: str = "demo"
-    wfdb: str | None = None  # path of a record without extension: it becomes the heart of the first patient
+    wfdb: tuple[str, ...] = ()  # recorded hearts: paths without extension, or N=PATH for patient N
+    pulse: tuple[str, ...] = ()  # recorded pulses, likewise
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
@@ -64,6 +66,8 @@ class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"seed={self.seed}: need 0 <= seed < 2**63")
         if not 0.0 <= self.seconds < 1e9:
             raise ValueError(f"seconds={self.seconds}: need 0 (for ever) <= seconds < 1e9")
+        placed("wfdb", self.wfdb, self.patients)
+        placed("pulse", self.pulse, self.patients)
 
 
 def who(index: int, site: str) -> Who:
@@ -117,20 +121,20 @@ class Fleet:
         scenario = load_scenario(options.scenario)
         self._t_start_ns = t_start_ns
         chances = [chances_of(options.seed, index) for index in range(options.patients)]
+        hearts, beating = (placed("", given, options.patients) for given in (options.wfdb, options.pulse))
         bodies: list[Body] = []
         self._patients: list[_Patient] = []
         for index, one in enumerate(chances):
             script = script_of(scenario, index)
-            if options.wfdb and index == 0:
-                # A recorded heart follows no scripted rhythm; the faults of the device stay.
-                alone = msgspec.structs.replace(script.patient, rhythms=(), record=options.wfdb)
-                script = script._replace(patient=alone)
+            script = script._replace(patient=with_records(script.patient, hearts.get(index), beating.get(index)))
             body = random_body(one.body, script, TYPICAL_R_PT if script.patient.record else None)
             bodies.append(body)
             self._patients.append(_patient(index, options, t_start_ns, script, body, one))
         self.names = [patient.who for patient in self._patients]
         self.births = [patient.birth for patient in self._patients]
         self.phase_ns = [patient.phase_ns for patient in self._patients]
+        worn_records = [(one.script.patient.record, one.script.patient.pulse_record) for one in self._patients]
+        self.records = list(dict.fromkeys(record for two in worn_records for record in two if record))
         self._order = sorted(range(options.patients), key=self.phase_ns.__getitem__)
         grid = random_grid(default_rng(SeedSequence(options.seed, spawn_key=(0,))))
         worn = [patient.script.patient.device for patient in self._patients]

@@ -26,7 +26,7 @@ class Maker(threading.Thread):
     def __init__(self, fleet: Fleet, n_steps: int | None) -> None:
         super().__init__(name="simulated fleet", daemon=True)
         self._fleet = fleet
-        self._n_steps = n_steps
+        self.n_steps = n_steps
         self._given_up = threading.Event()
         self.steps: queue.Queue[Step | BaseException | None] = queue.Queue(_AHEAD)
 
@@ -34,7 +34,7 @@ class Maker(threading.Thread):
         """Fill the queue; None ends it, and so does what went wrong."""
         try:
             number = 0
-            while number != self._n_steps and not self._given_up.is_set():
+            while number != self.n_steps and not self._given_up.is_set():
                 packets = self._fleet.step()
                 self._put(Step(number, packets, self._fleet.notes(), self._fleet.statuses(), self._fleet.truth_lines()))
                 number += 1

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
@@ -78,7 +79,7 @@ def _entitle(figure: "Figure", options: FleetOptions, about: str) -> None:
 
 
 def _draw_waves(rows: list[list["Axes"]], options: FleetOptions, n: int, seconds: float) -> None:
-    fleet = Fleet(FleetOptions(patients=n, scenario=options.scenario, seed=options.seed, seconds=seconds), T_START_NS)
+    fleet = Fleet(msgspec.structs.replace(options, patients=n, seconds=seconds), T_START_NS)
     payloads: list[list[bytes]] = [[] for _ in range(n)]
     truth: list[TruthLine] = []
     for _ in range(round(seconds * STEPS_PER_S)):

@@ -152,6 +152,14 @@ class Publisher:
                 )
             self.turn(time.monotonic() + _LONGEST_WAIT_S)
 
+    def greet_anew(self, plans: list[LinkPlan]) -> None:
+        """Let the clients, in their order, greet otherwise from now on, and at once."""
+        for link, plan in zip(self._links, plans, strict=True):
+            link.plan = plan
+            if link.connected:
+                self._say(link, plan.greeting)
+                self._write(link)
+
     def publish(self, link: int, message: Message, packets: int = 1, note: bytes = b"") -> None:
         """Send a message that holds so many packets with QoS 1, now or as soon as that can be, in order."""
         self.published += packets

@@ -1,5 +1,6 @@
 """Scenarios: who lies in the ward and what happens to whom when, from TOML."""
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,12 +57,21 @@ def load_scenario(name: str) -> Scenario:
         If there is none of that name, or if it holds something that cannot be; the message says what, in which line,
         and what is allowed.
     """
-    path = Path(name) if name.endswith(".toml") else LIBRARY / f"{name}.toml"
+    path = _path(name)
     if not path.is_file():
         raise ValueError(
             f"scenario {name!r} is unknown: allowed are {', '.join(names())}, or the path of a .toml file that exists"
         )
     return _read(path, path.stat().st_mtime_ns)
+
+
+def scenario_sha256(name: str) -> str:
+    """Hash of a scenario's file, as it is now."""
+    return hashlib.sha256(_path(name).read_bytes()).hexdigest()
+
+
+def _path(name: str) -> Path:
+    return Path(name) if name.endswith(".toml") else LIBRARY / f"{name}.toml"
 
 
 @lru_cache(maxsize=64)

@@ -17,13 +17,14 @@ from device_sim.devices import DEVICES
 from device_sim.fleet import Fleet, FleetOptions, who
 from device_sim.maker import Maker, Step
 from device_sim.publish import LinkPlan, Message, Publisher
-from device_sim.recording import load_recording
+from device_sim.recording import load_pulse, load_recording
 from device_sim.scenario import load_scenario, script_of
+from device_sim.standin import placed
 from device_sim.truth import TruthLine, encode_line
 from device_sim.wearable import PACKET_NS
 from device_sim.witness import Witness
 from ingest.codec import encode_birth, encode_status
-from ingest.profile import NAME_PATTERN, WIRE_VERSION, Status
+from ingest.profile import NAME_PATTERN, WIRE_VERSION, Birth, Status
 from ingest.topics import bundle_topic, topic_of
 
 CONNECT_S = 10.0
@@ -51,7 +52,8 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     speed: float = 1.0  # simulated seconds per second; sample times then run away from the clock
     truth: str | None = None  # file for the truth, JSON lines
     acked: str | None = None  # file for what the broker has acknowledged, JSON lines: [device, boot, seq]
-    wfdb: str | None = None  # path of a record without extension: the heart of the first patient
+    wfdb: tuple[str, ...] = ()  # recorded hearts: paths without extension, or N=PATH for patient N
+    pulse: tuple[str, ...] = ()  # recorded pulses, likewise
     site: str = "demo"
     bundles: bool = False  # one client, many devices in a message
     truth_topic: bool = True  # beats on the truth topics too
@@ -65,8 +67,10 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(f"site={self.site!r}: need 1-64 of A-Z a-z 0-9 _ -")
         self.fleet()
         load_scenario(self.scenario)
-        if self.wfdb is not None:
-            load_recording(self.wfdb)
+        for record in placed("wfdb", self.wfdb, self.patients).values():
+            load_recording(record)
+        for record in placed("pulse", self.pulse, self.patients).values():
+            load_pulse(record)
 
     def fleet(self) -> FleetOptions:
         """The part of it that concerns the patients."""
@@ -77,6 +81,7 @@ class SimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             seconds=self.seconds,
             site=self.site,
             wfdb=self.wfdb,
+            pulse=self.pulse,
         )
 
 
@@ -142,15 +147,16 @@ def run_simulation(
         truth, acked = (
             files.enter_context(Path(name).open("wb")) if name else None for name in (options.truth, options.acked)
         )
-        publisher = Publisher(parse_broker(options.broker), _plans(options), options.seed, acked)
+        births = _births(options, _start_ns(options))
+        publisher = Publisher(parse_broker(options.broker), _plans(options, births), options.seed, acked)
         publisher.connect(CONNECT_S, stopping)
-        # Time enough to make the patients and their first second.
-        t_start_ns = time.time_ns() + 300_000_000 + 3_000_000 * options.patients
-        begin = time.monotonic() + (t_start_ns - time.time_ns()) / 1e9
+        t_start_ns = _start_ns(options)
+        begin = time.monotonic() + (t_start_ns - wall_ns()) / 1e9
         fleet = Fleet(options.fleet(), t_start_ns)
-        witness = Witness(options.scenario, options.seed, t_start_ns) if truth else None
-        if witness is not None:
-            witness.packets(list(enumerate(encode_birth(birth) for birth in fleet.births)))
+        if fleet.births != births:
+            # It has become midnight meanwhile, and every device was calibrated anew.
+            publisher.greet_anew(_plans(options, fleet.births))
+        witness = Witness(options.fleet(), fleet, t_start_ns) if truth else None
         maker = Maker(fleet, round(options.seconds * 1e9 / PACKET_NS) if options.seconds else None)
         maker.start()
         try:
@@ -168,7 +174,7 @@ def run_simulation(
             _write(truth, closing)
             if witness is not None:
                 witness.lines(closing)
-                _write(truth, [witness.line()])
+                _write(truth, [witness.line(whole=pace.played == maker.n_steps)])
         finally:
             maker.stop()
             publisher.close(DRAIN_S)
@@ -266,21 +272,38 @@ class _Pace:
         return _to_json.encode((head.device, head.boot, head.seq)) + b"\n"
 
 
-def _plans(options: SimOptions) -> list[LinkPlan]:
+def wall_ns() -> int:
+    """Unix time now."""
+    return time.time_ns()
+
+
+def _start_ns(options: SimOptions) -> int:
+    """When a run that is begun now can start: it takes time to make the patients and their first second."""
+    return wall_ns() + 300_000_000 + 3_000_000 * options.patients
+
+
+def _births(options: SimOptions, t_start_ns: int) -> list[Birth]:
+    """What the devices of a fleet that starts then will say of themselves."""
+    scenario = load_scenario(options.scenario)
+    found = []
+    for index in range(options.patients):
+        one = who(index, options.site)
+        kind = DEVICES[script_of(scenario, index).patient.device]
+        found.append(birth_of(kind, one.device, one.patient, t_start_ns))
+    return found
+
+
+def _plans(options: SimOptions, births: list[Birth]) -> list[LinkPlan]:
     """One client per device, or one for all of them."""
     online = encode_status(Status(state="online", reason="simulated"))
     offline = encode_status(Status(state="offline", reason="simulation ended"))
     cut_off = encode_status(Status(state="offline", reason="connection lost"))
-    now_ns = time.time_ns()
     plans = []
-    scenario = load_scenario(options.scenario)
-    for index in range(options.patients):
-        one = who(index, options.site)
-        status = topic_of(options.site, one.device, "status")
-        kind = DEVICES[script_of(scenario, index).patient.device]
-        birth = encode_birth(birth_of(kind, one.device, one.patient, now_ns))
-        greeting = (Message(topic_of(options.site, one.device, "birth"), birth), Message(status, online))
-        client_id = f"femtoward-sim-{options.site}-{one.device}"
+    for birth in births:
+        status = topic_of(options.site, birth.device, "status")
+        said = Message(topic_of(options.site, birth.device, "birth"), encode_birth(birth))
+        greeting = (said, Message(status, online))
+        client_id = f"femtoward-sim-{options.site}-{birth.device}"
         plans.append(LinkPlan(client_id, greeting, (Message(status, offline),), Message(status, cut_off)))
     if not options.bundles:
         return plans

@@ -87,6 +87,14 @@ class WitnessLine(_Line, frozen=True, kw_only=True, tag="witness"):
     version: str
     from_ns: int  # unix time of its start: packets and truth tell the time
     sha256: str
+    patients: int = 0
+    seconds: float = 0.0  # that were asked for; 0: for ever
+    site: str = ""
+    scenario_sha256: str = ""  # of the scenario's file
+    wfdb: tuple[str, ...] = ()  # recorded hearts, and pulses, as they were asked for
+    pulse: tuple[str, ...] = ()
+    records_sha256: str = ""  # of every record's files, the scenario's own among them; empty: there was none
+    whole: bool = True  # it went on to its end
 
 
 class AlarmLine(_Line, frozen=True, kw_only=True, tag="alarm"):

@@ -28,7 +28,9 @@ class Run:
     def __init__(
         self, scenario: str, patients: int = 1, seconds: float = 10.0, seed: int = 1, wfdb: str | None = None
     ) -> None:
-        options = FleetOptions(patients=patients, scenario=scenario, seconds=seconds, seed=seed, wfdb=wfdb)
+        options = FleetOptions(
+            patients=patients, scenario=scenario, seconds=seconds, seed=seed, wfdb=(wfdb,) if wfdb else ()
+        )
         self.fleet = Fleet(options, START_NS)
         self.raw: dict[int, list[bytes]] = defaultdict(list)
         self.left_at: dict[int, list[int]] = defaultdict(list)  # step in which each packet left

@@ -115,6 +115,11 @@ def test_no_command_shows_the_help_and_is_bad_usage(femtoward: Run) -> None:
         (["simulate", "--secret-file", "nowhere", "--broker", "mqtt://a@h"], "the secret cannot be read from nowhere"),
         (["run", "--watch"], "--watch are said of one part: they go with --only PART"),
         (["simulate", "--speed", "0"], "speed=0.0: need 0 < speed"),
+        (["simulate", "--wfdb", "nowhere"], "record 'nowhere': no file nowhere.hea"),
+        (
+            ["simulate", "--patients", "2", "--pulse", "3=here"],
+            "pulse '3=here': there is no patient 3; need 1 <= N <= 2",
+        ),
         (["simulate", "--site", "a b"], "site='a b': need 1-64 of A-Z a-z 0-9 _ -"),
         (["run", "--config", "/nowhere.toml"], "no settings file at /nowhere.toml"),
         (["run", "--only", "web"], "--only 'web': need one of ingest, flow, couriers, page"),

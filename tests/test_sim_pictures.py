@@ -57,6 +57,32 @@ def test_scenario_and_seed_give_the_same_bytes_and_others_do_not(femtoward: Run)
     args = ("--scenario", "code-blue", "--seed", "7", "--patients", "2", "--seconds", "8", "--witness", "--json")
     said = json.loads(femtoward("simulate", *args).out)
     assert (said["sha256"], said["seed"], said["scenario"]) == (first.sha256, 7, "code-blue")
+    assert (said["patients"], said["seconds"], said["site"], said["wfdb"]) == (2, 8.0, "demo", [])
+
+
+def test_a_witness_says_all_that_it_takes_to_run_it_again(femtoward: Run, tmp_path: Path) -> None:
+    path, kept = tmp_path / "own.toml", tmp_path / "witness.json"
+    path.write_text('about = "own"\n[[patients]]\nrate_bpm = 60.0\n')
+    args = ("--scenario", str(path), "--patients", "2", "--seconds", "3", "--site", "here", "--witness", "--json")
+    kept.write_text(femtoward("simulate", *args).out)
+    again = femtoward("simulate", "--from", str(kept))
+    assert (again.status, again.out.splitlines()[-1]) == (0, "the same bytes")
+    path.write_text('about = "own"\n[[patients]]\nrate_bpm = 61.0\n')
+    other = femtoward("simulate", "--from", str(kept), "--json")
+    assert other.status == 1
+    said = json.loads(other.out)
+    assert not said["same"]
+    assert said["differences"][0] == f"the scenario '{path}' is not what it was"
+    assert said["differences"][1].startswith("the bytes differ: ")
+
+
+def test_what_holds_no_witness_is_refused(femtoward: Run, tmp_path: Path) -> None:
+    path = tmp_path / "truth.jsonl"
+    refused(femtoward("simulate", "--from", str(path)), "cannot be read: No such file")
+    path.write_text('{"type":"beat","patient":"p","time_ns":1,"class":"N"}\n')
+    refused(femtoward("simulate", "--from", str(path)), "no witness in it; need a truth file of a run that came to its")
+    path.write_text('{"type":"witness","scenario":"ward","seed":1,"version":"1","from_ns":1,"sha256":"00"}\n')
+    refused(femtoward("simulate", "--from", str(path)), "only a whole run can be run again")
 
 
 def whole(options: DayOptions) -> DayBlock:

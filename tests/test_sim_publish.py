@@ -18,6 +18,8 @@ from device_sim.address import parse_broker
 from device_sim.publish import MAX_PENDING, LinkPlan, Message, Publisher
 from device_sim.simulate import Progress, SimOptions, run_simulation
 from device_sim.truth import BeatLine, PatientLine, WitnessLine, read_truth
+from device_sim.wearable import DAY_NS
+from device_sim.witness import differences, options_of, witnessed
 from ingest.codec import decode_birth, decode_bundle, decode_packet, decode_status, device_of
 from ingest.packet import Packet
 from ingest.profile import Birth, Status
@@ -116,9 +118,41 @@ def test_a_ward_arrives_whole_in_order_and_says_goodbye(broker: Broker, listener
     lines = list(read_truth(tmp_path / "truth.jsonl"))
     assert {line.device for line in lines if isinstance(line, PatientLine)} == set(packets)
     assert any(isinstance(line, BeatLine) for line in lines)
-    assert isinstance(lines[-1], WitnessLine)
-    assert (lines[-1].scenario, lines[-1].seed, len(lines[-1].sha256)) == ("quiet", 1, 64)
+    said = lines[-1]
+    assert isinstance(said, WitnessLine)
+    assert (said.scenario, said.seed, said.patients, said.seconds, said.whole) == ("quiet", 1, 5, 3.0, True)
+    assert differences(said, witnessed(options_of(said), said.from_ns)) == [], "it can be run again to the byte"
     assert listener.of("truth")
+
+
+def test_a_run_that_begins_at_midnight_says_who_the_devices_are_of_the_new_day(
+    broker: Broker, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight = (time.time_ns() // DAY_NS + 1) * DAY_NS
+    clock = iter((midnight - 1_000_000_000, midnight + 1_000_000_000, midnight + 1_000_000_000))
+    monkeypatch.setattr("device_sim.simulate.wall_ns", lambda: next(clock))
+    truth = tmp_path / "truth.jsonl"
+    options = SimOptions(
+        broker=broker.url, patients=2, seconds=1.0, speed=4.0, scenario="quiet", truth=str(truth), truth_topic=False
+    )
+    run_simulation(options, threading.Event())
+    eventually(lambda: len(listener.of("data")) == 8 and len(listener.of("birth")) == 4, what="the ward")
+    births = [decode_birth(payload, name) for name, payload in listener.of("birth")]
+    numbers = [birth.birth for birth in births if isinstance(birth, Birth)]
+    assert numbers == [midnight // DAY_NS - 1] * 2 + [midnight // DAY_NS] * 2
+    assert len(checked(listener, listener.of("data"))) == 2
+    (said,) = [line for line in read_truth(truth) if isinstance(line, WitnessLine)]
+    assert differences(said, witnessed(options_of(said), said.from_ns)) == []
+
+
+def test_a_run_that_was_stopped_says_so(broker: Broker, tmp_path: Path) -> None:
+    truth, stopping = tmp_path / "truth.jsonl", threading.Event()
+    options = SimOptions(broker=broker.url, patients=1, seconds=600.0, scenario="quiet", truth=str(truth))
+    run_simulation(options, stopping, lambda _: stopping.set())
+    (said,) = [line for line in read_truth(truth) if isinstance(line, WitnessLine)]
+    assert not said.whole
+    with pytest.raises(ValueError, match="only a whole run can be run again"):
+        options_of(said)
 
 
 def test_a_device_says_of_itself_that_it_lost_its_lock_and_found_it_again(
@@ -283,7 +317,7 @@ def test_a_broker_that_lets_nobody_in_is_said_without_the_password(tmp_path: Pat
         ({"site": "ward 7"}, "site='ward 7'"),
         ({"patients": 0}, "patients=0"),
         ({"scenario": "wrad"}, "scenario 'wrad' is unknown"),
-        ({"wfdb": "no/such"}, r"no file no/such\.hea"),
+        ({"wfdb": ("no/such",)}, r"no file no/such\.hea"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_anything_starts(wrong: dict[str, object], named: str) -> None:
