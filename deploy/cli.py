@@ -189,7 +189,10 @@ def replay(
 @app.command()
 def evaluate(  # noqa: PLR0913 - each is an option of the command line
     task: Annotated[str, typer.Argument(metavar="TASK", help="What is measured, such as beats.")],
-    folder: Annotated[Path, typer.Argument(metavar="DATASET_DIR", help="Folder of recorded signals.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DATASET_DIR", help="Folder of recorded signals; none if they are simulated."),
+    ] = None,
     *,
     records: Annotated[str, typer.Option(metavar="A,B", help="These records only.")] = "",
     lead: Annotated[Literal["first", "both"], typer.Option(help="Leads of each record that are looked at.")] = "first",
@@ -208,10 +211,16 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command line
 
     if task not in tasks.TASKS:
         raise UserError(f"task {task!r} is unknown: need one of {', '.join(tasks.TASKS)}")
+    if (folder is None) != (task in tasks.SIMULATED):
+        raise UserError(
+            f"task {task} simulates what it measures: leave {folder} out"
+            if folder
+            else f"task {task} needs a folder of recorded signals: femtoward evaluate {task} DATASET_DIR"
+        )
     names = tuple(name.strip() for name in records.split(",") if name.strip()) or None
     module = tasks.task(task)
     try:
-        request = Request(folder, names, leads=2 if lead == "both" else 1, noise=noise, snr_db=snr, seed=seed)
+        request = Request(folder or Path(), names, leads=2 if lead == "both" else 1, noise=noise, snr_db=snr, seed=seed)
         report = module.evaluate(request, progress)
     except EvaluateError as error:
         raise UserError(str(error)) from error

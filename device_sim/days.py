@@ -91,8 +91,8 @@ class _Wander:
         return values
 
 
-def days(options: DayOptions) -> Iterator[DayBlock]:
-    """Vitals block by block.
+def days(options: DayOptions, scenario: Scenario | None = None) -> Iterator[DayBlock]:
+    """Vitals block by block, of the scenario that the options name or of another one.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def days(options: DayOptions) -> Iterator[DayBlock]:
     >>> block.hr.shape, 40.0 < float(np.nanmean(block.hr)) < 120.0
     ((3, 1440), True)
     """
-    scenario = load_scenario(options.scenario)
+    scenario = scenario or load_scenario(options.scenario)
     n, every_s = options.patients, options.every_s
     rngs = [default_rng(SeedSequence(options.seed, spawn_key=(4, index))) for index in range(n)]
     own = np.array([rng.standard_normal(4) for rng in rngs])

@@ -14,7 +14,9 @@ from deploy.evaluate.request import Request, Tell
 
 TASKS: Final[Mapping[str, str]] = {
     "beats": "QRS detection by the rules of EC57, on annotated WFDB records",
+    "deterioration": "who gets worse, in simulated days of vitals; needs no folder, its records are seeds",
 }
+SIMULATED: Final = frozenset({"deterioration"})  # these need no folder
 
 
 class Task(Protocol):
