@@ -202,7 +202,7 @@ _SCALAR = ScalarGradiometer(skew_s=_skews(9))
 _SCALAR_CLOSED = ScalarGradiometer(noise_pt_cm=0.018, rejection=700.0, skew_s=_skews(9))
 _NV = Nv(skew_s=_skews(12))  # 9 pT/rtHz (DOMAIN 1.1, Yu 2024)
 # 0.46 pT/rtHz, the best of today's (DOMAIN 1.1, Barry 2023): as many times more light and contrast.
-_NV_BEST = Nv(photons_cps=1.287e17, contrast=0.12, linewidth_hz=1e6, skew_s=_skews(12))
+_NV_BEST = Nv(photons_cps=1.374e17, contrast=0.12, skew_s=_skews(12))
 
 DEVICES: dict[str, Device] = {
     "reference": Device(

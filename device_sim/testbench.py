@@ -8,8 +8,7 @@ from device_sim.devices import Kernel
 from device_sim.electronics import Reading, SignalPath
 from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
-from device_sim.nv import Nv
-from device_sim.readout import Around, read, start
+from device_sim.readout import Around, read, start, whites_of
 
 Array = NDArray[np.float64]
 EARTH_PT = 48e6
@@ -37,9 +36,8 @@ def around(n: int, n_channels: int, n_samples: int) -> Around:
 def readings(kernel: Kernel, field: Array, white: Array | None = None, beside: Around | None = None) -> Reading:
     """One chunk from a sensor that was zeroed without any signal."""
     n, n_channels, _, n_samples = field.shape
-    per_channel = 2 if isinstance(kernel, Nv) else 1
     beside = beside or around(n, n_channels, n_samples)
-    white = np.zeros((n, per_channel * n_channels, n_samples)) if white is None else white
+    white = np.zeros((n, whites_of(kernel) * n_channels, n_samples)) if white is None else white
     still = field_of(kernel, np.zeros((n, n_channels, 1)))[..., 0]
     _, reading = read(kernel, start(kernel, still, beside), field, white, beside)
     return reading
@@ -59,7 +57,7 @@ def noise_of(kernel: Kernel, n: int, seconds: int, seed: int = 4, scale_pt: floa
     state = start(kernel, field[..., 0], beside)
     noise = np.empty((n, seconds * n_samples))
     for second in range(seconds):
-        white = rng.standard_normal((n, 2 if isinstance(kernel, Nv) else 1, n_samples))
+        white = rng.standard_normal((n, whites_of(kernel), n_samples))
         state, reading = read(kernel, state, field, white, beside)
         noise[:, second * n_samples : (second + 1) * n_samples] = reading.field_pt[:, 0]
     return np.rint(noise / scale_pt) * scale_pt if scale_pt else noise

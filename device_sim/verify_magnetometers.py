@@ -13,7 +13,7 @@ from device_sim.devices import DEVICES, Head
 from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
 from device_sim.nv import Nv
-from device_sim.readout import Around, read, start
+from device_sim.readout import Around, n_whites, read, start
 from device_sim.testbench import EARTH_PT, field_of, lock_in, noise_of, off_db, path_of, readings, response
 from device_sim.unit import Unit, random_unit
 
@@ -132,7 +132,7 @@ def measured_by(head: Head, unit: Unit, field: Array) -> Array:
     """Readings of one device without noise, shape ``(n_all, n_samples)``, of a field ``(1, n_all, n_probes, n)``."""
     kernel, n_samples = head.kernel, field.shape[-1]
     around = Around(unit.mixing[None], 0.0 * unit.mismatch[None], np.zeros((1, n_samples)))
-    white = np.zeros((1, head.n_all * (2 if isinstance(kernel, Nv) else 1), n_samples))
+    white = np.zeros((1, n_whites(head), n_samples))
     # Zeroed where nothing is: what the coils leave of a field is another matter.
     still = 0.0 * field[..., 0]
     if isinstance(kernel, ScalarGradiometer):

@@ -37,16 +37,37 @@ def check_resonances() -> list[Check]:
     for name, nv in (("nv", Nv(bias_per_k=0.0)), ("nv with its magnet", Nv(magnet_s=0.2))):
         field = np.zeros((1, 1, 3, 4000))
         warmth = np.concatenate([np.zeros(500), np.full(3500, 1e-3)])[None]
-        _, out = nv.step(nv.init(field[..., 0], np.zeros(1)), field, np.zeros((1, 2, 4000)), np.eye(1)[None], warmth)
+        state = nv.init(field[..., 0], np.zeros(1), thermometry=True)
+        _, out = nv.step(state, field, np.zeros((1, 8, 4000)), np.eye(1)[None], warmth)
         single = float(abs(out.single_pt[0, 0, 600] - out.single_pt[0, 0, 0]))
         both = float(abs(out.reading.field_pt[0, 0, -1]))
-        magnet = abs(nv.bias_per_k * nv.bias_pt) * 1e-3
+        magnet = abs(nv.drift_pt_k) * 1e-3
         if not magnet:
             checks.append(close(name, "1 mK in one resonance", "pT", 2650.0, single, share=0.02))
         checks.append(at_most(name, "1 mK in the two resonances' reading", "pT", magnet + 26.5, both))
         if magnet:
             checks.append(close(name, "drift of the magnet by 1 mK", "pT", magnet, both, share=0.01))
-    return checks
+    return [*checks, *_check_axes(Nv(bias_per_k=0.0))]
+
+
+def _check_axes(nv: Nv) -> list[Check]:
+    """What the four axes together read of a field that lies askew, and of the diamond's temperature in it."""
+    askew_pt, warmer_k = np.array([1e6, -3e6, 2e6]), 0.25
+    field = np.zeros((1, 1, 3, 2000))
+    field[0, 0, :, 1000:] = askew_pt[:, None]
+    state = nv.init(field[..., 0], np.zeros(1), thermometry=True)
+    warmth = np.where(np.arange(2000) < 1500, 0.0, warmer_k)[None]
+    _, out = nv.step(state, field, np.zeros((1, 8, 2000)), np.eye(1)[None], warmth)
+    along = float(out.reading.field_pt[0, 0, -1])
+    warmed = float(out.temperature_k[0, 0, -1] - out.temperature_k[0, 0, 0])
+    return [
+        close(
+            "nv", "field along the sensitive axis from four axes, 3.6 uT across", "pT", askew_pt[0], along, share=1e-3
+        ),
+        close(
+            "nv", "temperature from the mean of eight resonances in that field", "mK", 250.0, 1e3 * warmed, share=1e-3
+        ),
+    ]
 
 
 def check_thermometer(seconds: int) -> list[Check]:
