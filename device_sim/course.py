@@ -1,12 +1,13 @@
 """What changes slowly: rate, breath, blood and temperature of one patient as functions of time, out of the script."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device_sim.events import ARRESTED, CourseName
+from device_sim.events import ARRESTED, CourseName, RhythmName
+from device_sim.rhythms import ventricular_bpm
 from device_sim.script import Script, ramp_of
 
 Array = NDArray[np.float64]
@@ -92,6 +93,16 @@ def sinus_bpm(script: Script, t_s: Array) -> Array:
         share = script.share(event, ramp_of(event), t_s)
         log_rate += share * np.log(script.rate_in(event) / base)
     rate: Array = np.exp(log_rate)
+    return rate
+
+
+def heart_bpm(script: Script, t_s: Array) -> Array:
+    """Mean rate of the ventricles: in a block it is less than that of the sinus node; NaN where they do not beat."""
+    asked = sinus_bpm(script, t_s)
+    rate = asked
+    for event in script.patient.rhythms:
+        in_force = script.share(event, 0.0, t_s) > 0.0
+        rate = np.where(in_force, ventricular_bpm(cast("RhythmName", event.rhythm), asked), rate)
     return rate
 
 

@@ -9,9 +9,9 @@ from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 from scipy import signal
 
-from device_sim.course import APNOEA_DEPTH, DAY_S, SKIN_OF_CORE, levels, sinus_bpm
+from device_sim.course import APNOEA_DEPTH, DAY_S, SKIN_OF_CORE, heart_bpm, levels
+from device_sim.events import ARRESTED
 from device_sim.fleet import MAX_PATIENTS
-from device_sim.rhythms import SILENT
 from device_sim.scenario import Scenario, load_scenario, script_of
 from device_sim.script import REST_CORE_CEL, Script
 
@@ -126,10 +126,12 @@ def _block(scenario: Scenario, t: Array, own: Array, wander: list[Array]) -> Day
     scripts = [_by_the_clock(script_of(scenario, index)) for index in range(n_scripts)]
     which = np.arange(len(own)) % len(scenario.patients)
     sick = np.stack([_ill(script, t) for script in scripts])[which]
-    beats = np.stack([_hr(script, t) for script in scripts])[which]
+    beats = np.stack([heart_bpm(script, t) for script in scripts])[which]
     now = [levels(script, t) for script in scripts]
     breath = np.stack([np.where(one.depth > APNOEA_DEPTH, one.breath_bpm, 0.0) for one in now])[which]
-    spo2 = np.stack([one.spo2 for one in now])[which]
+    spo2 = np.stack(
+        [np.where(_bloodless(script, t), np.nan, one.spo2) for script, one in zip(scripts, now, strict=True)]
+    )[which]
     core = np.stack([one.core_cel for one in now])[which]
     awake = np.stack([_awake(script.patient.hour, t) for script in scripts])[which]
     moving = awake & (wander[4] > MOVES_ABOVE)
@@ -156,12 +158,13 @@ def _awake(hour: float, t: Array) -> Mask:
     return awake
 
 
-def _hr(script: Script, t: Array) -> Array:
-    rate = sinus_bpm(script, t)
+def _bloodless(script: Script, t: Array) -> Mask:
+    """When no pulse carries blood whose oxygen could be told."""
+    none = np.zeros(len(t), np.bool_)
     for event in script.patient.rhythms:
-        if event.rhythm in SILENT:
-            rate = np.where(script.share(event, 0.0, t) > 0.0, np.nan, rate)
-    return rate
+        if event.rhythm in ARRESTED:
+            none |= script.share(event, 0.0, t) > 0.0
+    return none
 
 
 def _ill(script: Script, t: Array) -> Mask:

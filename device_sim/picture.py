@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from device_sim.course import levels, sinus_bpm
+from device_sim.course import heart_bpm, levels
 from device_sim.fleet import Fleet, FleetOptions
 from device_sim.lanes import Lane, lanes_of
 from device_sim.scenario import load_scenario, script_of
@@ -197,7 +197,7 @@ def _draw_course(axes: list["Axes"], options: FleetOptions, index: int, seconds:
     t = np.linspace(0.0, seconds, 1500)
     now = levels(script, t)
     for one, name, colour, values in (
-        (axes[0], "heart rate, bpm", "#1a1a1a", sinus_bpm(script, t)),
+        (axes[0], "heart rate, bpm", "#1a1a1a", heart_bpm(script, t)),
         (axes[0], "breaths a minute", "#ef6c00", now.breath_bpm),
         (axes[1], "SpO2, %", "#1565c0", now.spo2),
         (axes[1], "perfusion, %", "#2e7d32", 100.0 * now.perfusion),

@@ -3,10 +3,14 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from device_sim.events import RhythmName
 from device_sim.physiology import BeatClass, Shape
+
+Array = NDArray[np.float64]
 
 # Spread of RR over its mean: 4 % at rest gives an SDNN of 34 ms at 70 bpm; a driven rhythm is stiffer. From memory.
 REST_SPREAD = 0.04
@@ -22,6 +26,7 @@ ATRIAL_COUPLING, ATRIAL_PAUSE = 0.7, 1.1
 FLUTTER_HZ, FLUTTER_STRAY, SAFE_RATIO = 5.0, 0.12, 2
 # Runs of 3 to 8 ventricular beats at 160 bpm, one in about 20 beats; from memory.
 RUN_SHARE, RUN_BEATS, RUN_RR_S = 0.05, (3, 9), 60.0 / 160.0
+RUN_PAUSE = 1.5  # after it, of the interval; from memory
 VT_SPREAD = 0.015  # of RR; from memory
 VT_STROKE, RUN_STROKE = 0.7, 0.9  # beside what the short filling leaves; from memory
 # Sinus pauses of 2.2 to 3.6 s, below what is called asystole; from memory.
@@ -95,6 +100,43 @@ def steps(rhythm: RhythmName, now: Now, rng: Generator) -> list[Step]:  # noqa: 
             return [Step(_varied(rhythm, now))]
 
 
+def ventricular_bpm(rhythm: RhythmName, rate_bpm: Array) -> Array:
+    """Mean rate of the ventricles in a rhythm, NaN without any.
+
+    Parameters
+    ----------
+    rhythm
+        What the heart does.
+    rate_bpm : ndarray
+        What is asked of it: the rate of the sinus node where there is one.
+    """
+    rr: Array = 60.0 / rate_bpm
+    beats: float = 1.0
+    match rhythm:
+        case "wenckebach" | "mobitz":
+            conducted = len(WENCKEBACH_PR_S if rhythm == "wenckebach" else MOBITZ_PR_S)
+            took, beats = np.maximum(rr, BLOCK_FASTEST_S) * (conducted + 1), conducted
+        case "atrial-ectopy":
+            took, beats = rr * (1.0 + (ATRIAL_COUPLING + ATRIAL_PAUSE - 1.0) * ECTOPY_SHARE), 1.0 + ECTOPY_SHARE
+        case "ventricular-runs":
+            length = 0.5 * (RUN_BEATS[0] + RUN_BEATS[1] - 1)
+            run_s = ECTOPY_COUPLING * rr + (length - 1.0) * RUN_RR_S + RUN_PAUSE * rr
+            took, beats = rr + RUN_SHARE * (run_s - rr), 1.0 + RUN_SHARE * length
+        case "pauses":
+            took = rr + PAUSE_SHARE * (0.5 * sum(PAUSE_S) - rr)
+        case "atrial-flutter":
+            ratio = np.maximum(1.0, np.round(rr * FLUTTER_HZ))
+            took = (ratio + FLUTTER_STRAY * (ratio <= SAFE_RATIO)) / FLUTTER_HZ
+        case "agonal":
+            took = rr * math.exp(0.5 * AGONAL_SPREAD**2)
+        case "ventricular-fibrillation" | "asystole":
+            took = np.full_like(rr, np.nan)
+        case _:
+            took = rr
+    mean: Array = 60.0 * beats / took
+    return mean
+
+
 def _varied(rhythm: RhythmName, now: Now) -> float:
     return now.rr_s * max(LEAST_SHARE, 1.0 + SPREAD.get(rhythm, now.spread) * now.swing)
 
@@ -113,7 +155,7 @@ def _running(rr_s: float, rng: Generator) -> list[Step]:
     if rng.uniform() >= RUN_SHARE:
         return [Step(rr_s)]
     run = [Step(RUN_RR_S, "V", "ventricular", RUN_STROKE)] * (int(rng.integers(*RUN_BEATS)) - 1)
-    return [_ectopic_after(rr_s), *run, Step(1.5 * rr_s)]
+    return [_ectopic_after(rr_s), *run, Step(RUN_PAUSE * rr_s)]
 
 
 def _fluttering(now: Now, rng: Generator) -> Step:

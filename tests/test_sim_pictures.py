@@ -122,6 +122,26 @@ def test_patients_and_their_minutes_differ_by_as_much_as_is_known() -> None:
     assert 0.02 < np.nanmedian(np.nanstd(still, axis=1) / np.nanmean(still, axis=1)) < 0.10
 
 
+def test_the_vitals_of_days_are_those_of_the_ventricles_and_of_blood_that_moves(tmp_path: Path) -> None:
+    path = tmp_path / "rhythms.toml"
+    rhythms = ("wenckebach", "mobitz", "pulseless", "ventricular-fibrillation")
+    path.write_text(
+        'about = "rhythms"\n'
+        + "".join(
+            f'[[patients]]\nrate_bpm = 80.0\nrhythms = [{{ rhythm = "{one}", from_s = 1800.0, for_s = 1800.0 }}]\n'
+            for one in rhythms
+        )
+    )
+    made = whole(DayOptions(patients=4, scenario=str(path), days=1.0 / 24.0, every_s=10.0))
+    first, then = (np.nanmedian(made.hr[:2, part], axis=1) for part in (slice(0, 179), slice(180, 360)))
+    np.testing.assert_allclose(then / first, [3.0 / 4.0, 2.0 / 3.0], rtol=0.12)
+    assert np.isnan(made.spo2[2:, 180:]).all(), "no pulse, no oxygen to be told"
+    assert np.isfinite(made.spo2[:2, 180:]).any()
+    assert np.isnan(made.hr[3, 180:]).all()
+    assert np.isfinite(made.hr[2, 180:]).any(), "electrical activity goes on"
+    assert (made.breath[2:, 200:][np.isfinite(made.breath[2:, 200:])] == 0.0).all()
+
+
 def test_days_are_measured_and_written(femtoward: Run, tmp_path: Path) -> None:
     path = tmp_path / "days.npz"
     args = ("--days", "2", "--patients", "5", "--scenario", "deterioration", "--vitals", str(path), "--json")

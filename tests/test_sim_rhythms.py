@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from device_sim.breath import Lungs, random_breath
-from device_sim.events import RhythmEvent, StEvent
+from device_sim.events import RHYTHMS, RhythmEvent, RhythmName, StEvent
 from device_sim.flutter import QUIVERING, VF_SIZE, atrial_fibrillation, quivering
 from device_sim.heart import Heart
 from device_sim.heartvector import R_DIRECTION, heart_vectors
 from device_sim.physiology import Beat
+from device_sim.rhythms import SILENT, Now, steps, ventricular_bpm
 from device_sim.script import Episode, PatientScript, Script
 from device_sim.spad import pulse_strength
 
@@ -123,6 +124,23 @@ def test_second_degree_block_drops_a_beat_for_a_p_wave_at_even_intervals(name: s
         assert len({round(pr, 2) for pr in before}) == 3, "PR grows"
     dropped = np.diff(times(conducted)) > 1.4 * 60.0 / 72.0
     assert 0.2 < dropped.mean() < 0.6
+
+
+@pytest.mark.parametrize("asked_bpm", [64.0, 150.0])
+@pytest.mark.parametrize("name", [name for name in RHYTHMS if name not in SILENT])
+def test_the_mean_rate_that_is_said_of_a_rhythm_is_the_one_that_it_has(name: RhythmName, asked_bpm: float) -> None:
+    rng, now_s, beats = default_rng(5), 0.0, 0
+    while beats < 4000:
+        for step in steps(name, Now(now_s, 60.0 / asked_bpm, 0.0, 0.04), rng):
+            now_s += step.after_s
+            beats += step.shape != "atrium"
+    said = float(ventricular_bpm(name, np.array([asked_bpm]))[0])
+    assert said == pytest.approx(60.0 * beats / now_s, rel=0.02)
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_a_heart_that_does_not_beat_has_no_rate(name: RhythmName) -> None:
+    assert np.isnan(ventricular_bpm(name, np.array([70.0]))).all()
 
 
 @pytest.mark.parametrize(("name", "moves"), [("pulseless", False), ("agonal", False), ("sinus", True)])
