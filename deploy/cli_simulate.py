@@ -30,7 +30,7 @@ def simulate(  # noqa: PLR0911, PLR0913 - each is an option of the command line,
     wfdb: Wfdb = None,
     pulse: Pulse = None,
     bundles: Annotated[bool, typer.Option("--bundles", help="One gateway with many devices in a message.")] = False,
-    listing: Annotated[bool, typer.Option("--list", help="List the built-in scenarios instead.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List scenarios, devices and faults instead.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the scenario instead: signals and truth.")
     ] = None,
@@ -116,11 +116,11 @@ def _list(*, as_json: bool) -> int:
     from deploy.output import show_json, show_lines  # noqa: PLC0415
     from deploy.scenarios import library, library_in_words  # noqa: PLC0415
 
-    rows = library()
+    found = library()
     if as_json:
-        show_json({"scenarios": rows})
+        show_json(found)
     else:
-        show_lines(library_in_words(rows))
+        show_lines(library_in_words(found))
     return DONE
 
 

@@ -1,7 +1,7 @@
 """`femtoward simulate` without a broker: the library of scenarios, pictures, the witness, days of vitals."""
 
+import textwrap
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -10,6 +10,9 @@ import numpy as np
 from deploy.problem import UserError
 from device_sim.course import DAY_S
 from device_sim.days import DayBlock, DayOptions, days
+from device_sim.devices import DEVICES
+from device_sim.events import ACTIVITIES, BLOODS, BRAINS, BREATHS, COURSES, RHYTHMS
+from device_sim.faults import FAULTS
 from device_sim.fleet import FleetOptions
 from device_sim.picture import MAX_PATIENTS, draw
 from device_sim.scenario import load_scenario, names
@@ -18,7 +21,17 @@ from device_sim.truth import WitnessLine
 from device_sim.witness import differences, options_of, witnessed
 
 WITNESSED_S = 60.0  # unless another time is asked for
-_ABOUT_COLUMNS = 88
+WORDS: dict[str, tuple[str, ...]] = {
+    "rhythms": RHYTHMS,
+    "breaths": BREATHS,
+    "blood": BLOODS,
+    "activities": ACTIVITIES,
+    "courses": COURSES,
+    "brain": BRAINS,
+    "faults": FAULTS,
+    "temperatures": ("core_cel",),  # a number, not a name
+    "st": ("st", "t_wave"),
+}
 
 
 class ScenarioRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +59,36 @@ class DaysReport(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None
 
 
-def library() -> list[ScenarioRow]:
-    """Every built-in scenario."""
+class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One device that a simulated patient can wear."""
+
+    name: str
+    model: str
+    room: str
+    sensor: str
+    channels: int
+    references: int
+    rate_hz: int
+    noise_pt: float  # white density, pT / sqrt(Hz)
+    bandwidth_hz: float
+    range_pt: float
+    faults: tuple[str, ...]
+
+
+class Library(msgspec.Struct, frozen=True, kw_only=True):
+    """All that can be simulated, and every word that a scenario may use."""
+
+    scenarios: list[ScenarioRow]
+    devices: list[DeviceRow]
+    words: dict[str, tuple[str, ...]]  # what may happen, by the list of a script that it stands in
+
+
+def library() -> Library:
+    """Built-in scenarios, devices, and words of a scenario."""
+    return Library(scenarios=_scenarios(), devices=_devices(), words=WORDS)
+
+
+def _scenarios() -> list[ScenarioRow]:
     rows = []
     for name in names():
         scenario = load_scenario(name)
@@ -66,12 +107,39 @@ def library() -> list[ScenarioRow]:
     return rows
 
 
-def library_in_words(rows: Iterable[ScenarioRow]) -> list[str]:
-    """Table for people."""
+def _devices() -> list[DeviceRow]:
+    return [
+        DeviceRow(
+            name=name,
+            model=kind.model,
+            room=kind.room,
+            sensor=kind.head.sensor,
+            channels=kind.head.n_channels,
+            references=kind.head.n_all - kind.head.n_channels,
+            rate_hz=kind.rate_hz,
+            noise_pt=kind.head.noise_pt,
+            bandwidth_hz=kind.head.kernel.bandwidth_hz,
+            range_pt=kind.head.kernel.range_pt,
+            faults=kind.faults,
+        )
+        for name, kind in DEVICES.items()
+    ]
+
+
+def library_in_words(found: Library) -> list[str]:
+    """Tables for people."""
     lines = [f"{'scenario':<26} {'patients':>8} {'seconds':>8}  about"]
-    for row in rows:
-        about = row.about if len(row.about) <= _ABOUT_COLUMNS else f"{row.about[: _ABOUT_COLUMNS - 1]}…"
-        lines.append(f"{row.name:<26} {row.patients:>8} {row.seconds:>8g}  {about}")
+    lines += [f"{row.name:<26} {row.patients:>8} {row.seconds:>8g}  {row.about}" for row in found.scenarios]
+    lines += ["", f"{'device':<36} {'channels':>8} {'Hz':>5} {'pT/rtHz':>8}  what, where"]
+    lines += [
+        f"{row.name:<36} {row.channels:>8} {row.rate_hz:>5} {row.noise_pt:>8.3g}  {row.model}, {row.room}"
+        for row in found.devices
+    ]
+    lines += ["", "what may happen in a scenario"]
+    for kind, words in found.words.items():
+        lines += textwrap.wrap(
+            f"{kind:<13} {', '.join(words)}", 118, subsequent_indent=" " * 14, break_on_hyphens=False
+        )
     return lines
 
 

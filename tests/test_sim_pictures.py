@@ -9,8 +9,12 @@ from commandline import Run, command_line, refused
 from matplotlib.image import imread
 
 from device_sim.days import DayBlock, DayOptions, days
+from device_sim.devices import DEVICES
+from device_sim.events import ACTIVITIES, BREATHS, RHYTHMS
+from device_sim.faults import FAULTS
 from device_sim.fleet import FleetOptions
 from device_sim.scenario import names
+from device_sim.script import EVENT_LISTS
 from device_sim.witness import witnessed
 
 
@@ -23,11 +27,18 @@ def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def test_the_list_says_what_each_scenario_is_about(femtoward: Run) -> None:
     outcome = femtoward("simulate", "--list")
     assert outcome.status == 0
-    assert [line.split()[0] for line in outcome.out.splitlines()[1:]] == names()
-    listed = json.loads(femtoward("simulate", "--list", "--json").out)["scenarios"]
-    assert [row["name"] for row in listed] == names()
-    (code,) = [row for row in listed if row["name"] == "code-blue"]
+    scenarios, devices, words = (part.splitlines()[1:] for part in outcome.out.split("\n\n"))
+    assert [line.split()[0] for line in scenarios] == names()
+    assert [line.split()[0] for line in devices] == list(DEVICES)
+    said = {word for line in words for word in line.replace(",", " ").split()}
+    assert {*RHYTHMS, *FAULTS, *BREATHS, *ACTIVITIES, *EVENT_LISTS} <= said
+    listed = json.loads(femtoward("simulate", "--list", "--json").out)
+    assert [row["name"] for row in listed["scenarios"]] == names()
+    (code,) = [row for row in listed["scenarios"] if row["name"] == "code-blue"]
     assert {"ventricular-fibrillation", "compressions", "apnoea"} <= set(code["happens"])
+    (cap,) = [row for row in listed["devices"] if row["name"] == "meg-cap"]
+    assert (cap["channels"], cap["references"], cap["rate_hz"], cap["room"]) == (16, 3, 1000, "shielded-room")
+    assert set(listed["words"]) == set(EVENT_LISTS), "a script has no other list"
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("code-blue", "12"), ("ward", "6"), ("deterioration", "0")])
