@@ -33,6 +33,7 @@ class DeteriorationState(NamedTuple):
     stood_s: Array  # (n,) for how long
     calm_s: Array  # (n,) for how long it has been over
     severe_s: Array  # (n,) for how long the early warning score has called for an urgent answer
+    known_s: Array  # (n,) for how long the patient has been measured
 
 
 class DeteriorationOut(NamedTuple):
@@ -79,6 +80,7 @@ class Deterioration:
     over_score: float = 0.7
     over_s: float = 1800.0
     most_s: float = 24.0 * 3600.0
+    settle_s: float = 1800.0
     urgent_score: int = 5
     urgent_s: float = 300.0
 
@@ -99,6 +101,7 @@ class Deterioration:
             stood_s=np.zeros(n),
             calm_s=np.zeros(n),
             severe_s=np.zeros(n),
+            known_s=np.zeros(n),
         )
 
     def step(self, state: DeteriorationState, seen: Array, day_s: Array) -> tuple[DeteriorationState, DeteriorationOut]:
@@ -117,6 +120,8 @@ class Deterioration:
         baseline, out = self.baseline.step(state.baseline, seen, day_s, quiet)
         along, size, foreseen = self._project(np.clip(out.fresh, -self.outlier, self.outlier), out.repeats)
         level, _, _ = self._project(np.clip(out.z, -self.outlier, self.outlier), out.repeats)
+        known_s = state.known_s + np.where(~np.isnan(seen).all(axis=-1), every_s, 0.0)
+        along = np.where((known_s > self.settle_s)[:, None], along, np.nan)  # at first the baseline is anybody's
         limit = threshold(np.where(size, foreseen, 1.0), DAY_S / every_s / self._false_each)
         sums, (total, passed) = self._cusum.step(state.sums, along, np.where(size, foreseen, 1.0), limit)
         pace = -np.expm1(-every_s / self.score_s)
@@ -143,6 +148,7 @@ class Deterioration:
             stood_s=np.where(over, 0.0, stood_s),
             calm_s=np.where(over, 0.0, calm_s),
             severe_s=severe_s,
+            known_s=known_s,
         )
         return new, DeteriorationOut(out, score, pattern, raised, (pattern != QUIET) & (severe_s >= self.urgent_s))
 

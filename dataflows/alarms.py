@@ -16,6 +16,14 @@ FloatArray = NDArray[np.float64]
 CONTINUITY_NS = 2 * SECOND_NS  # a condition that was not looked at for longer has not been holding all the while
 STALE_NS = 30 * SECOND_NS  # older evidence neither raises nor clears
 
+# By the index of anomaly.deterioration.PATTERNS. Words for what is seen, not for what it is.
+_COURSES = (
+    "heart and breath faster and skin warmer than is usual for this patient",
+    "heart and breath faster and skin colder than is usual for this patient",
+    "breath faster and saturation lower than is usual for this patient",
+    "heart and breath slower than is usual for this patient",
+)
+
 
 class Rule(NamedTuple):
     """What makes an alarm of a condition."""
@@ -42,6 +50,16 @@ RULES: tuple[Rule, ...] = (
     Rule("extreme-bradycardia", "physiological", "high", 40.0, 0.0, 3.0, ("heart rate {value:.0f} /min over 5 beats",)),
     Rule(
         "extreme-tachycardia", "physiological", "high", 140.0, 0.0, 3.0, ("heart rate {value:.0f} /min over 17 beats",)
+    ),
+    Rule("deterioration", "physiological", "medium", 0.0, 0.0, 0.0, _COURSES),
+    Rule(
+        "urgent-deterioration",
+        "physiological",
+        "high",
+        5.0,
+        0.0,
+        0.0,
+        tuple(f"{words}; what is measured gives NEWS2 {{value:.0f}} or more" for words in _COURSES),
     ),
     Rule(
         "lost-contact",

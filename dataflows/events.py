@@ -8,6 +8,8 @@ Condition = Literal[
     "asystole",
     "extreme-bradycardia",
     "extreme-tachycardia",
+    "deterioration",
+    "urgent-deterioration",
     "lost-contact",
     "frozen",
     "saturated",
@@ -60,6 +62,9 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     late: bool  # the evidence was older than 30 s on arrival
     clock_offset_ms: float = NAN  # corrected minus raw time of the device whose samples came first; NaN: none came
     ward: str = ""  # where the patient lies; empty: not known
+    deviation: float = NAN  # of all vitals of the minute before from what is usual for the patient, standard deviations
+    news2_min: float = NAN  # the least that NEWS2 may be, by what was measured in the minute before ...
+    news2_max: float = NAN  # ... and the most
 
     @property
     def key(self) -> str:

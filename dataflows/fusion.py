@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anomaly.deterioration import QUIET
 from anomaly.motion import OffBodyEvidence, off_body
 from anomaly.quality import Reason
 from dataflows.alarms import COLUMN, Evidence, nothing_known
+from dataflows.courses import Course
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS, Condition
 
@@ -57,7 +59,20 @@ def fused(second: Second) -> Fused:
     )
 
 
-def evidence(second: Second, vitals: Fused, end_ns: IntArray) -> Evidence:
+def at_rest(second: Second, vitals: Fused) -> FloatArray:
+    """Heart rate, breath rate, saturation and skin temperature as a course is judged by, shape (n, 4); else NaN.
+
+    Who moves is not at rest, and what has an alarm of its own is no course.
+    """
+    heart = second.cardiac
+    spoken_of = (heart.asystole == 1) | (heart.bradycardia == 1) | (heart.tachycardia == 1)
+    rest = ~second.motion.moving & ~spoken_of
+    nothing = np.full(len(spoken_of), np.nan)
+    hr = np.where(rest & (vitals.hr_quality >= GOOD_QUALITY), vitals.hr, np.nan)
+    return np.stack([hr, nothing, nothing, second.thermal.temp], axis=-1)
+
+
+def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) -> Evidence:
     """Tell what is true of every condition at the end of a second.
 
     A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
@@ -100,6 +115,11 @@ def evidence(second: Second, vitals: Fused, end_ns: IntArray) -> Evidence:
         contradicted = pulse & (np.abs(light.pulse - rate) > RATE_DISAGREEMENT * rate)
         unsure = (truth == 1) & (poor | fault | contradicted)
         say(condition, np.where(unsure, -1, truth), onset_ns, rate, 0)  # type: ignore[arg-type]  # the tuple's strings
+
+    stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
+    pattern = np.maximum(course.pattern, 0)
+    say("deterioration", _known(stands, looked | stands), course.since_ns, course.deviation, pattern)
+    say("urgent-deterioration", _known(course.urgent, looked | stands), course.urgent_ns, course.news2_min, pattern)
 
     here = heart.present
     why = np.select([heart.zeroing, heart.unlocked], [2, 1], 0)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from anomaly.quality import REASONS, Reason
 from dataflows.alarms import STALE_NS
+from dataflows.courses import Course
 from dataflows.estimates import Second
 from dataflows.events import SECOND_NS, Reading, Vitals, Wave
 from dataflows.fusion import SOURCES, Fused
@@ -33,6 +34,7 @@ def vitals_rows(
     coverage: Sequence[float],
     offset_ms: Sequence[float],
     wards: Sequence[str],
+    course: Course,
 ) -> Iterator[Vitals]:
     """Make one row per closed second; Python at the rate of rows, columns made at once."""
     heart, light, skin = known.cardiac, known.optical, known.thermal
@@ -44,6 +46,7 @@ def vitals_rows(
     pulse = _readings(light.pulse, light.pulse_u, light.quality)
     temp = _readings(skin.temp, skin.temp_u, zero + 1.0)
     reason = np.where(heart.present, heart.reason, Reason.NO_SIGNAL).tolist()
+    deviation, low, high = course.deviation.tolist(), course.news2_min.tolist(), course.news2_max.tolist()
     settling, source = heart.settling.tolist(), fused.source.tolist()
     for i, (patient, second, arrival_ns) in enumerate(closings):
         yield Vitals(
@@ -64,6 +67,9 @@ def vitals_rows(
             late=arrival_ns - (second + 1) * SECOND_NS > STALE_NS,
             clock_offset_ms=offset_ms[i],
             ward=wards[i],
+            deviation=deviation[i],
+            news2_min=low[i],
+            news2_max=high[i],
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from dataflows import fusion
 from dataflows.beds import Beds
+from dataflows.courses import Courses
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Vitals, Wave
 from dataflows.hearsay import Hearsay
 from dataflows.items import (
@@ -56,6 +57,7 @@ class Shard:
         self.wearables = Wearables()
         self.beds = Beds()
         self.ward = Ward(self._strip, self.beds.place)
+        self.courses = Courses()
         self._hearsay = Hearsay(self.ward)
         self._parked = Shelf()  # patients of whom nothing is heard
         self._anew_ns = 0  # when it began anew, until the roll call; 0: it did not
@@ -104,6 +106,7 @@ class Shard:
                 lanes=self.wearables.images(),
                 beds=self.beds.image(),
                 faults=told.faults.image(),
+                courses=self.courses.image(),
             )
         )
 
@@ -133,7 +136,7 @@ class Shard:
         self.beds.restore(kept.beds)
         for device in kept.devices:
             self.wearables.plug(device)
-        return self.wearables.restore(kept.lanes)
+        return [*self.wearables.restore(kept.lanes), *self.courses.restore(kept.courses)]
 
     def _restore_lasting(self, kept: Lasting) -> None:
         self._parked.restore(kept.parked)
@@ -203,6 +206,7 @@ class Shard:
         gone = self.roster.unbind(item.device, item.patient)
         if gone is not None:
             self._hearsay.forget(gone.key)
+            self.courses.forget(gone.key)
             return list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
         rows: list[Row] = []
         if item.patient in self.roster.patients and not self._lost(item.patient):
@@ -223,7 +227,8 @@ class Shard:
         """Put a patient away if every device is parked."""
         patient = self.roster.patients.get(key)
         if patient is not None and not patient.devices:
-            record = Parked(self.ward.park(key), key in self._hearsay.late, self.roster.patients.pop(key))
+            late = key in self._hearsay.late
+            record = Parked(self.ward.park(key), late, self.roster.patients.pop(key), self.courses.park(key))
             self._hearsay.late.discard(key)
             self._parked.put(key, msgspec.msgpack.encode(record))
 
@@ -236,6 +241,7 @@ class Shard:
             record = decode_parked(self._parked.take(key))
             self.roster.patients[key] = record.patient
             self.ward.wake(key, record.alarms)
+            self.courses.wake(key, record.course)
             if record.late:
                 self._hearsay.late.add(key)
 
@@ -283,17 +289,21 @@ class Shard:
             for closing, devices in zip(closings, worn, strict=True)
         ]
         wards = [self.beds.place(closing.patient.key)[0] for closing in closings]
-        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage, offset_ms, wards))
+        keys = [closing.patient.key for closing in closings]
+        course = self.courses.step(
+            keys, np.array([c.second for c in closings], np.int64), fusion.at_rest(known, vitals)
+        )
+        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage, offset_ms, wards, course))
         for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
             if strip is not None:
                 rows.append(wave_row(closing, *strip))
         moment = Moment(
-            [closing.patient.key for closing in closings],
+            keys,
             end_ns.tolist(),
             [closing.arrival_ns for closing in closings],
             known.cardiac.quality.tolist(),
         )
-        rows += self.ward.observe(moment, fusion.evidence(known, vitals, end_ns))
+        rows += self.ward.observe(moment, fusion.evidence(known, vitals, course, end_ns))
         return rows + self._hearsay.lateness(moment)
 
     def _tick(self, tick: Tick) -> list[Row]:

@@ -38,6 +38,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     beds: tuple[int, bytes]
     lanes: tuple[tuple[str, BankImage], ...]
     faults: dict[str, Fault] = {}  # images of before have none
+    courses: BankImage = BankImage((), b"")  # the same
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):
@@ -51,6 +52,7 @@ class Parked(ParkedAlarms, frozen=True, array_like=True):
     """A patient of whom every device is silent: nothing happens until one is bound again, or a command comes."""
 
     patient: Patient
+    course: bytes = b""  # see `Courses.park`; records of before have none
 
 
 _lasting = msgspec.msgpack.Decoder(Lasting)

@@ -19,7 +19,7 @@ from ingest.topics import command_topic, topic_of
 
 SITE, WARD = "demo", "ward-1"
 EAST = "east"  # another house, where patients and devices have the same names
-SECONDS = 75
+SECONDS = 80
 TICK_NS = SECOND_NS // 4
 AHEAD_S = 600  # of the clock: what is to be new must still be so when the last query is asked
 PATIENT = who(2, SITE).patient  # the one with the tachycardia that stands at the end

@@ -79,6 +79,13 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *reading("temp", "Cel", "skin temperature"),
             *fields("float", "1", coverage="samples that came, of those expected", quality="of the cardiac signal"),
             *fields("float", "ms", clock_offset_ms="corrected minus raw device time"),
+            *fields(
+                "float",
+                "1",
+                deviation="of all vitals from what is usual for this patient, in standard deviations, minute before",
+                news2_min="least NEWS2 that what was measured in the minute before allows",
+                news2_max="the most",
+            ),
             *fields("string", "", reason="why the quality is not 1", source="what hr was made from"),
             *fields(
                 "boolean", "", settling="filters restarted a short time ago", late="evidence older than 30 s on arrival"

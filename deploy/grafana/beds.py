@@ -16,7 +16,8 @@ SEEN = "time > now() - 1d"
 WHO = ("site", "patient")
 # What tells who is in need, of what, and whether to believe it, fits the width of a tablet; the rest is to its right.
 ORDER = (
-    *("need", "bed", "words", "since", "HR", "± HR", "trust", "pulse", "± pulse", "temp", "± temp", "Time", "patient"),
+    *("need", "bed", "words", "since", "HR", "± HR", "trust", "pulse", "± pulse", "temp", "± temp", "NEWS2", "to"),
+    *("unusual", "Time", "patient"),
     *(
         "signal",
         "because",
@@ -94,6 +95,9 @@ def bed_table(title: str, description: str, where: Sequence[str], *, to: str = "
             "± pulse": '"pulse_u"',
             "temp": '"temp"',
             "± temp": '"temp_u"',
+            "NEWS2": '"news2_min"',
+            "to": '"news2_max"',
+            "unusual": '"deviation"',
             "quality": '"quality"',
             "signal": '"quality"',
             "because": '"reason"',
@@ -139,6 +143,9 @@ def _overrides(to: str) -> list[Override]:
         on("± pulse", decimals=1, width=75),
         on("temp", unit=unit("vitals", "temp"), decimals=1, width=85),
         on("± temp", decimals=2, width=75),
+        on("NEWS2", decimals=0, width=75),
+        on("to", decimals=0, width=55),
+        on("unusual", decimals=1, width=85),
         on("last seen", unit="dateTimeFromNow", width=150),
         on("HR quality", "quality", unit="percentunit", decimals=0, width=90, thresholds=QUALITY_STEPS),
         on("site", width=90),

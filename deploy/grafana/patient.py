@@ -28,6 +28,7 @@ def patient() -> Dashboard:
             Shelf(9, (_waveform(), _strips())),
             Shelf(9, (band("Skin temperature", "temp"), band("RR interval", "rr_interval"))),
             Shelf(9, (band("RMSSD of the RR intervals", "rmssd"), band("SDNN of the RR intervals", "sdnn"))),
+            Shelf(9, (_early_warning(), _unusual())),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),
             tier("vitals_1m", "By the minute, kept for 1 year (at first: the last day)", "24h"),
@@ -70,6 +71,45 @@ def _conditions() -> Panel:
         name="${__field.labels.condition}",
         mappings=values(STATE),
         empty="No alarm was raised or over in the time shown",
+    )
+
+
+def _early_warning() -> Panel:
+    return trend(
+        "Early warning score (NEWS2)",
+        "The least and the most that the score may be, by what was measured in the minute before. A wearable measures "
+        "neither blood pressure nor consciousness, and skin is not the core: the ends are far apart.",
+        select(
+            "vitals",
+            {"least": 'max("news2_min")', "most": 'max("news2_max")'},
+            where=chosen(*PLACE),
+            by=WHO,
+            every=INTERVAL,
+            fill="null",
+        ),
+        unit=unit("vitals", "news2_min"),
+        bounds=(0.0, 20.0),
+        empty="No rate was measured for a minute in the time shown",
+        interval="1m",
+    )
+
+
+def _unusual() -> Panel:
+    return trend(
+        "Distance from what is usual for this patient",
+        "All vitals of a minute together against the patient's own baseline at that hour, in standard deviations. The "
+        "first half hour knows only what is usual for anybody.",
+        select(
+            "vitals",
+            {"deviation": 'mean("deviation")'},
+            where=chosen(*PLACE),
+            by=WHO,
+            every=INTERVAL,
+            fill="null",
+        ),
+        unit=unit("vitals", "deviation"),
+        empty="Nothing was measured at rest for a minute in the time shown",
+        interval="1m",
     )
 
 

@@ -128,7 +128,9 @@ def _beds() -> Panel:
         "Beds, those in need first",
         "One row a bed. Each value stands beside its standard uncertainty (±) and its quality; a value older than "
         "30 s is not shown. `trust`: how good the heart rate is, of whichever sensor; `signal`: how good the cardiac "
-        "lead. A dash: not measurable now; `because` says why. Click on patient or bed for the trends.",
+        "lead. `NEWS2` `to`: the least and the most that the early warning score may be, by what is measured. "
+        "`unusual`: how far the vitals of the last minute together are from what is usual for this patient, in "
+        "standard deviations. A dash: not measurable now; `because` says why. Click on patient or bed for the trends.",
         HERE,
     )
 
