@@ -25,6 +25,7 @@ class BeatRing(NamedTuple):
 
     times_ns: IntArray  # (n_devices, n_kept) corrected time, ascending
     quality: NDArray[np.float32]  # (n_devices, n_kept) 0..1
+    marks: NDArray[np.float16]  # (n_devices, n_kept, n_marks) what else is kept of a beat, as whoever pushes it says
 
 
 class IntervalsOut(NamedTuple):
@@ -55,12 +56,13 @@ class Beats(NamedTuple):
     quality: Array  # (n_devices, n_wanted) 0 where there is none
 
 
-def empty(n_devices: int, n_kept: int = RING) -> BeatRing:
+def empty(n_devices: int, n_kept: int = RING, n_marks: int = 0) -> BeatRing:
     """Rings without a beat."""
-    return BeatRing(np.zeros((n_devices, n_kept), np.int64), np.zeros((n_devices, n_kept), np.float32))
+    shape = (n_devices, n_kept)
+    return BeatRing(np.zeros(shape, np.int64), np.zeros(shape, np.float32), np.zeros((*shape, n_marks), np.float16))
 
 
-def push(ring: BeatRing, at_ns: IntArray, quality: Array) -> BeatRing:
+def push(ring: BeatRing, at_ns: IntArray, quality: Array, marks: NDArray[np.float16] | None = None) -> BeatRing:
     """Rings with new beats in their place.
 
     A beat found by search-back may be older than the newest; it is sorted in. A beat within 200 ms of one that is
@@ -75,11 +77,13 @@ def push(ring: BeatRing, at_ns: IntArray, quality: Array) -> BeatRing:
         Corrected times; 0 or less where there is none. Earlier columns go first.
     quality : ndarray, shape (n_devices, n_new)
         0..1.
+    marks : ndarray of float16, shape (n_devices, n_new, n_marks), optional
+        Zeros where they are left out.
     """
-    times, held = ring
+    times, held, marked = ring
     columns = np.flatnonzero((at_ns > 0).any(axis=0))
     if len(columns):
-        times, held = times.copy(), held.copy()
+        times, held, marked = times.copy(), held.copy(), marked.copy()
     for column in columns:
         row = np.flatnonzero(at_ns[:, column] > 0)
         at, old, old_quality = at_ns[row, column, None], times[row], held[row]
@@ -92,7 +96,12 @@ def push(ring: BeatRing, at_ns: IntArray, quality: Array) -> BeatRing:
         times[row, :-1] = np.where(move, old[:, 1:], times[row, :-1])
         held[row] = np.where(here, quality[row, column, None].astype(np.float32), old_quality)
         held[row, :-1] = np.where(move, old_quality[:, 1:], held[row, :-1])
-    return BeatRing(times, held)
+        if marked.shape[-1]:
+            old_marks = marked[row]
+            new_marks = np.zeros_like(old_marks[:, :1]) if marks is None else marks[row, column, None]
+            marked[row] = np.where(here[..., None], new_marks, old_marks)
+            marked[row, :-1] = np.where(move[..., None], old_marks[:, 1:], marked[row, :-1])
+    return BeatRing(times, held, marked)
 
 
 def newest(ring: BeatRing, as_of_ns: IntArray, n_wanted: int, since_ns: IntArray | None = None) -> Beats:

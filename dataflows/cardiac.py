@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly import conditions, intervals
+from anomaly.averaged import N_MARKS, AveragedBeat, AveragedState
 from anomaly.beats import BeatDetector, BeatState
+from anomaly.fibrillation import fibrillation
 from anomaly.intervals import BeatRing
 from anomaly.mains import mains_notch
 from anomaly.quality import (
@@ -51,6 +53,7 @@ class CardiacState(NamedTuple):
     reference: ReferenceState
     beats: BeatState
     strip: StripState
+    averaged: AveragedState
     ring: BeatRing
     start_ns: IntArray  # of the samples without a hole, corrected time
     end_ns: IntArray
@@ -132,6 +135,11 @@ class Cardiac:
         """Keeps the last seconds for the eye."""
         return StripRing(self.rate_hz, STRIP_HZ)
 
+    @cached_property
+    def averaged(self) -> AveragedBeat:
+        """Marks beats by what is usual."""
+        return AveragedBeat(self.strip_ring)
+
     def init(self, first: FloatArray, t0_ns: IntArray) -> CardiacState:
         """Nothing seen yet."""
         n, c = len(first), self.heart.n_channels
@@ -145,7 +153,8 @@ class Cardiac:
             reference=self.reference.init(whole.block),
             beats=self.beats.init(np.zeros((n, c, self.block_len))),
             strip=self.strip_ring.init(np.zeros((n, c, self.block_len))),
-            ring=intervals.empty(n, KEPT_BEATS),
+            averaged=self.averaged.init(n),
+            ring=intervals.empty(n, KEPT_BEATS, N_MARKS),
             start_ns=t0_ns,
             end_ns=t0_ns,
             seen=zero,
@@ -195,7 +204,8 @@ class Cardiac:
         beats, found = self.beats.step(state.beats, x)
         strip, _ = self.strip_ring.step(state.strip, x)
         at_ns = times_of(self, found.at, state.seen, t0_ns)
-        ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality))
+        averaged, marks = self.averaged.step(state.averaged, strip, found.at, found.decided)
+        ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality), marks)
         levels = beats.levels
         heard = ~levels.learning & (levels.floor > 0.0)
         snr = np.where(heard, FLOOR_SIGMA * levels.signal / np.where(heard, levels.floor, 1.0), np.nan)
@@ -223,6 +233,7 @@ class Cardiac:
             reference=reference,
             beats=beats,
             strip=strip,
+            averaged=averaged,
             ring=ring,
             start_ns=state.start_ns,
             end_ns=end_ns,
@@ -257,6 +268,7 @@ class Cardiac:
         still = conditions.asystole(state.ring, as_of, since)
         slow = conditions.extreme_bradycardia(state.ring, as_of, since)
         fast = conditions.extreme_tachycardia(state.ring, as_of, since)
+        atrial = fibrillation(state.ring, as_of, since)
         worst = np.argmin(state.quality, axis=-1)[:, None]
         return estimates.Cardiac(
             present=here,
@@ -286,6 +298,9 @@ class Cardiac:
             tachycardia=_truth(fast, here),
             tachycardia_ns=fast.onset_ns,
             tachycardia_rate=fast.value,
+            fibrillation=np.where(atrial.known & here, atrial.true.astype(np.int64), -1),
+            fibrillation_ns=atrial.onset_ns,
+            fibrillation_p=np.where(here, atrial.probability, np.nan),
         )
 
     def strips(self, state: CardiacState, end_ns: IntArray, seconds: float) -> NDArray[np.float32]:

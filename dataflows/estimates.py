@@ -39,6 +39,9 @@ class Cardiac(NamedTuple):
     tachycardia: IntArray
     tachycardia_ns: IntArray
     tachycardia_rate: FloatArray
+    fibrillation: IntArray  # atrial; 1 true, 0 false, -1 not known
+    fibrillation_ns: IntArray
+    fibrillation_p: FloatArray  # its probability
 
 
 class Optical(NamedTuple):
@@ -93,7 +96,7 @@ def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
     columns: list[NDArray[np.generic]] = []
     for name in kind._fields:
         value = 0.0 if name == "quality" else nothing[hints[name]]
-        value = -1 if name in ("asystole", "bradycardia", "tachycardia") else value
+        value = -1 if name in ("asystole", "bradycardia", "tachycardia", "fibrillation") else value
         columns.append(np.full(n, value, types[hints[name]]))
     return tuple(columns)
 

@@ -89,7 +89,9 @@ def window(condition: str, from_s: float, to_s: float, *, required: bool = True)
 def test_the_truth_has_the_functional_of_the_flow(intervals_ns: list[int], after_ns: int) -> None:
     beats = at(0) + np.cumsum([0, *intervals_ns])
     as_of = int(beats[-1]) - after_ns + 5_000_000_000
-    ring = BeatRing(beats[None, :].astype(np.int64), np.ones((1, len(beats)), np.float32))
+    ring = BeatRing(
+        beats[None, :].astype(np.int64), np.ones((1, len(beats)), np.float32), np.zeros((1, len(beats), 0), np.float16)
+    )
     wanted = min(RATE_INTERVALS + 1, len(beats))
     of_flow, _, _ = heart_rate(newest(ring, np.array([as_of]), wanted), np.array([as_of]))
     of_truth = true_rate_bpm([int(beat) for beat in beats], as_of)
