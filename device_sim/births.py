@@ -51,6 +51,7 @@ def birth_of(kind: Device, device: str, patient: str, now_ns: int) -> Birth:
                 unit="{count}",
                 dtype="i4",
                 block_len=PPG_RATE_HZ // SLOTS_PER_CHUNK,
+                wavelengths_nm=tuple(float(nm) for nm in WAVELENGTHS_NM),
             ),
             StreamProfile(
                 name="acceleration",

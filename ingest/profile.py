@@ -66,9 +66,15 @@ class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     positions_m: tuple[Vector, ...] = ()
     orientations: tuple[Vector, ...] = ()
     calibration: Calibration | None = None
+    wavelengths_nm: tuple[Annotated[float, Meta(gt=0.0, lt=1e5)], ...] = ()  # of the light, one per channel
 
     def __post_init__(self) -> None:
         """Refuse what the field types alone cannot."""
+        if self.wavelengths_nm and len(self.wavelengths_nm) != self.n_channels:
+            raise ValueError(
+                f"stream {self.name}: wavelengths_nm has {len(self.wavelengths_nm)} entries, need one per channel "
+                f"({self.n_channels})"
+            )
         for field in ("positions_m", "orientations"):
             geometry = getattr(self, field)
             if geometry and len(geometry) != self.n_channels:
