@@ -2,10 +2,17 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from ingest.room import Room
+
+if TYPE_CHECKING:
+    from deploy.supervise import Supervisor
 
 # Deadlines are timing assertions in disguise; the machine is shared.
 settings.register_profile("femtoward", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
@@ -47,3 +54,20 @@ def recordings() -> Path:
             f"no recorded signals at {folder}: set FEMTOWARD_RECORDINGS to the folder that holds mitdb, bidmc, ..."
         )
     return folder
+
+
+@pytest.fixture
+def supervisors() -> Iterator["list[Supervisor]"]:
+    """Supervisors that a test makes: whatever becomes of it, none of their programs is left."""
+    made: list[Supervisor] = []
+    yield made
+    for supervisor in made:
+        supervisor.kill()
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much room is on the disk: a test may change it."""
+    room = [10 << 30]
+    monkeypatch.setattr(Room, "left", lambda _: room[0])
+    return room

@@ -8,11 +8,11 @@ refused (409), and that a rule must name a contact point which exists, as Grafan
 import base64
 import json
 import re
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, NamedTuple
+
+from http_stub import Listening, body_of
 
 Json = Any
 REQUIRED = ("condition", "data", "execErrState", "folderUID", "for", "noDataState", "orgID", "ruleGroup", "title")
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     body: Json
 
 
-class GrafanaStub:
+class GrafanaStub(Listening):
     """Listens on a free loopback port.
 
     Parameters
@@ -56,53 +56,27 @@ class GrafanaStub:
         self.before: Callable[[Call], Answer | None] = lambda _: None  # may change things first, or answer instead
         self._migrates = migrates
         basic = base64.b64encode(f"admin:{token}".encode()).decode()
-        allowed = {f"Bearer {token}", f"Basic {basic}"}
-        stub = self
+        self._allowed = {f"Bearer {token}", f"Basic {basic}"}
+        super().__init__(self._serve)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1
-
-            def do_GET(self) -> None:
-                length = int(self.headers.get("Content-Length", "0"))
-                body = json.loads(self.rfile.read(length)) if length else None
-                call = Call(self.command, self.path.removeprefix("/api"), body)
-                stub.calls.append(call)
-                if call.path == "/health":
-                    answer = Answer(200, {"database": "ok", "version": "12.3.0"})
-                elif self.headers.get("Authorization") not in allowed:
-                    answer = Answer(401, {"message": "Invalid API key"})
-                else:
-                    answer = stub.before(call) or stub._answer(call)
-                text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-                self.send_response(answer.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text.encode())))
-                if answer.status == 302:
-                    self.send_header("Location", text)
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            do_POST = do_PUT = do_GET  # noqa: N815 - the server's names
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        """Close at the end of a `with`."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self._server.shutdown()
-        self._server.server_close()
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        body = body_of(handler)
+        call = Call(handler.command, handler.path.removeprefix("/api"), json.loads(body) if body else None)
+        self.calls.append(call)
+        if call.path == "/health":
+            answer = Answer(200, {"database": "ok", "version": "12.3.0"})
+        elif handler.headers.get("Authorization") not in self._allowed:
+            answer = Answer(401, {"message": "Invalid API key"})
+        else:
+            answer = self.before(call) or self._answer(call)
+        text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+        handler.send_response(answer.status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(text.encode())))
+        if answer.status == 302:
+            handler.send_header("Location", text)
+        handler.end_headers()
+        handler.wfile.write(text.encode())
 
     @property
     def writes(self) -> list[Call]:

@@ -1,4 +1,4 @@
-"""A tiny HTTP server for tests that records each request and answers as it is told."""
+"""Tiny HTTP servers for tests: one that does as it is told with each request, and one that records and answers."""
 
 import gzip
 import threading
@@ -8,51 +8,24 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 
-class Request(NamedTuple):
-    """What came; a gzipped body is unpacked."""
+class Listening:
+    """Listens on a free loopback port, from when it is made to the end of a `with`.
 
-    path: str
-    headers: dict[str, str]
-    body: str
+    Parameters
+    ----------
+    serve
+        Reads each request, of whatever method, and answers it.
+    """
 
-
-class Reply(NamedTuple):
-    """What to answer."""
-
-    status: int
-    body: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class HttpStub:
-    """Listens on a free loopback port; `reply` may be changed at any time."""
-
-    def __init__(self, reply: Callable[[Request], Reply] = lambda _: Reply(204)) -> None:
-        self.requests: list[Request] = []
-        self.reply = reply
-        stub = self
-
+    def __init__(self, serve: Callable[[BaseHTTPRequestHandler], None]) -> None:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             wbufsize = -1  # one write for each answer: two would wait for a delayed acknowledgement
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                if headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                request = Request(self.path, headers, body.decode())
-                stub.requests.append(request)
-                reply = stub.reply(request)
-                self.send_response(reply.status)
-                for name, value in reply.headers:
-                    self.send_header(name, value)
-                if reply.status != 204:
-                    self.send_header("Content-Length", str(len(reply.body.encode())))
-                self.end_headers()
-                self.wfile.write(reply.body.encode())
+            def do_GET(self) -> None:
+                serve(self)
 
-            do_GET = do_POST  # noqa: N815 - the server's name
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the server's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -72,3 +45,49 @@ class HttpStub:
         """Close."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def body_of(handler: BaseHTTPRequestHandler) -> bytes:
+    """What a request carries."""
+    return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+
+
+class Request(NamedTuple):
+    """What came; a gzipped body is unpacked."""
+
+    path: str
+    headers: dict[str, str]
+    body: str
+
+
+class Reply(NamedTuple):
+    """What to answer."""
+
+    status: int
+    body: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class HttpStub(Listening):
+    """Records each request; `reply` may be changed at any time."""
+
+    def __init__(self, reply: Callable[[Request], Reply] = lambda _: Reply(204)) -> None:
+        self.requests: list[Request] = []
+        self.reply = reply
+        super().__init__(self._serve)
+
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        body = body_of(handler)
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        if headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        request = Request(handler.path, headers, body.decode())
+        self.requests.append(request)
+        reply = self.reply(request)
+        handler.send_response(reply.status)
+        for name, value in reply.headers:
+            handler.send_header(name, value)
+        if reply.status != 204:
+            handler.send_header("Content-Length", str(len(reply.body.encode())))
+        handler.end_headers()
+        handler.wfile.write(reply.body.encode())

@@ -6,11 +6,11 @@ Only what `femtoward provision` uses: see "InfluxDB OSS v2 API", /api/v2/orgs, /
 
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
+
+from http_stub import Listening, body_of
 
 OPTIONS = r'^option task = \{name: "((?:[^"\\]|\\.)*)", every: (\w+), offset: (\w+)\}'
 ORG, ORG_ID = "clinic", "00000000000000aa"
@@ -25,7 +25,7 @@ class Call(NamedTuple):
     body: dict[str, Any]
 
 
-class Influx2Stub:
+class Influx2Stub(Listening):
     """Listens on a free loopback port.
 
     Parameters
@@ -43,24 +43,7 @@ class Influx2Stub:
         self.tasks: list[dict[str, Any]] = []
         self.authorizations: list[dict[str, Any]] = []
         self.forbidden: str = ""  # a method that the token may not use
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1
-
-            def do_GET(self) -> None:
-                stub._serve(self)
-
-            do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the server's names
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        super().__init__(self._serve)
 
     @property
     def changes(self) -> list[Call]:
@@ -69,7 +52,7 @@ class Influx2Stub:
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         path, _, query = handler.path.partition("?")
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        body = body_of(handler)
         call = Call(handler.command, path, dict(parse_qsl(query)), json.loads(body) if body else {})
         if path == "/ping":
             status, answer = 204, {}
@@ -139,17 +122,6 @@ class Influx2Stub:
             }
         )
         return 201, self.tasks[-1]
-
-    def __enter__(self) -> Self:
-        """Close at the end of a `with`."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def _links(call: Call, *, full: bool = False) -> dict[str, str]:

@@ -18,7 +18,6 @@ from dataflows.keep import DAY_S, Keep
 from dataflows.keeper import Keeper
 from dataflows.retention import AT_ONCE
 from dataflows.store import Put, Store, Stored
-from ingest.room import Room
 
 IDS = int(os.environ.get("FEMTOWARD_SOAK", "1600"))  # devices that come and go; the promise is made for 100,000
 
@@ -26,14 +25,6 @@ IDS = int(os.environ.get("FEMTOWARD_SOAK", "1600"))  # devices that come and go;
 @pytest.fixture
 def ward(tmp_path: Path) -> Ward:
     return Ward(tmp_path)
-
-
-@pytest.fixture
-def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How much room there is: a test may change it."""
-    room = [10 << 30]
-    monkeypatch.setattr(Room, "left", lambda _: room[0])
-    return room
 
 
 def test_rows_go_when_they_are_older_than_asked_for_and_the_newest_row_of_all_stays(ward: Ward) -> None:

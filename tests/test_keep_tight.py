@@ -14,20 +14,11 @@ from dataflows.keep import DAY_S, HELD_S, YOUNG_S
 from dataflows.retention import AT_ONCE, Retention
 from ingest.journal import RecordKind
 from ingest.notices import Removed
-from ingest.room import Room
 
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Ward:
     return Ward(tmp_path)
-
-
-@pytest.fixture
-def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How much room there is: a test may change it."""
-    room = [10 << 30]
-    monkeypatch.setattr(Room, "left", lambda _: room[0])
-    return room
 
 
 def test_a_tight_disk_takes_old_waves_and_vitals_and_says_so(ward: Ward, left: list[int]) -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,14 +31,6 @@ from ingest.notices import Report
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def supervisors() -> Iterator[list[Supervisor]]:
-    made: list[Supervisor] = []
-    yield made
-    for supervisor in made:
-        supervisor.kill()
 
 
 def test_what_dies_starts_again_each_time_later(tmp_path: Path, clock: Clock, supervisors: list[Supervisor]) -> None:

@@ -1,30 +1,16 @@
 """How a supervisor ends its programs: in order, in time, and with nothing left behind."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from servers import eventually
-from supervising import DEAF, POLITE, SPEAKING, Clock, program, supervised
+from supervising import DEAF, POLITE, SPEAKING, program, supervised
 
 from deploy.process import Process
 from deploy.supervise import (
     Supervisor,
 )
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def supervisors() -> Iterator[list[Supervisor]]:
-    made: list[Supervisor] = []
-    yield made
-    for supervisor in made:
-        supervisor.kill()
 
 
 def test_a_stop_drains_in_the_order_of_the_datas_way(tmp_path: Path, supervisors: list[Supervisor]) -> None:
