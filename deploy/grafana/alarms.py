@@ -4,7 +4,7 @@ from deploy.grafana.beds import beds, heard, needs
 from deploy.grafana.board import Choice, dashboard, to_patient
 from deploy.grafana.columns import having, hidden, on, organized, series, sorted_by
 from deploy.grafana.events import CONDITION, alarm_log, event_overrides, standing
-from deploy.grafana.influxql import INTERVAL, chosen, chosen_or_whole, select
+from deploy.grafana.influxql import chosen, chosen_or_whole, select, stepped
 from deploy.grafana.layout import Shelf
 from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import BACKGROUND, TEXT, bars, stat, table, trend
@@ -112,13 +112,11 @@ def _rate() -> Panel:
     return trend(
         "Alarms raised",
         "How many were raised in each step drawn, by priority.",
-        select(
+        stepped(
             "alarm",
             {"raised": 'count("step")'},
             where=[RAISED, *HERE],
             by=["priority"],
-            every=INTERVAL,
-            fill="none",
         ),
         alias="$tag_priority",
         unit="short",

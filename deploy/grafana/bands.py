@@ -3,7 +3,7 @@
 from deploy.grafana.beds import WHO
 from deploy.grafana.board import Choice
 from deploy.grafana.columns import on
-from deploy.grafana.influxql import INTERVAL, chosen, select
+from deploy.grafana.influxql import chosen, stepped
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
 from deploy.grafana.model import Override, Panel
@@ -24,7 +24,7 @@ def band(title: str, name: str) -> Panel:
         title,
         "Mean over the steps drawn, in a band of one standard uncertainty (the mean of those of each second: they are "
         "taken as if they all erred alike). On the right, dotted: its quality. A hole: not measurable.",
-        select(
+        stepped(
             "vitals",
             {
                 name: f'mean("{name}")',
@@ -34,7 +34,6 @@ def band(title: str, name: str) -> Panel:
             },
             where=chosen(*PLACE),
             by=WHO,
-            every=INTERVAL,
             fill="null",
         ),
         unit=unit("vitals", name),
@@ -55,12 +54,11 @@ def _ranged(measurement: str, name: str, title: str, at_first: str) -> Panel:
     return trend(
         title,
         "Mean, in a band from the lowest to the highest. On the right, dotted: the quality of the signal.",
-        select(
+        stepped(
             measurement,
             {name: f'mean("{name}")', "low": f'min("{name}_min")', "high": f'max("{name}_max")', **quality},
             where=chosen(*PLACE),
             by=WHO,
-            every=INTERVAL,
             fill="null",
         ),
         unit=unit(measurement, name),

@@ -2,15 +2,16 @@
 
 from deploy.grafana.board import Choice, dashboard, to_device
 from deploy.grafana.columns import on, organized, sorted_by
-from deploy.grafana.influxql import INTERVAL, chosen, fields, select
+from deploy.grafana.influxql import Query, chosen, fields, select, stepped
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
-from deploy.grafana.model import Dashboard, Panel
+from deploy.grafana.model import Dashboard, Mapped, Panel
 from deploy.grafana.panels import TEXT, table, timeline, trend
 from deploy.grafana.words import BALANCE, DEVICE, EXPIRY, EXPIRY_STEPS, GOOD, HIGH, LOCKED, MEDIUM, steps, values
 
 CHOICES: tuple[Choice, ...] = ("site", "patient", "device")
 WORN = ("site", "device")
+EACH = "$tag_site $tag_device"
 DAY_NS = 86_400_000_000_000
 NO_STATUS = "No device reported itself in the time shown: none has been switched on, or nothing reaches InfluxDB"
 NO_LEDGER = "The ledger has no row in the time shown: it has one for each device and hour, at the hour's beginning"
@@ -95,60 +96,53 @@ def _now() -> Panel:
     )
 
 
-def _states() -> Panel:
+def _told(columns: dict[str, str], *where: str) -> Query:
+    """What devices told of themselves, step by step."""
+    return stepped("device", columns, where=[*chosen(*CHOICES), *where], by=WORN)
+
+
+def _lasting(title: str, description: str, field: str, mappings: tuple[Mapped, ...]) -> Panel:
+    """What each device was, from one report to the next."""
     return timeline(
-        "States",
-        "What each device was; one reports itself every two seconds while it sends and at every change.",
-        select(
-            "device",
-            {"state": 'last("state")'},
-            where=chosen(*CHOICES),
-            by=WORN,
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_site $tag_device",
-        mappings=values(DEVICE),
+        title,
+        description,
+        _told({field: f'last("{field}")'}),
+        alias=EACH,
+        mappings=mappings,
         empty=NO_STATUS,
         interval="10s",
+    )
+
+
+def _measured(title: str, description: str, columns: dict[str, str], *, in_unit: str, interval: str = "10s") -> Panel:
+    """What each device measured of itself."""
+    return trend(title, description, _told(columns), alias=EACH, unit=in_unit, empty=NO_STATUS, interval=interval)
+
+
+def _states() -> Panel:
+    return _lasting(
+        "States",
+        "What each device was; one reports itself every two seconds while it sends and at every change.",
+        "state",
+        values(DEVICE),
     )
 
 
 def _locks() -> Panel:
-    return timeline(
+    return _lasting(
         "Locks",
         "Whether all sensors of a device were locked; one that is not hears nothing, whatever it sends.",
-        select(
-            "device",
-            {"locked": 'last("locked")'},
-            where=chosen(*CHOICES),
-            by=WORN,
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_site $tag_device",
-        mappings=values(LOCKED),
-        empty=NO_STATUS,
-        interval="10s",
+        "locked",
+        values(LOCKED),
     )
 
 
 def _noise() -> Panel:
-    return trend(
+    return _measured(
         "Noise floor",
         "As each device measured it, of its first stream; the table above names its unit.",
-        select(
-            "device",
-            {"noise": 'mean("noise_floor")'},
-            where=chosen(*CHOICES),
-            by=WORN,
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_site $tag_device",
-        unit=unit("device", "noise_floor"),
-        empty=NO_STATUS,
-        interval="10s",
+        {"noise": 'mean("noise_floor")'},
+        in_unit=unit("device", "noise_floor"),
     )
 
 
@@ -156,15 +150,8 @@ def _excess() -> Panel:
     return trend(
         "Noise floor over the declared one",
         "1: as quiet as declared. Above 1.5 look at its fit and at what stands beside it; above 3 exchange it.",
-        select(
-            "device",
-            {"ratio": 'mean("noise_floor") / mean("declared_noise_floor")'},
-            where=[*chosen(*CHOICES), '"declared_noise_floor" > 0'],
-            by=WORN,
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_site $tag_device",
+        _told({"ratio": 'mean("noise_floor") / mean("declared_noise_floor")'}, '"declared_noise_floor" > 0'),
+        alias=EACH,
         unit="suffix:times",
         bounds=(0.0, None),
         thresholds=steps(GOOD, (1.5, MEDIUM), (3.0, HIGH)),
@@ -174,39 +161,20 @@ def _excess() -> Panel:
 
 
 def _clocks() -> Panel:
-    return trend(
+    return _measured(
         "Clocks",
         "Corrected minus raw time of each device: a step is a clock that was set.",
-        select(
-            "device",
-            {"offset": 'mean("clock_offset_ms")'},
-            where=chosen(*CHOICES),
-            by=WORN,
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_site $tag_device",
-        unit=unit("device", "clock_offset_ms"),
-        empty=NO_STATUS,
-        interval="10s",
+        {"offset": 'mean("clock_offset_ms")'},
+        in_unit=unit("device", "clock_offset_ms"),
     )
 
 
 def _drift() -> Panel:
-    return trend(
+    return _measured(
         "Drift of the clocks",
         "How fast each clock runs away, in ms an hour. 36 ms/h are 10 parts in a million: a plain quartz.",
-        select(
-            "device",
-            {"drift": 'derivative(mean("clock_offset_ms"), 1h)'},
-            where=chosen(*CHOICES),
-            by=WORN,
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_site $tag_device",
-        unit="suffix:ms/h",
-        empty=NO_STATUS,
+        {"drift": 'derivative(mean("clock_offset_ms"), 1h)'},
+        in_unit="suffix:ms/h",
         interval="1m",
     )
 
@@ -223,7 +191,7 @@ def _lost() -> Panel:
             every="1h",
             fill="none",
         ),
-        alias="$tag_site $tag_device",
+        alias=EACH,
         unit="percentunit",
         bounds=(0.0, None),
         thresholds=steps(GOOD, (0.01, MEDIUM), (0.05, HIGH)),

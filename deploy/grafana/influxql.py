@@ -87,6 +87,19 @@ def select(  # noqa: PLR0913 - each is a clause of the statement
     return Query(" ".join(part for part in said if part), tuple(columns), tuple(by))
 
 
+def stepped(
+    measurement: str, columns: Mapping[str, str], *, where: Sequence[str], by: Sequence[str], fill: str = "none"
+) -> Query:
+    """Build a statement for values over time, gathered over each step of a panel, `by` these tags.
+
+    Examples
+    --------
+    >>> stepped("vitals", {"hr": 'mean("hr")'}, where=[], by=["patient"]).text.partition("WHERE ")[2]
+    '$timeFilter GROUP BY time($__interval), "patient" fill(none)'
+    """
+    return select(measurement, columns, where=where, by=by, every=INTERVAL, fill=fill)
+
+
 def tag_values(tag: str, measurement: str, field: str, *, where: Sequence[str] = (), span: str) -> Query:
     """Build a statement for the values that a tag has had of late.
 

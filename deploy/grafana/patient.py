@@ -5,7 +5,7 @@ from deploy.grafana.beds import WHO, bed_table
 from deploy.grafana.board import dashboard
 from deploy.grafana.columns import organized, parted_by, series
 from deploy.grafana.events import alarm_log
-from deploy.grafana.influxql import INTERVAL, Query, chosen, fields, select
+from deploy.grafana.influxql import Query, chosen, fields, select, stepped
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
 from deploy.grafana.model import Dashboard, Panel
@@ -14,6 +14,7 @@ from deploy.grafana.words import QUALITY_STEPS, STATE, WORDS, values
 
 GAP_MS = 1000  # longer without a point: a hole
 WORN = ("site", "patient")  # what has no ward
+NO_VITALS = "No vitals came in the time shown: see Devices, then Pipeline"
 
 
 def patient() -> Dashboard:
@@ -74,19 +75,17 @@ def _conditions() -> Panel:
     )
 
 
+def _vitals(columns: dict[str, str]) -> Query:
+    """Vitals step by step; a step without any is a hole."""
+    return stepped("vitals", columns, where=chosen(*PLACE), by=WHO, fill="null")
+
+
 def _early_warning() -> Panel:
     return trend(
         "Early warning score (NEWS2)",
         "The least and the most that the score may be, by what was measured in the minute before. A wearable measures "
         "neither blood pressure nor consciousness, and skin is not the core: the ends are far apart.",
-        select(
-            "vitals",
-            {"least": 'max("news2_min")', "most": 'max("news2_max")'},
-            where=chosen(*PLACE),
-            by=WHO,
-            every=INTERVAL,
-            fill="null",
-        ),
+        _vitals({"least": 'max("news2_min")', "most": 'max("news2_max")'}),
         unit=unit("vitals", "news2_min"),
         bounds=(0.0, 20.0),
         empty="No rate was measured for a minute in the time shown",
@@ -99,14 +98,7 @@ def _unusual() -> Panel:
         "Distance from what is usual for this patient",
         "All vitals of a minute together against the patient's own baseline at that hour, in standard deviations. The "
         "first half hour knows only what is usual for anybody.",
-        select(
-            "vitals",
-            {"deviation": 'mean("deviation")'},
-            where=chosen(*PLACE),
-            by=WHO,
-            every=INTERVAL,
-            fill="null",
-        ),
+        _vitals({"deviation": 'mean("deviation")'}),
         unit=unit("vitals", "deviation"),
         empty="Nothing was measured at rest for a minute in the time shown",
         interval="1m",
@@ -114,14 +106,7 @@ def _unusual() -> Panel:
 
 
 def _waveform() -> Panel:
-    query = select(
-        "wave",
-        {"lo": 'min("lo")', "hi": 'max("hi")'},
-        where=chosen(*WORN),
-        by=[*WHO, "stream"],
-        every=INTERVAL,
-        fill="none",
-    )
+    query = _extremes("wave", ("lo", "hi"), "stream")
     return _drawn(
         "Waveform",
         "The cleaned cardiac lead: lowest and highest of each step, so that no beat is thinned away. While the "
@@ -133,6 +118,13 @@ def _waveform() -> Panel:
         interval="40ms",
         time_from="30s",
     )
+
+
+def _extremes(measurement: str, of: tuple[str, str], tag: str) -> Query:
+    """Lowest and highest of each step."""
+    low, high = of
+    columns = {"lo": f'min("{low}")', "hi": f'max("{high}")'}
+    return stepped(measurement, columns, where=chosen(*WORN), by=[*WHO, tag])
 
 
 def _drawn(
@@ -152,14 +144,7 @@ def _drawn(
 
 
 def _strips() -> Panel:
-    query = select(
-        "strip",
-        {"lo": 'min("value")', "hi": 'max("value")'},
-        where=chosen(*WORN),
-        by=[*WHO, "condition"],
-        every=INTERVAL,
-        fill="none",
-    )
+    query = _extremes("strip", ("value", "value"), "condition")
     return _drawn(
         "Strips of alarms",
         "The 10 s before each alarm was raised, 125 samples a second, kept for good; lowest and highest of each step. "
@@ -176,18 +161,11 @@ def _trust() -> Panel:
     return trend(
         "Can it be trusted",
         "Quality of the cardiac signal, and the share of the expected samples that came.",
-        select(
-            "vitals",
-            {"quality": 'mean("quality")', "coverage": 'mean("coverage")'},
-            where=chosen(*PLACE),
-            by=WHO,
-            every=INTERVAL,
-            fill="null",
-        ),
+        _vitals({"quality": 'mean("quality")', "coverage": 'mean("coverage")'}),
         unit=unit("vitals", "quality"),
         bounds=(0.0, 1.0),
         thresholds=QUALITY_STEPS,
-        empty="No vitals came in the time shown: see Devices, then Pipeline",
+        empty=NO_VITALS,
         interval="1s",
     )
 
@@ -196,10 +174,8 @@ def _clock() -> Panel:
     return trend(
         "Clock of the device",
         "Corrected minus raw time of the device whose samples came first. A step: the device's clock was set.",
-        select(
-            "vitals", {"offset": 'mean("clock_offset_ms")'}, where=chosen(*PLACE), by=WHO, every=INTERVAL, fill="null"
-        ),
+        _vitals({"offset": 'mean("clock_offset_ms")'}),
         unit=unit("vitals", "clock_offset_ms"),
-        empty="No vitals came in the time shown: see Devices, then Pipeline",
+        empty=NO_VITALS,
         interval="1s",
     )

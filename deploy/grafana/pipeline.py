@@ -1,15 +1,18 @@
 """Pipeline: does what a patient's heart did a moment ago reach a nurse: latency, lag, backlog, refusals, room."""
 
+from collections.abc import Sequence
+
 from deploy.grafana.board import Choice, dashboard
 from deploy.grafana.columns import hidden, on
-from deploy.grafana.influxql import INTERVAL, Query, chosen, fields, select
+from deploy.grafana.influxql import Query, chosen, fields, select, stepped
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
-from deploy.grafana.model import Dashboard, Panel
+from deploy.grafana.model import Dashboard, Mapped, Override, Panel
 from deploy.grafana.panels import TEXT, table, timeline, trend
 from deploy.grafana.words import DONE, FAILING, GOOD, HIGH, MEDIUM, READY, steps, values
 
 PROCESSES: tuple[Choice, ...] = ("part",)
+EACH = "$tag_part $tag_instance"
 SITES: tuple[Choice, ...] = ("site",)
 HERE = f"({chosen(*SITES)[0]} OR \"site\" = '-')"  # what is of the whole host is of every site
 NO_PROCESS = (
@@ -39,43 +42,40 @@ def pipeline() -> Dashboard:
     )
 
 
-def _ready() -> Panel:
+def _said(columns: dict[str, str], by: Sequence[str] = ("part", "instance")) -> Query:
+    """What processes said of themselves, step by step."""
+    return stepped("process", columns, where=chosen(*PROCESSES), by=by)
+
+
+def _lasting(title: str, description: str, columns: dict[str, str], mappings: tuple[Mapped, ...]) -> Panel:
+    """What each process was, as long as it said so."""
     return timeline(
-        "Data flows",
-        "Whether data flows through each process, as it says itself. A hole: it said nothing.",
-        select(
-            "process",
-            {"ready": 'min("ready")'},
-            where=chosen(*PROCESSES),
-            by=["part", "instance"],
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_part $tag_instance",
-        mappings=values(READY),
+        title,
+        description,
+        _said(columns),
+        alias=EACH,
+        mappings=mappings,
         empty=NO_PROCESS,
         hole_s=60,
         interval="10s",
     )
 
 
+def _ready() -> Panel:
+    return _lasting(
+        "Data flows",
+        "Whether data flows through each process, as it says itself. A hole: it said nothing.",
+        {"ready": 'min("ready")'},
+        values(READY),
+    )
+
+
 def _delivers() -> Panel:
-    return timeline(
+    return _lasting(
         "Couriers",
         "Whether the couriers deliver. One that fails keeps everything and tries again; nobody else waits for it.",
-        select(
-            "process",
-            {"failing": 'max("courier_failing")'},
-            where=chosen(*PROCESSES),
-            by=["part", "instance"],
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_part $tag_instance",
-        mappings=FAILING,
-        empty=NO_PROCESS,
-        hole_s=60,
-        interval="10s",
+        {"failing": 'max("courier_failing")'},
+        FAILING,
     )
 
 
@@ -84,14 +84,7 @@ def _latency() -> Panel:
         "Latency of vitals",
         "From the newest sample in a row of vitals to its commit: half of the rows are faster than p50, all but one "
         "in a hundred faster than p99. Aim: p99 below 500 ms.",
-        select(
-            "process",
-            {"p50": 'mean("latency_ms_p50")', "p99": 'max("latency_ms_p99")'},
-            where=chosen(*PROCESSES),
-            by=["instance"],
-            every=INTERVAL,
-            fill="none",
-        ),
+        _said({"p50": 'mean("latency_ms_p50")', "p99": 'max("latency_ms_p99")'}, by=["instance"]),
         alias="$col $tag_instance",
         unit=unit("process", "latency_ms_p50"),
         bounds=(0.0, None),
@@ -136,15 +129,8 @@ def _processes(title: str, description: str, field: str, function: str, *, thres
     return trend(
         title,
         description,
-        select(
-            "process",
-            {field: f'{function}("{field}")'},
-            where=chosen(*PROCESSES),
-            by=["part", "instance"],
-            every=INTERVAL,
-            fill="none",
-        ),
-        alias="$tag_part $tag_instance",
+        _said({field: f'{function}("{field}")'}),
+        alias=EACH,
         unit=unit("process", field),
         bounds=(0.0, None),
         thresholds=steps(GOOD, (5.0, MEDIUM), (30.0, HIGH)) if thresholds else None,
@@ -158,7 +144,7 @@ def _throughput() -> Panel:
         "Messages and rows",
         "Messages that came in and rows that were written, a second.",
         {"A": _rate("messages"), "B": _rate("rows")},
-        alias="$col $tag_part $tag_instance",
+        alias=f"$col {EACH}",
         unit="suffix:/s",
         bounds=(0.0, None),
         empty=NO_PROCESS,
@@ -167,28 +153,14 @@ def _throughput() -> Panel:
 
 
 def _rate(field: str) -> Query:
-    return select(
-        "process",
-        {field: f'non_negative_derivative(max("{field}"), 1s)'},
-        where=chosen(*PROCESSES),
-        by=["part", "instance"],
-        every=INTERVAL,
-        fill="none",
-    )
+    return _said({field: f'non_negative_derivative(max("{field}"), 1s)'})
 
 
 def _bad() -> Panel:
     return trend(
         "Messages refused",
         "By reason. Each is kept with what was wrong with it; the table below shows the newest.",
-        select(
-            "pipeline",
-            {"refused": 'sum("count")'},
-            where=["\"kind\" = 'bad'", *chosen(*SITES)],
-            by=["condition"],
-            every=INTERVAL,
-            fill="none",
-        ),
+        stepped("pipeline", {"refused": 'sum("count")'}, where=_of_kind("bad"), by=["condition"]),
         alias="$tag_condition",
         unit="short",
         empty="No message was refused in the time shown",
@@ -198,59 +170,67 @@ def _bad() -> Panel:
     )
 
 
+def _of_kind(kind: str) -> list[str]:
+    return [f"\"kind\" = '{kind}'", *chosen(*SITES)]
+
+
 def _refused() -> Panel:
-    return table(
+    return _newest(
         "Newest messages refused",
         "What came, what was expected, what to do. One row may stand for others that were refused likewise.",
-        select(
-            "pipeline",
-            {"reason": '"condition"', **fields("topic", "detail", "count", "size", "offset", "site")},
-            where=["\"kind\" = 'bad'", *chosen(*SITES)],
-            tail="ORDER BY time DESC LIMIT 200",
-        ),
+        ("pipeline", {"reason": '"condition"', **fields("topic", "detail", "count", "size", "offset", "site")}),
+        where=_of_kind("bad"),
         empty="No message was refused in the time shown",
         overrides=[
-            on("Time", width=190),
             on("reason", width=160),
             on("size", unit=unit("pipeline", "size"), width=90),
             on("count", "offset", width=90),
             hidden("site"),
         ],
-        height="sm",
     )
 
 
 def _answers() -> Panel:
-    return table(
+    return _newest(
         "Commands",
         "Who told the ward to do what, and what became of it.",
-        select(
-            "pipeline",
-            fields("done", "actor", "detail", "command", "site"),
-            where=["\"kind\" = 'answer'", *chosen(*SITES)],
-            tail="ORDER BY time DESC LIMIT 200",
-        ),
+        ("pipeline", fields("done", "actor", "detail", "command", "site")),
+        where=_of_kind("answer"),
         empty="No command was given in the time shown",
         overrides=[
-            on("Time", width=190),
             on("done", width=110, mappings=values(DONE), custom__cellOptions=TEXT),
             hidden("site", "command"),
         ],
-        height="sm",
     )
 
 
 def _removals() -> Panel:
-    return table(
+    return _newest(
         "Removed for want of room",
         "What was given up when the disk ran short: a loss that is known.",
-        select(
-            "removal",
-            {"what": '"kind"', **fields("why", "size", "first", "end")},
-            where=[HERE],
-            tail="ORDER BY time DESC LIMIT 200",
-        ),
+        ("removal", {"what": '"kind"', **fields("why", "size", "first", "end")}),
+        where=[HERE],
         empty="Nothing was removed in the time shown: there was room",
-        overrides=[on("Time", width=190), on("size", unit=unit("removal", "size"), width=110)],
+        overrides=[on("size", unit=unit("removal", "size"), width=110)],
+    )
+
+
+def _newest(
+    title: str,
+    description: str,
+    asked: tuple[str, dict[str, str]],
+    *,
+    where: Sequence[str],
+    empty: str,
+    overrides: Sequence[Override],
+) -> Panel:
+    """Return a table of the newest points of a measurement, with what is shown of each."""
+    measurement, columns = asked
+    return table(
+        title,
+        description,
+        select(measurement, columns, where=where, tail="ORDER BY time DESC LIMIT 200"),
+        empty=empty,
+        overrides=[on("Time", width=190), *overrides],
         height="sm",
     )

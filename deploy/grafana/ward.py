@@ -4,7 +4,7 @@ from deploy.grafana.beds import FRESH, WHO, WHY_EMPTY, bed_table, beds, heard, n
 from deploy.grafana.board import Choice, dashboard
 from deploy.grafana.columns import on, organized, sorted_by
 from deploy.grafana.events import standing
-from deploy.grafana.influxql import INTERVAL, WHOLE_WARD, chosen, fields, select
+from deploy.grafana.influxql import WHOLE_WARD, chosen, fields, select, stepped
 from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
 from deploy.grafana.model import Dashboard, Panel
@@ -153,7 +153,7 @@ def _heart_rates() -> Panel:
         "Heart rates",
         "Means by the minute, one line a patient, the last minute or two still to come; by the second, with their "
         "uncertainties, they are on the Patient dashboard, their qualities beside this.",
-        select("vitals_1m", {"hr": 'mean("hr")'}, where=HERE, by=WHO, every=INTERVAL, fill="null"),
+        stepped("vitals_1m", {"hr": 'mean("hr")'}, where=HERE, by=WHO, fill="null"),
         alias="$tag_site $tag_patient",
         unit=unit("vitals_1m", "hr"),
         empty="No heart rate was measured in the time shown: no sensor on a patient, or signals too poor",
@@ -165,7 +165,7 @@ def _qualities() -> Panel:
     return trend(
         "Signal qualities",
         "Means by the minute, one line a patient. From 80 % good, from 50 % fair, from 20 % poor.",
-        select("vitals_1m", {"quality": 'mean("quality")'}, where=HERE, by=WHO, every=INTERVAL, fill="null"),
+        stepped("vitals_1m", {"quality": 'mean("quality")'}, where=HERE, by=WHO, fill="null"),
         alias="$tag_site $tag_patient",
         unit=unit("vitals_1m", "quality"),
         bounds=(0.0, 1.0),
