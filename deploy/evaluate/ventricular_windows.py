@@ -1,0 +1,138 @@
+"""Recordings with rhythm labels, streamed through the ventricular kernel: what it saw of each second, and its label."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly.kernel import Array, BoolArray
+from anomaly.ventricular import VentricularDetector
+from anomaly.ventricular_features import LONG_S
+from deploy.evaluate.records import EvaluateError
+
+Words = NDArray[np.str_]
+PACKET_S = 0.25
+FIBRILLATION = frozenset({"VF", "VFIB", "VFL"})
+TACHYCARDIA = frozenset({"VT"})
+OUT = frozenset({"NOISE", "ASYS", ""})  # ASYS is scored alone
+
+
+class Seconds(NamedTuple):
+    """The decisions of the kernel on one record."""
+
+    name: str
+    seconds: float  # length of the record
+    at_s: Array  # (n,) end of the window
+    label: Words  # (n,) the one rhythm of the whole window; "mixed" where there are several, "" where none
+    touched: BoolArray  # (n,) ventricular fibrillation, flutter or tachycardia in a part of the window
+    leads: Array  # (n, n_channels, n_features)
+    ventricular: Array  # (n,) as the flow's own model says
+    fibrillation: Array  # (n,)
+    disorder: Array  # (n,)
+
+
+class Labelled(NamedTuple):
+    """All leads of a record, and its rhythm changes."""
+
+    name: str
+    rate_hz: float
+    signal: Array  # (n_channels, n_samples)
+    since: Array  # (n_changes,) samples
+    rhythm: Words  # (n_changes,)
+
+
+def read(folder: Path, name: str) -> Labelled:
+    """One record with its rhythm labels; `EvaluateError` if it is damaged or has none."""
+    path = str(folder / name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import wfdb  # noqa: PLC0415 - takes a second: only for who evaluates
+
+            record = wfdb.rdrecord(path)
+            annotation = wfdb.rdann(path, "atr")
+    except (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluateError(
+            f"record {name} in {folder} cannot be read ({error}): fetch {name}.hea, .dat and .atr again"
+        ) from error
+    changes = [
+        (float(at), note.rstrip("\0").removeprefix("("))
+        for at, note in zip(annotation.sample, annotation.aux_note, strict=True)
+        if note.startswith("(")
+    ]
+    if not changes:
+        raise EvaluateError(f"record {name} in {folder} has no rhythm labels: leave it out (records=...)")
+    signal = np.asarray(record.p_signal, np.float64).T
+    return Labelled(
+        name,
+        float(record.fs),
+        np.stack([held(lead) for lead in signal]),
+        np.array([at for at, _ in changes]),
+        np.array([rhythm for _, rhythm in changes], dtype="U8"),
+    )
+
+
+def streamed(records: Sequence[Labelled]) -> list[Seconds]:
+    """What the kernel decides on records, those of one rate and number of leads in one bank, by packets of 250 ms."""
+    found: dict[str, Seconds] = {}
+    for rate_hz, channels in sorted({(record.rate_hz, len(record.signal)) for record in records}):
+        bank = [record for record in records if (record.rate_hz, len(record.signal)) == (rate_hz, channels)]
+        found |= {record.name: seconds for record, seconds in zip(bank, _decisions(bank, rate_hz), strict=True)}
+    return [found[record.name] for record in records]
+
+
+def _decisions(records: Sequence[Labelled], rate_hz: float) -> Iterator[Seconds]:
+    packet = max(1, round(PACKET_S * rate_hz))
+    try:
+        kernel = VentricularDetector(rate_hz)
+    except ValueError as error:
+        raise EvaluateError(f"the records are sampled at {rate_hz:g} Hz: {error}") from error
+    n_packets = -(-max(record.signal.shape[1] for record in records) // packet)
+    state = kernel.init(_packet(records, 0, packet))
+    parts = []
+    for k in range(n_packets):
+        state, out = kernel.step(state, _packet(records, k * packet, packet))
+        row, slot = np.nonzero(np.isfinite(out.at))
+        parts.append((row, *(field[row, slot] for field in out)))
+    row, at, ventricular, fibrillation, disorder, _, leads = (np.concatenate(part) for part in zip(*parts, strict=True))
+    for number, record in enumerate(records):
+        mine = (row == number) & (at < record.signal.shape[1])
+        yield Seconds(
+            record.name,
+            record.signal.shape[1] / rate_hz,
+            at[mine] / rate_hz,
+            *labels(record, at[mine]),
+            leads[mine],
+            ventricular[mine],
+            fibrillation[mine],
+            disorder[mine],
+        )
+
+
+def labels(record: Labelled, at: Array) -> tuple[Words, BoolArray]:
+    """Label of the windows that end at samples `at`, and whether any part of them is ventricular."""
+    first = np.searchsorted(record.since, at - LONG_S * record.rate_hz, side="right") - 1
+    last = np.searchsorted(record.since, at, side="right") - 1
+    names = np.append(record.rhythm, "")  # before the first label there is none
+    ventricular = np.isin(record.rhythm, sorted(FIBRILLATION | TACHYCARDIA))
+    # More such labels have begun by its end than had been over before it began.
+    through = np.append(0, np.cumsum(ventricular))
+    return np.where(first == last, names[last], "mixed"), through[last + 1] > through[np.maximum(first, 0)]
+
+
+def _packet(records: Sequence[Labelled], start: int, n_samples: int) -> Array:
+    """One packet of each record; one that has ended is held at its last value."""
+    place = np.arange(start, start + n_samples)
+    return np.stack([record.signal[:, np.minimum(place, record.signal.shape[1] - 1)] for record in records])
+
+
+def held(x: Array) -> Array:
+    """Missing samples take the value before them, as in the flow."""
+    good = np.isfinite(x)
+    if not good.any():
+        return np.zeros_like(x)
+    index = np.maximum.accumulate(np.where(good, np.arange(len(x)), 0))
+    return np.asarray(x[np.where(good[index], index, good.argmax())])
