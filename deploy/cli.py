@@ -201,6 +201,9 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command line
     ] = None,
     snr: Annotated[float, typer.Option(metavar="DB", help="Of beats to noise, as the Noise Stress Test has it.")] = 6.0,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Draws where in the noise a record begins.")] = 0,
+    annotations: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write what was found there, as WFDB annotation files.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure the detectors on recorded signals."""
@@ -220,7 +223,15 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command line
     names = tuple(name.strip() for name in records.split(",") if name.strip()) or None
     module = tasks.task(task)
     try:
-        request = Request(folder or Path(), names, leads=2 if lead == "both" else 1, noise=noise, snr_db=snr, seed=seed)
+        request = Request(
+            folder or Path(),
+            names,
+            leads=2 if lead == "both" else 1,
+            noise=noise,
+            snr_db=snr,
+            seed=seed,
+            annotations=annotations,
+        )
         report = module.evaluate(request, progress)
     except EvaluateError as error:
         raise UserError(str(error)) from error

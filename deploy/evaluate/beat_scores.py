@@ -119,8 +119,8 @@ def score(recording: Recording, detections: Detections, part: str = "all") -> Sc
     A match counts if its annotation does; a detection without a partner counts by its own time.
     """
     of_beat, of_found = match(recording.beats, detections.at, WINDOW_S * recording.rate_hz)
-    beats = _counted(recording.beats, recording, part)
-    found = _counted(detections.at, recording, part)
+    beats = counted(recording.beats, recording, part)
+    found = counted(detections.at, recording, part)
     hit, extra = beats & (of_beat >= 0), found & (of_found < 0)
     partner = of_beat[hit]
     good = detections.quality >= GOOD
@@ -236,15 +236,15 @@ def _f1(counts: IntArray) -> Array:
     return hits / (hits + counts[:, 1] + counts[:, 2])
 
 
-def _counted(at: Array, recording: Recording, part: str) -> BoolArray:
+def counted(at: Array, recording: Recording, part: str) -> BoolArray:
     """Which times are scored: after learning, a match window away from fibrillation, in the part asked for."""
     window = WINDOW_S * recording.rate_hz
-    counted: BoolArray = at >= LEARNING_S * recording.rate_hz
+    inside: BoolArray = at >= LEARNING_S * recording.rate_hz
     for start, end in recording.fibrillation:
-        counted &= (at < start - window) | (at > end + window)
+        inside &= (at < start - window) | (at > end + window)
     if part != "all":
         noisy = np.zeros(len(at), np.bool_)
         for start, end in recording.noisy:
             noisy |= (at >= start) & (at < end)
-        counted &= noisy if part == "noisy" else ~noisy
-    return counted
+        inside &= noisy if part == "noisy" else ~noisy
+    return inside

@@ -8,6 +8,7 @@ import numpy as np
 
 from anomaly.beats import BeatDetector
 from anomaly.kernel import Array
+from deploy.evaluate import annotations
 from deploy.evaluate.beat_scores import (
     Average,
     Detections,
@@ -106,6 +107,10 @@ def evaluate(request: Request, tell: Tell) -> BeatsReport:
         detected = detect([recording.leads for recording in bank], rate_hz)
         cpu_s += time.process_time() - start
         found |= {recording.name: one for recording, one in zip(bank, detected, strict=True)}
+    if request.annotations is not None:
+        for recording in recordings:
+            marks = annotations.beats(found[recording.name].at)
+            annotations.write(request.annotations, recording.name, recording.rate_hz, marks)
     stressed = any(len(recording.noisy) for recording in recordings)
     scored = [score(recording, found[recording.name], "noisy" if stressed else "all") for recording in recordings]
     clean = [score(recording, found[recording.name], "clean") for recording in recordings] if stressed else []

@@ -17,3 +17,4 @@ class Request:
     noise: Path | None = None  # a record of noise to be added, its path without suffix
     snr_db: float = 6.0
     seed: int = 0  # of where in the noise a record begins
+    annotations: Path | None = None  # folder for what was found, as WFDB annotation files

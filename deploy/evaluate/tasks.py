@@ -14,6 +14,7 @@ from deploy.evaluate.request import Request, Tell
 
 TASKS: Final[Mapping[str, str]] = {
     "beats": "QRS detection by the rules of EC57, on annotated WFDB records",
+    "classes": "ventricular and supraventricular beats by the rules of EC57, on annotated WFDB records",
     "deterioration": "who gets worse, in simulated days of vitals; needs no folder, its records are seeds",
     "af": "atrial fibrillation, by duration on WFDB records with rhythm marks, by strip on those of CinC 2017",
 }
