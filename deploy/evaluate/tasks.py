@@ -17,6 +17,7 @@ TASKS: Final[Mapping[str, str]] = {
     "classes": "ventricular and supraventricular beats by the rules of EC57, on annotated WFDB records",
     "deterioration": "who gets worse, in simulated days of vitals; needs no folder, its records are seeds",
     "af": "atrial fibrillation, by duration on WFDB records with rhythm marks, by strip on those of CinC 2017",
+    "alarms": "bedside alarms told true from false, on records of PhysioNet/CinC 2015 with ALARMS.csv",
 }
 SIMULATED: Final = frozenset({"deterioration"})  # these need no folder
 
