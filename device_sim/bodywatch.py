@@ -14,7 +14,13 @@ ILL_POINTS, ILL_S = 5, 60.0  # of NEWS2: somebody must come within the hour (DOM
 # What is said sooner than it is due, by a sensor that reads a little lower, is said well.
 _SOONER_S = {"apnoea": 5.0, "desaturation": 30.0, "fever": 1800.0}
 # And it may take so long to be said; a fever's skin follows its core slowly. From memory.
-_WITHIN_S = {"apnoea": 15.0, "desaturation": 60.0, "fever": 1800.0, "deterioration": 1800.0}
+_WITHIN_S = {
+    "apnoea": 15.0,
+    "desaturation": 60.0,
+    "fever": 1800.0,
+    "deterioration": 1800.0,
+    "urgent-deterioration": 1800.0,
+}
 
 # NEWS2 (Royal College of Physicians 2017, DOMAIN 4): above each limit the points are those that follow.
 _BREATH = ((8.5, 11.5, 20.5, 24.5), (3, 1, 0, 2, 3))
@@ -71,6 +77,7 @@ class BodyExpectations:
         self._desaturation = _Hold("desaturation", DESATURATED_S)
         self._fever = _Hold("fever", FEVER_S)
         self._deterioration = _Hold("deterioration", ILL_S)
+        self._urgent = _Hold("urgent-deterioration", ILL_S)
         self._well_s = 0.0  # when the patient was last without points beyond those of the beginning
         self._points_at_first: int | None = None
 
@@ -78,6 +85,7 @@ class BodyExpectations:
         """Expectations that a second settles; seconds come in order."""
         moves, at_s = not now.arrested, now.at_s
         points = news2_points(now)
+        ill = moves and points >= ILL_POINTS
         if self._points_at_first is None:
             self._points_at_first = points
         if points <= self._points_at_first:
@@ -86,8 +94,9 @@ class BodyExpectations:
             *self._apnoea.step(at_s, _SOONER_S["apnoea"], holds=moves and now.breath_bpm <= 0.0),
             *self._desaturation.step(at_s, _SOONER_S["desaturation"], holds=moves and now.spo2 < DESATURATED),
             *self._fever.step(at_s, _SOONER_S["fever"], holds=now.core_cel >= FEVER_CEL),
-            # Whoever sees it coming is right from the first point on.
-            *self._deterioration.step(at_s, at_s - self._well_s, holds=moves and points >= ILL_POINTS),
+            # Whoever sees it coming is right from the first point on; by then it is urgent.
+            *self._deterioration.step(at_s, at_s - ILL_S - self._well_s, holds=ill),
+            *self._urgent.step(at_s, ILL_S, holds=ill),
         ]
 
 

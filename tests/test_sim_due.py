@@ -188,8 +188,9 @@ def test_a_fever_is_due_when_the_core_reaches_38_1_however_it_came_there() -> No
 @pytest.mark.parametrize("course", ["infection", "bleeding", "respiratory"])
 def test_a_course_is_due_as_deterioration_once_somebody_must_come(course: str) -> None:
     script = PatientScript(rate_bpm=76.0, courses=(CourseEvent(from_s=600.0, course=course, over_s=7200.0),))
-    (one,) = [one for one in lying(script, 2.5) if one.condition == "deterioration"]
+    one, urgent = [one for one in lying(script, 2.5) if one.condition.endswith("deterioration")]
     assert 600.0 <= one.from_s < one.since_s < one.to_s < 2.5 * 3600.0
+    assert (urgent.condition, urgent.due, urgent.from_s) == ("urgent-deterioration", True, one.since_s - 60.0)
     now = levels(Script(script, 0.0), np.array([one.since_s - 2.0, one.since_s]))
     columns = (76.0 * now.rate, now.breath_bpm, now.spo2, now.core_cel)
     rates, breaths, oxygens, cores = (np.asarray(column).tolist() for column in columns)
