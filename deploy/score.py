@@ -133,18 +133,18 @@ def score_alarms(truth: Truth, events: Iterable[AlarmEvent], run_end_ns: int) ->
         if event.id not in first or event.step < first[event.id].step:
             first[event.id] = event
     expected = [alarm for alarm in truth.alarms if alarm.required and alarm.to_ns <= run_end_ns]
-    missed = [alarm for alarm in expected if not any(_fits(event, alarm) for event in first.values())]
+    missed = [alarm for alarm in expected if not any(fits(event, alarm) for event in first.values())]
     false = [
         event
         for event in first.values()
-        if not any(_fits(event, alarm) for alarm in truth.alarms)
+        if not any(fits(event, alarm) for alarm in truth.alarms)
         and not (event.condition in EXCUSED_BY_FAULTS and _disturbed_at(truth.faults.get(event.patient, []), event))
     ]
     known = {rule.condition for rule in RULES}
     due = [alarm for alarm in truth.alarms if alarm.due and alarm.to_ns <= run_end_ns]
     unknown = [alarm for alarm in due if alarm.condition not in known]
     due_known = [alarm for alarm in due if alarm.condition in known]
-    due_found = sum(any(_fits(event, alarm) for event in first.values()) for alarm in due_known)
+    due_found = sum(any(fits(event, alarm) for event in first.values()) for alarm in due_known)
     false.sort(key=lambda event: (event.onset_ns, event.id))
     return AlarmScore(len(expected), len(expected) - len(missed), missed, false, len(due_known), due_found, unknown)
 
@@ -193,17 +193,18 @@ def lag_ms(newest: Mapping[str, int], truth: Truth, at_ns: int) -> float:
     return max(0.0, (at_ns - SECOND_NS - min(ends)) / 1e6) if ends else float("nan")
 
 
+def fits(event: AlarmEvent, alarm: AlarmLine) -> bool:
+    """Whether an alarm's onset lies in a window of the truth."""
+    return (
+        event.patient == alarm.patient
+        and event.condition == alarm.condition
+        and alarm.from_ns <= event.onset_ns <= alarm.to_ns
+    )
+
+
 def _disturbed(faults: Sequence[FaultLine], start_ns: int, end_ns: int) -> bool:
     return any(fault.from_ns < end_ns and start_ns < fault.to_ns + SETTLING_NS for fault in faults)
 
 
 def _disturbed_at(faults: Sequence[FaultLine], event: AlarmEvent) -> bool:
     return any(fault.from_ns <= event.onset_ns <= fault.to_ns + SETTLING_NS for fault in faults)
-
-
-def _fits(event: AlarmEvent, alarm: AlarmLine) -> bool:
-    return (
-        event.patient == alarm.patient
-        and event.condition == alarm.condition
-        and alarm.from_ns <= event.onset_ns <= alarm.to_ns
-    )

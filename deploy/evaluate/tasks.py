@@ -18,8 +18,9 @@ TASKS: Final[Mapping[str, str]] = {
     "deterioration": "who gets worse, in simulated days of vitals; needs no folder, its records are seeds",
     "af": "atrial fibrillation, by duration on WFDB records with rhythm marks, by strip on those of CinC 2017",
     "alarms": "bedside alarms told true from false, on records of PhysioNet/CinC 2015 with ALARMS.csv",
+    "scenarios": "the whole flow on simulated wards, against what was due; needs no folder, its records are scenarios",
 }
-SIMULATED: Final = frozenset({"deterioration"})  # these need no folder
+SIMULATED: Final = frozenset({"deterioration", "scenarios"})  # these need no folder
 
 
 class Task(Protocol):
