@@ -19,8 +19,9 @@ TASKS: Final[Mapping[str, str]] = {
     "af": "atrial fibrillation, by duration on WFDB records with rhythm marks, by strip on those of CinC 2017",
     "alarms": "bedside alarms told true from false, on records of PhysioNet/CinC 2015 with ALARMS.csv",
     "scenarios": "the whole flow on simulated wards, against what was due; needs no folder, its records are scenarios",
+    "rates": "heart rates of simulated wearables of every kind; needs no folder, its records are kinds of wearables",
 }
-SIMULATED: Final = frozenset({"deterioration", "scenarios"})  # these need no folder
+SIMULATED: Final = frozenset({"deterioration", "rates", "scenarios"})  # these need no folder
 
 
 class Task(Protocol):
