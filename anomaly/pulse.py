@@ -141,7 +141,7 @@ class PulseDetector:
     def init(self, first: Array) -> PulseState:
         """No beat yet; `first` has shape ``(n_devices, n_wavelengths, n_samples)``."""
         n = len(first)
-        x = _absorbance(first[..., :1])
+        x = absorbance(first[..., :1])
         return PulseState(
             band=self.band.init(x[:, None]),
             newest=np.repeat(x, 2, axis=-1),
@@ -157,7 +157,7 @@ class PulseDetector:
     def step(self, state: PulseState, block: Array) -> tuple[PulseState, PulseOut]:
         """Search a block of shape ``(n_devices, n_wavelengths, n_samples)`` of photon counts."""
         n_samples = block.shape[-1]
-        x = _absorbance(block)
+        x = absorbance(block)
         band, y = self.band.step(state.band, x[:, None])
         wide = np.concatenate([state.newest, x], axis=-1)
         jolts = np.abs(wide[:, 2:] - 2.0 * wide[:, 1:-1] + wide[:, :-2])
@@ -252,7 +252,7 @@ def _clear(snr: Array) -> Array:
     return share
 
 
-def _absorbance(counts: Array) -> Array:
+def absorbance(counts: Array) -> Array:
     """Minus the logarithm of the counts of all wavelengths, at least one."""
     absorbance: Array = -np.log(np.maximum(counts.sum(axis=1), 1.0))
     return absorbance

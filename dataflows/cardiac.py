@@ -1,7 +1,7 @@
 """The cardiac lane: mains and surroundings out, beats found, rates and conditions as of a time."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from anomaly import conditions, intervals
 from anomaly.averaged import N_MARKS, AveragedBeat, AveragedState
 from anomaly.beats import BeatDetector, BeatState
+from anomaly.breath import HEARTS_OWN_BPM
 from anomaly.fibrillation import fibrillation
 from anomaly.intervals import BeatRing
 from anomaly.mains import mains_notch
+from anomaly.modulation import beat_heights, beat_series
 from anomaly.quality import (
     FROZEN_S,
     SATURATED_SHARE,
@@ -24,9 +26,10 @@ from anomaly.quality import (
 )
 from anomaly.reference import ReferenceCanceller, ReferenceState
 from anomaly.repair import Repair, RepairState
+from anomaly.slow import SlowRing, SlowState
 from anomaly.sos import SosFilter, SosState
 from anomaly.strip import StripRing, StripState
-from dataflows import estimates, tree
+from dataflows import breathing, estimates, tree
 from dataflows.device import HOLE_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
 from dataflows.events import SECOND_NS
@@ -42,6 +45,7 @@ CENTRE_HZ = 12.0  # of a QRS's band: the slope that a beat is timed by
 FLOOR_SIGMA = 3.0  # the detector's floor over the rms of the noise that it is made from: its peaks stay below it
 TIMING_FLOOR_MS = 0.5  # of a beat, when there is no noise: sampling and interpolation
 STRIP_HZ = 125.0
+BREATH_OWN_BPM = (0.0, HEARTS_OWN_BPM, 0.0)  # of the lead, interval, height
 
 
 class CardiacState(NamedTuple):
@@ -55,6 +59,8 @@ class CardiacState(NamedTuple):
     strip: StripState
     averaged: AveragedState
     ring: BeatRing
+    heights: BeatRing  # the same beats with their height in the strip in the place of the quality
+    slow: SlowState  # of the first lead
     start_ns: IntArray  # of the samples without a hole, corrected time
     end_ns: IntArray
     seen: IntArray  # samples since then
@@ -140,6 +146,11 @@ class Cardiac:
         """Marks beats by what is usual."""
         return AveragedBeat(self.strip_ring)
 
+    @cached_property
+    def slow(self) -> SlowRing:
+        """Keeps what breath does to the lead."""
+        return SlowRing(self.rate_hz)
+
     def init(self, first: FloatArray, t0_ns: IntArray) -> CardiacState:
         """Nothing seen yet."""
         n, c = len(first), self.heart.n_channels
@@ -155,6 +166,8 @@ class Cardiac:
             strip=self.strip_ring.init(np.zeros((n, c, self.block_len))),
             averaged=self.averaged.init(n),
             ring=intervals.empty(n, KEPT_BEATS, N_MARKS),
+            heights=intervals.empty(n, KEPT_BEATS),
+            slow=self.slow.init(np.zeros((n, 1, self.block_len))),
             start_ns=t0_ns,
             end_ns=t0_ns,
             seen=zero,
@@ -206,6 +219,8 @@ class Cardiac:
         at_ns = times_of(self, found.at, state.seen, t0_ns)
         averaged, marks = self.averaged.step(state.averaged, strip, found.at, found.decided)
         ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality), marks)
+        heights = intervals.push(state.heights, at_ns, beat_heights(self.strip_ring, strip, found.at))
+        slow, _ = self.slow.step(state.slow, x[:, :1])
         levels = beats.levels
         heard = ~levels.learning & (levels.floor > 0.0)
         snr = np.where(heard, FLOOR_SIGMA * levels.signal / np.where(heard, levels.floor, 1.0), np.nan)
@@ -235,6 +250,8 @@ class Cardiac:
             strip=strip,
             averaged=averaged,
             ring=ring,
+            heights=heights,
+            slow=slow,
             start_ns=state.start_ns,
             end_ns=end_ns,
             seen=state.seen + self.block_len,
@@ -270,6 +287,7 @@ class Cardiac:
         fast = conditions.extreme_tachycardia(state.ring, as_of, since)
         atrial = fibrillation(state.ring, as_of, since)
         worst = np.argmin(state.quality, axis=-1)[:, None]
+        said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
         return estimates.Cardiac(
             present=here,
             hr=np.where(here, rate.hr_bpm, np.nan),
@@ -301,7 +319,17 @@ class Cardiac:
             fibrillation=np.where(atrial.known & here, atrial.true.astype(np.int64), -1),
             fibrillation_ns=atrial.onset_ns,
             fibrillation_p=np.where(here, atrial.probability, np.nan),
+            breath=said,
+            breath_series=n_series,
         )
+
+    def _series(self, state: CardiacState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
+        """What breath may move in some rows: the lead's baseline, the interval and the height of the beats."""
+        part, as_of_ns = tree.take(state, rows), as_of_ns[rows]
+        end = part.seen - (part.end_ns - as_of_ns) * (self.rate_hz / SECOND_NS)
+        since_ns = part.start_ns + SETTLE_NS
+        beats = beat_series(part.heights, as_of_ns, since_ns)
+        return np.concatenate([self.slow.window(part.slow, end), beats], axis=1)
 
     def strips(self, state: CardiacState, end_ns: IntArray, seconds: float) -> NDArray[np.float32]:
         """Return the cleaned first lead of each row up to a time, at `STRIP_HZ`; NaN where there is none."""

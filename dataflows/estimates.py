@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anomaly.breath import N_RATES
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -42,6 +44,8 @@ class Cardiac(NamedTuple):
     fibrillation: IntArray  # atrial; 1 true, 0 false, -1 not known
     fibrillation_ns: IntArray
     fibrillation_p: FloatArray  # its probability
+    breath: FloatArray  # (n, n_rates) anomaly.breath.evidence of all its series together
+    breath_series: IntArray  # that said anything
 
 
 class Optical(NamedTuple):
@@ -53,6 +57,8 @@ class Optical(NamedTuple):
     quality: FloatArray
     last_pulse_ns: IntArray
     light_share: FloatArray  # counts now over those when there was a pulse
+    breath: FloatArray  # (n, n_rates) as in `Cardiac`
+    breath_series: IntArray
 
 
 class Motion(NamedTuple):
@@ -61,6 +67,8 @@ class Motion(NamedTuple):
     present: BoolArray
     still: BoolArray  # as still as a table
     moving: BoolArray
+    breath: FloatArray  # (n, n_rates) as in `Cardiac`
+    breath_series: IntArray
 
 
 class Thermal(NamedTuple):
@@ -97,7 +105,8 @@ def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
     for name in kind._fields:
         value = 0.0 if name == "quality" else nothing[hints[name]]
         value = -1 if name in ("asystole", "bradycardia", "tachycardia", "fibrillation") else value
-        columns.append(np.full(n, value, types[hints[name]]))
+        shape = (n, N_RATES) if name == "breath" else (n,)
+        columns.append(np.full(shape, 0.0 if name == "breath" else value, types[hints[name]]))
     return tuple(columns)
 
 

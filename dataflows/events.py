@@ -65,6 +65,9 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     deviation: float = NAN  # of all vitals of the minute before from what is usual for the patient, standard deviations
     news2_min: float = NAN  # the least that NEWS2 may be, by what was measured in the minute before ...
     news2_max: float = NAN  # ... and the most
+    resp: Reading = Reading()  # breath rate, 1/min
+    resp_reason: str = ""  # why it could not be measured, in one word; empty: it could
+    resp_source: str = ""  # what it was made from: mcg, ppg, motion, joined by +; none
 
     @property
     def key(self) -> str:

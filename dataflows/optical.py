@@ -1,22 +1,26 @@
 """The optical lane: pulses out of photon counts."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from anomaly import intervals
+from anomaly.breath import HEARTS_OWN_BPM
 from anomaly.intervals import BeatRing
-from anomaly.pulse import PulseDetector, PulseState
+from anomaly.modulation import beat_series
+from anomaly.pulse import PulseDetector, PulseState, absorbance
 from anomaly.repair import Repair, RepairState
-from dataflows import estimates
+from anomaly.slow import SlowRing, SlowState
+from dataflows import breathing, estimates, tree
 from dataflows.cardiac import AS_OF_LAG_NS
 from dataflows.estimates import FloatArray, IntArray
 from dataflows.events import SECOND_NS
 from dataflows.lane import Part, block_ns, times_of
 
-KEPT_PULSES = 32
+KEPT_PULSES = 96  # a window of breath at up to 170 /min
+BREATH_OWN_BPM = (0.0, HEARTS_OWN_BPM, 0.0)  # of light, interval, height
 TIMING_U_MS = 10.0  # of a pulse: one sample at 100 Hz
 YOUNG_NS = 3 * SECOND_NS  # light counts as a patient's light while a pulse in it is so young
 FOLLOW = 0.05  # share by which the remembered light follows, per block
@@ -28,6 +32,8 @@ class OpticalState(NamedTuple):
     repair: RepairState
     pulse: PulseState
     ring: BeatRing
+    heights: BeatRing  # the same pulses with their height in the place of the quality
+    slow: SlowState
     start_ns: IntArray
     end_ns: IntArray
     seen: IntArray
@@ -63,6 +69,11 @@ class Optical:
         """Finds the pulses."""
         return PulseDetector(self.rate_hz)
 
+    @cached_property
+    def slow(self) -> SlowRing:
+        """Keeps what breath does to the light."""
+        return SlowRing(self.rate_hz)
+
     def init(self, first: FloatArray, t0_ns: IntArray) -> OpticalState:
         """Nothing seen yet."""
         n = len(first)
@@ -72,6 +83,8 @@ class Optical:
             repair=repair,
             pulse=self.pulse.init(whole.block),
             ring=intervals.empty(n, KEPT_PULSES),
+            heights=intervals.empty(n, KEPT_PULSES),
+            slow=self.slow.init(absorbance(whole.block)[:, None]),
             start_ns=t0_ns,
             end_ns=t0_ns,
             seen=np.zeros(n, np.int64),
@@ -85,6 +98,8 @@ class Optical:
         pulse, found = self.pulse.step(state.pulse, whole.block)
         at_ns = times_of(self, found.at, state.seen, t0_ns)
         ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality))
+        heights = intervals.push(state.heights, at_ns, np.nan_to_num(found.amplitude))
+        slow, _ = self.slow.step(state.slow, absorbance(whole.block)[:, None])
         end_ns = t0_ns + block_ns(self)
         light = found.dc.sum(axis=-1)
         beating = (end_ns - ring.times_ns[:, -1] <= YOUNG_NS) & (ring.quality[:, -1] >= 0.5)
@@ -93,6 +108,8 @@ class Optical:
             repair=repair,
             pulse=pulse,
             ring=ring,
+            heights=heights,
+            slow=slow,
             start_ns=state.start_ns,
             end_ns=end_ns,
             seen=state.seen + self.block_len,
@@ -105,6 +122,7 @@ class Optical:
         here = state.end_ns > end_ns - SECOND_NS
         as_of = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS
         rate = intervals.summary(state.ring, as_of, TIMING_U_MS, state.start_ns)
+        said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
         return estimates.Optical(
             present=here,
             pulse=np.where(here, rate.hr_bpm, np.nan),
@@ -112,4 +130,13 @@ class Optical:
             quality=np.where(np.isnan(rate.hr_bpm), 0.0, rate.quality),
             last_pulse_ns=rate.last_beat_ns,
             light_share=state.light / np.where(state.lit > 0.0, state.lit, np.nan),
+            breath=said,
+            breath_series=n_series,
         )
+
+    def _series(self, state: OpticalState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
+        """What breath may move in some rows: the light, the interval and the height of the pulses."""
+        part, as_of_ns = tree.take(state, rows), as_of_ns[rows]
+        end = part.seen - (part.end_ns - as_of_ns) * (self.rate_hz / SECOND_NS)
+        beats = beat_series(part.heights, as_of_ns, part.start_ns)
+        return np.concatenate([self.slow.window(part.slow, end), beats], axis=1)

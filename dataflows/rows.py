@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.quality import REASONS, Reason
+from dataflows import breathing
 from dataflows.alarms import STALE_NS
+from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import Second
 from dataflows.events import SECOND_NS, Reading, Vitals, Wave
@@ -27,17 +29,25 @@ class Closing(NamedTuple):
     arrival_ns: int  # of the journal record that closed it
 
 
+class Made(NamedTuple):
+    """What was made of a second out of all lanes of each patient."""
+
+    heart: Fused
+    breath: Breath
+    course: Course
+
+
 def vitals_rows(
     closings: Sequence[Closing],
     known: Second,
-    fused: Fused,
+    made: Made,
     coverage: Sequence[float],
     offset_ms: Sequence[float],
     wards: Sequence[str],
-    course: Course,
 ) -> Iterator[Vitals]:
     """Make one row per closed second; Python at the rate of rows, columns made at once."""
     heart, light, skin = known.cardiac, known.optical, known.thermal
+    fused, breath, course = made
     q, zero = heart.quality.tolist(), np.zeros(len(closings))
     hr = _readings(fused.hr, fused.hr_u, fused.hr_quality)
     rr = _readings(heart.rr_ms, heart.rr_u, heart.quality)
@@ -45,6 +55,8 @@ def vitals_rows(
     sdnn = _readings(heart.sdnn_ms, heart.sdnn_u, heart.quality)
     pulse = _readings(light.pulse, light.pulse_u, light.quality)
     temp = _readings(skin.temp, skin.temp_u, zero + 1.0)
+    resp = _readings(breath.rate, breath.u, breath.quality)
+    resp_why, resp_lanes = breath.why.tolist(), breath.lanes.tolist()
     reason = np.where(heart.present, heart.reason, Reason.NO_SIGNAL).tolist()
     deviation, low, high = course.deviation.tolist(), course.news2_min.tolist(), course.news2_max.tolist()
     settling, source = heart.settling.tolist(), fused.source.tolist()
@@ -70,6 +82,9 @@ def vitals_rows(
             deviation=deviation[i],
             news2_min=low[i],
             news2_max=high[i],
+            resp=resp[i],
+            resp_reason=breathing.REASONS[resp_why[i]],
+            resp_source=_sources(resp_lanes[i]),
         )
 
 
@@ -93,6 +108,10 @@ def as_counts(samples: NDArray[np.float32]) -> tuple[bytes, float]:
     peak = float(np.max(np.abs(whole), initial=0.0))
     scale = peak / STRIP_COUNTS if peak > 0.0 else 1.0
     return np.rint(whole / scale).astype("<i2").tobytes(), scale
+
+
+def _sources(lanes: int) -> str:
+    return "+".join(name for bit, name in enumerate(breathing.LANES) if lanes >> bit & 1) or "none"
 
 
 def _readings(value: NDArray[np.float64], u: NDArray[np.float64], quality: NDArray[np.float64]) -> list[Reading]:

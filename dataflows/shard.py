@@ -8,6 +8,7 @@ import numpy as np
 
 from dataflows import fusion
 from dataflows.beds import Beds
+from dataflows.breathing import Breathing
 from dataflows.courses import Courses
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Vitals, Wave
 from dataflows.hearsay import Hearsay
@@ -26,7 +27,7 @@ from dataflows.items import (
 )
 from dataflows.roll_call import ROLL_CALL_NS, RollCall
 from dataflows.roster import LOST_NS, Patient, Roster
-from dataflows.rows import Closing, as_counts, vitals_rows, wave_row
+from dataflows.rows import Closing, Made, as_counts, vitals_rows, wave_row
 from dataflows.shard_image import (
     FORMAT,
     Lasting,
@@ -55,6 +56,7 @@ class Shard:
     def __init__(self) -> None:
         self.roster = Roster()
         self.wearables = Wearables()
+        self.breathing = Breathing()
         self.beds = Beds()
         self.ward = Ward(self._strip, self.beds.place)
         self.courses = Courses()
@@ -107,6 +109,7 @@ class Shard:
                 beds=self.beds.image(),
                 faults=told.faults.image(),
                 courses=self.courses.image(),
+                breathing=self.breathing.image(),
             )
         )
 
@@ -136,7 +139,8 @@ class Shard:
         self.beds.restore(kept.beds)
         for device in kept.devices:
             self.wearables.plug(device)
-        return [*self.wearables.restore(kept.lanes), *self.courses.restore(kept.courses)]
+        problems = [*self.wearables.restore(kept.lanes), *self.courses.restore(kept.courses)]
+        return problems + (self.breathing.restore(kept.breathing) if kept.breathing else [])
 
     def _restore_lasting(self, kept: Lasting) -> None:
         self._parked.restore(kept.parked)
@@ -207,6 +211,7 @@ class Shard:
         if gone is not None:
             self._hearsay.forget(gone.key)
             self.courses.forget(gone.key)
+            self.breathing.forget(gone.key)
             return list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
         rows: list[Row] = []
         if item.patient in self.roster.patients and not self._lost(item.patient):
@@ -230,6 +235,7 @@ class Shard:
             late = key in self._hearsay.late
             record = Parked(self.ward.park(key), late, self.roster.patients.pop(key), self.courses.park(key))
             self._hearsay.late.discard(key)
+            self.breathing.forget(key)
             self._parked.put(key, msgspec.msgpack.encode(record))
 
     def _flooded(self, item: Flooded) -> list[AlarmEvent]:
@@ -290,10 +296,11 @@ class Shard:
         ]
         wards = [self.beds.place(closing.patient.key)[0] for closing in closings]
         keys = [closing.patient.key for closing in closings]
+        breath = self.breathing.step(keys, known, end_ns)
         course = self.courses.step(
             keys, np.array([c.second for c in closings], np.int64), fusion.at_rest(known, vitals)
         )
-        rows: list[Row] = list(vitals_rows(closings, known, vitals, coverage, offset_ms, wards, course))
+        rows: list[Row] = list(vitals_rows(closings, known, Made(vitals, breath, course), coverage, offset_ms, wards))
         for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
             if strip is not None:
                 rows.append(wave_row(closing, *strip))

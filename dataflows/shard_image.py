@@ -39,6 +39,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     lanes: tuple[tuple[str, BankImage], ...]
     faults: dict[str, Fault] = {}  # images of before have none
     courses: BankImage = BankImage((), b"")  # the same
+    breathing: BankImage | None = None  # the same
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):

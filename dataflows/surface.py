@@ -1,14 +1,16 @@
 """The lanes of what surrounds the heart's signal: how the wearer moves, how warm the skin is."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from anomaly import motion, thermal
 from anomaly.repair import Repair, RepairState
-from dataflows import estimates
+from anomaly.slow import SlowRing, SlowState
+from dataflows import breathing, estimates, tree
+from dataflows.cardiac import AS_OF_LAG_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
 from dataflows.events import SECOND_NS
 from dataflows.lane import Part, block_ns
@@ -21,6 +23,8 @@ class MotionState(NamedTuple):
 
     repair: RepairState
     motion: motion.MotionState
+    slow: SlowState
+    seen: IntArray  # samples
     end_ns: IntArray
     still: BoolArray
     moving: BoolArray
@@ -46,23 +50,39 @@ class Motion:
         """Measures the movement."""
         return motion.Motion(self.rate_hz)
 
+    @cached_property
+    def slow(self) -> SlowRing:
+        """Keeps how breath tilts the chest."""
+        return SlowRing(self.rate_hz)
+
     def init(self, first: FloatArray, t0_ns: IntArray) -> MotionState:
         """Nothing seen yet."""
         repair = self.repair.init(first)
         _, whole = self.repair.step(repair, first)
-        no = np.zeros(len(first), np.bool_)
-        return MotionState(repair, self.motion.init(whole.block), t0_ns, no, no)
+        no, zero = np.zeros(len(first), np.bool_), np.zeros(len(first), np.int64)
+        return MotionState(repair, self.motion.init(whole.block), self.slow.init(whole.block), zero, t0_ns, no, no)
 
     def step(self, state: MotionState, block: FloatArray, t0_ns: IntArray, flags: IntArray) -> MotionState:  # noqa: ARG002 - a lane's signature
         """Take a block of shape (n, n_axes, block_len)."""
         repair, whole = self.repair.step(state.repair, block)
         inner, out = self.motion.step(state.motion, whole.block)
-        return MotionState(repair, inner, t0_ns + block_ns(self), out.still, out.moving)
+        slow, _ = self.slow.step(state.slow, whole.block)
+        seen = state.seen + self.block_len
+        return MotionState(repair, inner, slow, seen, t0_ns + block_ns(self), out.still, out.moving)
 
     def estimate(self, state: MotionState, end_ns: IntArray) -> estimates.Motion:
         """Tell how the newest block moved."""
         present = state.end_ns > end_ns - SECOND_NS
-        return estimates.Motion(present, state.still & present, state.moving & present)
+        as_of = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS
+        own_bpm = (0.0,) * sum(part.n_channels for part in self.parts)
+        said, n_series = breathing.heard(partial(self._series, state, as_of), own_bpm, present, end_ns)
+        return estimates.Motion(present, state.still & present, state.moving & present, said, n_series)
+
+    def _series(self, state: MotionState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
+        """What breath may move in some rows: each axis."""
+        part = tree.take(state, rows)
+        end = part.seen - (part.end_ns - as_of_ns[rows]) * (self.rate_hz / SECOND_NS)
+        return self.slow.window(part.slow, end)
 
 
 class ThermalState(NamedTuple):

@@ -174,3 +174,20 @@ def pulses(counts: Array, band: Array, rules: PulseRules) -> list[tuple[float, f
         last = at
         found.append((at, height))
     return found
+
+
+def beat_line(
+    times_s: list[float], values: list[float], end_s: float, since_s: float, grid_s: list[float]
+) -> tuple[list[float], list[float]]:
+    """Interval (ms, at its middle) and value of the beats of a window of 32 s, on straight lines between them."""
+    beats = [(t, v) for t, v in zip(times_s, values, strict=True) if max(end_s - 36.0, since_s) <= t <= end_s]
+    rr = [1e3 * (b[0] - a[0]) for a, b in pairwise(beats)]
+    usual = sorted(rr)[(len(rr) - 1) // 2]
+    steady = [abs(one - usual) <= 0.35 * usual for one in rr]
+    middles = [(0.5 * (a[0] + b[0]), one) for (a, b), one, ok in zip(pairwise(beats), rr, steady, strict=True) if ok]
+    kept = [beats[k] for k in range(len(beats)) if (k > 0 and steady[k - 1]) or (k < len(steady) and steady[k])]
+    lines = []
+    for points in (middles, kept):
+        line = np.interp(grid_s, [t for t, _ in points], [v for _, v in points])
+        lines.append([float(y) if t >= since_s else NAN for t, y in zip(grid_s, line, strict=True)])
+    return lines[0], lines[1]

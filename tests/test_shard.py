@@ -240,7 +240,7 @@ def test_a_snapshot_that_no_longer_fits_starts_the_rows_anew_and_says_so() -> No
     shard = Shard()
     shard.feed(items[: len(items) // 2])
     image = msgspec.msgpack.decode(shard.image())
-    image[-3][0][1][1] = msgspec.msgpack.encode([])  # a lane's arrays are gone
+    image[-4][0][1][1] = msgspec.msgpack.encode([])  # a lane's arrays are gone
     resumed = Shard()
     problems = resumed.restore(Shard.VERSION, msgspec.msgpack.encode(image))
     assert "0 arrays came" in problems[0]

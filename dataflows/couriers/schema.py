@@ -87,6 +87,8 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
                 news2_max="the most",
             ),
             *fields("string", "", reason="why the quality is not 1", source="what hr was made from"),
+            *reading("resp", "/min", "breath rate"),
+            *fields("string", "", resp_reason="why resp could not be measured", resp_source="what resp was made from"),
             *fields(
                 "boolean", "", settling="filters restarted a short time ago", late="evidence older than 30 s on arrival"
             ),
@@ -282,6 +284,7 @@ _THINNED = (
     *thinned("sdnn", "ms", "SDNN"),
     *thinned("rr_interval", "ms", "RR interval"),
     *thinned("temp", "Cel", "skin temperature"),
+    *thinned("resp", "/min", "breath rate"),
     *thinned("quality", "1", "quality of the cardiac signal"),
     *thinned("coverage", "1", "samples that came"),
 )

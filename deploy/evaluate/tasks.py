@@ -20,6 +20,7 @@ TASKS: Final[Mapping[str, str]] = {
     "alarms": "bedside alarms told true from false, on records of PhysioNet/CinC 2015 with ALARMS.csv",
     "scenarios": "the whole flow on simulated wards, against what was due; needs no folder, its records are scenarios",
     "rates": "heart rates of simulated wearables of every kind; needs no folder, its records are kinds of wearables",
+    "resp": "breath rate from light and ECG against two annotators, on BIDMC recordings",
 }
 SIMULATED: Final = frozenset({"deterioration", "rates", "scenarios"})  # these need no folder
 
