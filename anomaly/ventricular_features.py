@@ -9,7 +9,7 @@ from anomaly.peaks import moving_sum
 
 GRID_HZ = 100.0  # of the windows
 LONG_S, SHORT_S = 5, 3
-NAMES = ("busy", "busy_short", "lively", "leakage", "undershoot", "roaming", "spiky")
+NAMES = ("busy", "busy_short", "lively", "leakage", "undershoot", "roaming", "spiky", "swift")
 LOW_HZ, HIGH_HZ = 1.2, 10.0  # a wave's rate is looked for here
 _BUSY_SHARE = 0.1  # of the 98th percentile of the slope
 _LIVELY_SHARE = 0.35  # of the 95th percentile of its envelope
@@ -39,7 +39,8 @@ def features(windows: Array) -> Features:
     - leakage: what is left when the signal is added to itself half a mean period earlier (the VF filter);
     - the lowest autocorrelation up to 0.6 s: near -1 for a pure wave;
     - share of the boxes of phase space, 30 a side, 80 ms apart, that the window enters, per sample;
-    - log kurtosis of the slope.
+    - log kurtosis of the slope;
+    - rms of the slope over that of the signal, as a frequency in Hz: noise without a heart is faster than any.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def features(windows: Array) -> Features:
     x = np.where(usable[:, None], x, _STAND_IN) / np.where(usable, level, 1.0)[:, None]
     n = x.shape[-1]
     steps = np.diff(x, axis=-1)
-    steps /= np.sqrt((steps * steps).mean(axis=-1, keepdims=True)) + _TINY
+    swift = np.sqrt((steps * steps).mean(axis=-1))
+    steps /= swift[:, None] + _TINY
     slope = np.abs(steps)
     last = slope[:, n - round(SHORT_S * GRID_HZ) :]
     envelope = moving_sum(slope, _ENVELOPE)
@@ -81,6 +83,7 @@ def features(windows: Array) -> Features:
             _undershoot(spectrum, n),
             _roaming(x),
             np.log((steps**4).mean(axis=-1) + _TINY),
+            swift * (GRID_HZ / (2.0 * np.pi)),
         ],
         axis=-1,
     )

@@ -204,6 +204,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command line
     annotations: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write what was found there, as WFDB annotation files.")
     ] = None,
+    without: Annotated[str, typer.Option(metavar="A,B", help="Score once more without these records.")] = "",
     as_json: AsJson = False,
 ) -> int:
     """Measure the detectors on recorded signals."""
@@ -221,16 +222,19 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command line
             else f"task {task} needs a folder of recorded signals: femtoward evaluate {task} DATASET_DIR"
         )
     names = tuple(name.strip() for name in records.split(",") if name.strip()) or None
+    disputed = tuple(name.strip() for name in without.split(",") if name.strip())
+    leads = 2 if lead == "both" else 1
     module = tasks.task(task)
     try:
         request = Request(
             folder or Path(),
             names,
-            leads=2 if lead == "both" else 1,
+            leads=leads,
             noise=noise,
             snr_db=snr,
             seed=seed,
             annotations=annotations,
+            without=disputed,
         )
         report = module.evaluate(request, progress)
     except EvaluateError as error:

@@ -91,14 +91,14 @@ def test_it_decides_once_a_second_from_the_fifth_on() -> None:
     assert_array_equal(np.ceil(at / RATE), [5, 6, 7, 8])
 
 
-def test_it_tells_waves_from_beats_whatever_the_unit_the_sign_and_the_rate_of_sampling() -> None:
+def test_it_tells_waves_from_beats_and_from_noise_whatever_the_unit_the_sign_and_the_rate_of_sampling() -> None:
     for rate_hz, size in ((128.0, 1.0), (250.0, -1e-12), (360.0, 1e6), (1000.0, -3.0)):
         x = size * ward(8.0, 2, rate_hz)
         kernel = VentricularDetector(rate_hz)
         _, outputs = run(kernel, [x])
-        last = np.stack([listed(outputs, row)[-1] for row in range(3)])
-        assert (last[:, 1] > 0.5).tolist() == [False, False, True], (rate_hz, last)
-        assert (last[:, 2] > 0.5).tolist() == [False, False, True], (rate_hz, last)
+        last = np.stack([listed(outputs, row)[-1] for row in range(4)])
+        assert (last[:, 1] > 0.5).tolist() == [False, False, True, False], (rate_hz, last)
+        assert (last[:, 2] > 0.5).tolist() == [False, False, True, False], (rate_hz, last)
 
 
 def test_a_signal_that_is_flat_is_told_of_with_no_number() -> None:
@@ -130,7 +130,8 @@ def slow_features(x: Array) -> list[float]:
     x = x / np.sqrt((x * x).mean())
     n = len(x)
     steps = np.diff(x)
-    steps = steps / np.sqrt((steps**2).mean())
+    swift = float(np.sqrt((steps**2).mean()))
+    steps = steps / swift
 
     def busy(part: Array, rank: float, share: float) -> float:
         top = sorted(part)[int(rank * len(part))]
@@ -154,6 +155,7 @@ def slow_features(x: Array) -> list[float]:
         undershoot,
         len(entered) / (n - 8),
         float(np.log((steps**4).mean())),
+        swift * 100.0 / (2.0 * np.pi),
     ]
 
 

@@ -33,6 +33,7 @@ def fitted(features: Array, positive: BoolArray, weight: Array, penalty: float =
     centre, scale = features.mean(axis=0), features.std(axis=0)
     terms = expanded((features - centre) / scale)
     spread = terms.std(axis=0)
+    spread[spread == 0.0] = 1.0  # what never changes tells nothing
     design = np.concatenate([terms / spread, np.ones((len(terms), 1))], axis=1)
     weight = weight / weight.sum()
     ridge = np.append(np.full(terms.shape[1], penalty), 0.0)

@@ -18,3 +18,4 @@ class Request:
     snr_db: float = 6.0
     seed: int = 0  # of where in the noise a record begins
     annotations: Path | None = None  # folder for what was found, as WFDB annotation files
+    without: tuple[str, ...] = ()  # scored once more without these

@@ -21,6 +21,7 @@ TASKS: Final[Mapping[str, str]] = {
     "scenarios": "the whole flow on simulated wards, against what was due; needs no folder, its records are scenarios",
     "rates": "heart rates of simulated wearables of every kind; needs no folder, its records are kinds of wearables",
     "resp": "breath rate from light and ECG against two annotators, on BIDMC recordings",
+    "vf": "fibrillation, flutter and tachycardia of the ventricles, on WFDB records with rhythm labels",
 }
 SIMULATED: Final = frozenset({"deterioration", "rates", "scenarios"})  # these need no folder
 

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,10 @@ from numpy.typing import NDArray
 from anomaly.kernel import Array, BoolArray
 from anomaly.ventricular import VentricularDetector
 from anomaly.ventricular_features import LONG_S
-from deploy.evaluate.records import EvaluateError
+from deploy.evaluate import records
+from deploy.evaluate.noise import add, read_noise
+from deploy.evaluate.records import EvaluateError, without_holes
+from deploy.evaluate.request import Request
 
 Words = NDArray[np.str_]
 PACKET_S = 0.25
@@ -44,8 +46,9 @@ class Labelled(NamedTuple):
     rhythm: Words  # (n_changes,)
 
 
-def read(folder: Path, name: str) -> Labelled:
-    """One record with its rhythm labels; `EvaluateError` if it is damaged or has none."""
+def read(request: Request, name: str) -> Labelled:
+    """One record and its rhythm labels, in noise if asked for; `EvaluateError` if it is damaged or has none."""
+    folder = request.folder
     path = str(folder / name)
     try:
         with warnings.catch_warnings():
@@ -65,40 +68,44 @@ def read(folder: Path, name: str) -> Labelled:
     ]
     if not changes:
         raise EvaluateError(f"record {name} in {folder} has no rhythm labels: leave it out (records=...)")
-    signal = np.asarray(record.p_signal, np.float64).T
+    if request.noise is None:
+        leads = np.stack([without_holes(lead) for lead in np.asarray(record.p_signal, np.float64).T])
+    else:
+        noise = read_noise(request.noise, request.snr_db, request.seed)
+        leads = add(noise, records.read(folder, name, record.n_sig)).leads
     return Labelled(
         name,
         float(record.fs),
-        np.stack([held(lead) for lead in signal]),
+        leads,
         np.array([at for at, _ in changes]),
         np.array([rhythm for _, rhythm in changes], dtype="U8"),
     )
 
 
-def streamed(records: Sequence[Labelled]) -> list[Seconds]:
+def streamed(recordings: Sequence[Labelled]) -> list[Seconds]:
     """What the kernel decides on records, those of one rate and number of leads in one bank, by packets of 250 ms."""
     found: dict[str, Seconds] = {}
-    for rate_hz, channels in sorted({(record.rate_hz, len(record.signal)) for record in records}):
-        bank = [record for record in records if (record.rate_hz, len(record.signal)) == (rate_hz, channels)]
+    for rate_hz, channels in sorted({(record.rate_hz, len(record.signal)) for record in recordings}):
+        bank = [record for record in recordings if (record.rate_hz, len(record.signal)) == (rate_hz, channels)]
         found |= {record.name: seconds for record, seconds in zip(bank, _decisions(bank, rate_hz), strict=True)}
-    return [found[record.name] for record in records]
+    return [found[record.name] for record in recordings]
 
 
-def _decisions(records: Sequence[Labelled], rate_hz: float) -> Iterator[Seconds]:
+def _decisions(recordings: Sequence[Labelled], rate_hz: float) -> Iterator[Seconds]:
     packet = max(1, round(PACKET_S * rate_hz))
     try:
         kernel = VentricularDetector(rate_hz)
     except ValueError as error:
         raise EvaluateError(f"the records are sampled at {rate_hz:g} Hz: {error}") from error
-    n_packets = -(-max(record.signal.shape[1] for record in records) // packet)
-    state = kernel.init(_packet(records, 0, packet))
+    n_packets = -(-max(record.signal.shape[1] for record in recordings) // packet)
+    state = kernel.init(_packet(recordings, 0, packet))
     parts = []
     for k in range(n_packets):
-        state, out = kernel.step(state, _packet(records, k * packet, packet))
+        state, out = kernel.step(state, _packet(recordings, k * packet, packet))
         row, slot = np.nonzero(np.isfinite(out.at))
         parts.append((row, *(field[row, slot] for field in out)))
     row, at, ventricular, fibrillation, disorder, _, leads = (np.concatenate(part) for part in zip(*parts, strict=True))
-    for number, record in enumerate(records):
+    for number, record in enumerate(recordings):
         mine = (row == number) & (at < record.signal.shape[1])
         yield Seconds(
             record.name,
@@ -123,16 +130,7 @@ def labels(record: Labelled, at: Array) -> tuple[Words, BoolArray]:
     return np.where(first == last, names[last], "mixed"), through[last + 1] > through[np.maximum(first, 0)]
 
 
-def _packet(records: Sequence[Labelled], start: int, n_samples: int) -> Array:
+def _packet(recordings: Sequence[Labelled], start: int, n_samples: int) -> Array:
     """One packet of each record; one that has ended is held at its last value."""
     place = np.arange(start, start + n_samples)
-    return np.stack([record.signal[:, np.minimum(place, record.signal.shape[1] - 1)] for record in records])
-
-
-def held(x: Array) -> Array:
-    """Missing samples take the value before them, as in the flow."""
-    good = np.isfinite(x)
-    if not good.any():
-        return np.zeros_like(x)
-    index = np.maximum.accumulate(np.where(good, np.arange(len(x)), 0))
-    return np.asarray(x[np.where(good[index], index, good.argmax())])
+    return np.stack([record.signal[:, np.minimum(place, record.signal.shape[1] - 1)] for record in recordings])
