@@ -98,6 +98,11 @@ class Head:
         return len(self.positions_m) + len(self.references_m)
 
     @property
+    def heated(self) -> bool:
+        """Whether its cells have a heater: helium and diamond work as warm as they are."""
+        return isinstance(self.kernel, (Opm, ScalarGradiometer))
+
+    @property
     def noise_pt(self) -> float:
         """White noise density of the noisiest channel, pT / sqrt(Hz): a stream declares one figure for all of its."""
         opm = self.kernel.resonance if isinstance(self.kernel, Helium) else self.kernel
@@ -128,9 +133,8 @@ class Device:
 
     @property
     def faults(self) -> tuple[FaultName, ...]:
-        """Faults that it can have: helium and diamond work as warm as they are, and have no heater."""
-        heated = isinstance(self.head.kernel, (Opm, ScalarGradiometer))
-        return FAULTS if heated else tuple(name for name in FAULTS if name not in HEATED)
+        """Faults that it can have."""
+        return FAULTS if self.head.heated else tuple(name for name in FAULTS if name not in HEATED)
 
     @property
     def blind(self) -> bool:

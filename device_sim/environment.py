@@ -1,4 +1,4 @@
-"""The magnetic surroundings of a patient: remnant field and gradient, mains, drift, lifts and trams, vibration."""
+"""The magnetic surroundings of a patient: remnant field and gradient, mains and lifts; `background` has the rest."""
 
 from typing import Literal, NamedTuple
 
@@ -11,14 +11,11 @@ from device_sim.tones import Tones, evaluate, random_tones, upsample
 Array = NDArray[np.float64]
 RoomName = Literal["shielded-room", "light-shield", "open-ward"]
 
-DRIFT_BAND_HZ = (0.003, 0.05)
 MAINS_HZ = 50.0
 HARMONICS = (1.0, 0.20, 0.33)  # 50, 100 and 150 Hz
 # The grid's frequency wanders by some 20 mHz over minutes; phase in turns.
 GRID_WANDER_HZ, GRID_BAND_HZ = 0.02, (0.003, 0.02)
-VIBRATION_BAND_HZ = (10.0, 30.0)  # DOMAIN 1.2
 LIFT_EVERY_S, LIFT_WIDTH_S = 97.0, 4.0  # a mass of iron goes by; from memory
-TRAM_BAND_HZ = (0.02, 0.2)  # currents of trams and trains; from memory
 N_TONES = 4
 
 _DRIFT_KNOTS = 10  # knots per second; the drift is straight between them
@@ -34,15 +31,20 @@ class Room(NamedTuple):
     mains_pt: float  # amplitude of the fundamental
     lift_pt: float  # at its peak
     tram_pt: float  # rms
+    floor_pt: float  # density of the broadband noise, pT / sqrt(Hz)
     vibration_m: float  # rms of the movement at 10-30 Hz
 
 
 # Remnant fields: DOMAIN 1.2 (at most 2 nT behind a light shield, 1 nT/m); interference of a city hospital is 20 to 30
-# times that of a green field (DOMAIN 1.2, Hill 2022). All other sizes are from memory.
+# times that of a green field (DOMAIN 1.2, Hill 2022). Drift falls as 1 / f: at 1 Hz there are 0.6 pT/rtHz of it in a
+# room, 3 behind a light shield and 280 in the open. The walls of a room add 0.5 fT/rtHz (Khan and Cohen 2013, Rev. Sci.
+# Instrum. 84:056101), those of a light shield, which are near, about as much as a sensor has. A patient's floor moves
+# with 0.1 mm/s at most (ISO 10137, 8-80 Hz), 1 um at 16 Hz; what stands on it, and an arm still more, rings. Sizes
+# without a source are from memory.
 ROOMS: dict[RoomName, Room] = {
-    "shielded-room": Room(1000.0, False, 500.0, 10.0, 1.0, 5.0, 3.0, 5e-6),
-    "light-shield": Room(2000.0, False, 1000.0, 60.0, 30.0, 80.0, 20.0, 2e-5),
-    "open-ward": Room(48e6, True, 200e3, 5000.0, 20e3, 20e3, 5000.0, 2e-5),
+    "shielded-room": Room(1000.0, False, 500.0, 10.0, 1.0, 5.0, 3.0, 0.002, 5e-6),
+    "light-shield": Room(2000.0, False, 1000.0, 60.0, 30.0, 80.0, 20.0, 0.02, 2e-5),
+    "open-ward": Room(48e6, True, 200e3, 5000.0, 20e3, 20e3, 5000.0, 5.0, 2e-5),
 }
 
 
@@ -51,12 +53,10 @@ class Surroundings(NamedTuple):
 
     remnant_pt: Array  # (n, 3)
     gradient_pt_m: Array  # (n, 3, 3), symmetric and without a trace, as a field without currents has it
-    drift: Tones  # (n, 3, n_tones)
     mains_pt: Array  # (n, 3): size and direction of the fundamental
     start: Array  # (n,), turns
     lift_pt: Array  # (n, 3): size and direction at its peak
     lift_start: Array  # (n,), s
-    vibration: Tones  # (n, n_tones), m
     shaken: Array  # (n, 3), pT per m: direction of the vibration through the gradient
 
 
@@ -74,12 +74,6 @@ def random_grid(rng: Generator) -> Grid:
 
 def random_surroundings(rng: Generator, room: Room) -> Surroundings:
     """Surroundings of one patient, without the leading axis."""
-    slow = [
-        _join(
-            random_tones(rng, N_TONES, DRIFT_BAND_HZ, room.drift_pt), random_tones(rng, 2, TRAM_BAND_HZ, room.tram_pt)
-        )
-        for _ in range(3)
-    ]
     if room.earth:
         # Dip of 65 degrees into the ground (central Europe, from memory), the patient on the back: z points up.
         turn, dip = rng.uniform(0.0, 2.0 * np.pi), np.radians(rng.normal(65.0, 3.0))
@@ -93,18 +87,16 @@ def random_surroundings(rng: Generator, room: Room) -> Surroundings:
     return Surroundings(
         remnant_pt=remnant,
         gradient_pt_m=gradient,
-        drift=Tones(*(np.stack(leaves) for leaves in zip(*slow, strict=True))),
         mains_pt=room.mains_pt * rng.uniform(0.5, 1.5) * _direction(rng),
         start=np.array(rng.uniform()),
         lift_pt=room.lift_pt * _direction(rng),
         lift_start=np.array(rng.uniform(0.0, LIFT_EVERY_S)),
-        vibration=random_tones(rng, 2, VIBRATION_BAND_HZ, room.vibration_m),
         shaken=gradient @ _direction(rng),
     )
 
 
 def interference(around: Surroundings, grid: Grid, starts_s: Array, n_samples: int, rate_hz: float) -> Array:
-    """Homogeneous field around each patient over a chunk of whole tenths of a second.
+    """Homogeneous field around each patient over a chunk of whole tenths of a second, as far as it is no noise.
 
     Parameters
     ----------
@@ -123,17 +115,15 @@ def interference(around: Surroundings, grid: Grid, starts_s: Array, n_samples: i
     seconds = n_samples / rate_hz
     n_knots = round(seconds * _DRIFT_KNOTS)
     knots = starts_s[:, None] + np.arange(n_knots + 1) / _DRIFT_KNOTS
-    drift = around.remnant_pt[..., None] + evaluate(around.drift, np.repeat(knots[:, None], 3, axis=1))
-    drift += around.lift_pt[..., None] * _lift(knots, around.lift_start)[:, None]
+    slow_pt = around.remnant_pt[..., None] + around.lift_pt[..., None] * _lift(knots, around.lift_start)[:, None]
     t = starts_s[:, None] + np.arange(n_samples) / rate_hz
     slow = upsample(evaluate(grid.wander, knots), n_samples // n_knots)
     turns = 2.0 * np.pi * (MAINS_HZ * t + slow + around.start[:, None])
     sine, cosine = np.sin(turns), np.cos(turns)
     # sin 2x and sin 3x by their identities: a sine costs more than the rest of this function.
     mains = sine * (HARMONICS[0] + HARMONICS[1] * 2.0 * cosine + HARMONICS[2] * (3.0 - 4.0 * sine**2))
-    field = upsample(drift, n_samples // n_knots)
+    field = upsample(slow_pt, n_samples // n_knots)
     field += around.mains_pt[..., None] * mains[:, None]
-    field += around.shaken[..., None] * evaluate(around.vibration, t)[:, None]
     return field
 
 
@@ -151,7 +141,3 @@ def _direction(rng: Generator) -> Array:
     drawn = rng.standard_normal(3)
     direction: Array = drawn / np.sqrt(np.sum(drawn**2))
     return direction
-
-
-def _join(first: Tones, second: Tones) -> Tones:
-    return Tones(*(np.concatenate(leaves) for leaves in zip(first, second, strict=True)))

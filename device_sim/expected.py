@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from device_sim.faults import MUTE, Fault
+from device_sim.faults import MUTE, Fault, warm_up_s
 from device_sim.wearable import PACKET_NS
 
 EARLY_S, LATE_S = 0.5, 2.0
@@ -76,8 +76,9 @@ class FaultExpectations:
         """Expectations of a fault."""
         ended = fault.to_s + AFTERMATH_S
         if fault.name in MUTE:
-            # After a restart the sensor has to zero itself.
+            # After a restart the sensor has to warm up and to zero itself.
             after = ("saturated", "poor-signal", "cannot-analyse") if fault.name == "reboot" else ()
+            ended += warm_up_s(fault) if after else 0.0
             return [
                 *self._contact(fault),
                 *(_technical(may, fault.from_s, ended, required=False) for may in after),

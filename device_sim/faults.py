@@ -1,5 +1,6 @@
 """Faults that can be put on a device, by name, and how large each is."""
 
+import math
 from typing import Literal, NamedTuple, get_args
 
 FaultName = Literal[
@@ -62,3 +63,9 @@ class Fault(NamedTuple):
     name: FaultName
     from_s: float
     to_s: float
+
+
+def warm_up_s(fault: Fault) -> float:
+    """How long heated cells take after a restart until they are warm enough for a lock to be looked for."""
+    cooled_k = CELL_COOLS_BY_K * (1.0 - math.exp(-(fault.to_s - fault.from_s) / CELL_COOLING_S))
+    return CELL_COOLING_S * math.log(max(1.0, cooled_k / CELL_HALF_K))

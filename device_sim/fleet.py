@@ -36,7 +36,7 @@ from ingest.profile import Birth
 
 MAX_PATIENTS = 100_000
 # Faults that are felt after their end, and how long.
-_AFTERMATH_S = {"off-body": 1000.0, "cell-cooling": 200.0, "reboot": 5.0}
+_AFTERMATH_S = {"off-body": 1000.0, "cell-cooling": 200.0, "reboot": 200.0}
 # Neighbours' packets leave as far apart as can be, whatever their number: multiples of the golden ratio.
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 

@@ -22,15 +22,19 @@ from device_sim.faults import (
     SATURATION_RANGES,
     WRONG_GAINS,
     Fault,
+    warm_up_s,
 )
 from device_sim.gradiometer import ScalarGradiometer
+from device_sim.helium import Helium
 from device_sim.noise import noise_init, noise_step
+from device_sim.nv import Nv
 from device_sim.opm import UNLOCKED_NOISE_PT, Opm
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 ZEROING_S = 3.0  # of re-zeroing at the end of a lost lock (QZFM auto-start takes seconds; from memory)
+SWEEP_S = 2.0  # an NV sensor that was started sweeps its microwaves to find the resonances; from memory
 _SADDLE_S = 0.3  # an intruding field takes this long to come and go; from memory
 
 
@@ -46,6 +50,16 @@ def cell_cooling_k(fault: Fault, t_s: Array | float) -> Array:
     back = np.maximum(t_s - fault.to_s, 0.0)
     cooled: Array = CELL_COOLS_BY_K * (1.0 - np.exp(-away / CELL_COOLING_S)) * np.exp(-back / CELL_COOLING_S)
     return cooled
+
+
+def waking_s(head: Head, fault: Fault) -> float:
+    """How long after a restart a device takes to listen again: its cells warm up, and it looks for its lock."""
+    kernel = head.kernel
+    if isinstance(kernel, Nv):
+        return SWEEP_S
+    if isinstance(kernel, Helium):
+        return kernel.restrike_s
+    return warm_up_s(fault) + (kernel.search_s if isinstance(kernel, ScalarGradiometer) else kernel.zeroing_s)
 
 
 def intrude(fault: Fault, t_s: Array, head: Head, room_pt: Array) -> None:
@@ -133,11 +147,11 @@ class Hitches:
             case "wrong-calibration":
                 field[:n] *= np.where(mask, np.resize(WRONG_GAINS, n)[:, None], 1.0)
             case "cell-cooling":
-                noise_pt[row] = self._fade(row, fault, t_s, reading).reshape(noise_pt.shape[1], -1).mean(axis=1)
+                self._fade(row, fault, t_s, reading, noise_pt)
                 cold = cell_cooling_k(fault, t_s).reshape(noise_pt.shape[1], -1).mean(axis=1) > CELL_HALF_K
                 reading.locked[row] &= ~np.repeat(cold, len(t_s) // len(cold))
             case "reboot":
-                self._wake(row, fault, t_s, reading)
+                self._wake(row, fault, t_s, reading, noise_pt)
             case _:
                 pass
 
@@ -152,8 +166,8 @@ class Hitches:
         reading.locked[row] &= ~mask
         reading.zeroing[row] |= mask & (t_s >= fault.to_s - ZEROING_S)
 
-    def _fade(self, row: int, fault: Fault, t_s: Array, reading: Reading) -> Array:
-        """Less signal under the same noise; what the device measures of its noise, in terms of the field.
+    def _fade(self, row: int, fault: Fault, t_s: Array, reading: Reading, noise_pt: Array) -> None:
+        """Less signal under the same noise, and what the device measures of its noise, in terms of the field.
 
         In open loop the reading shrinks. A closed loop, or one that tracks a frequency, holds its gain and the noise
         grows.
@@ -165,12 +179,14 @@ class Hitches:
             field[:] = left * field + np.sqrt(1.0 - left**2) * white
         else:
             field += np.sqrt(left**-2 - 1.0) * white
-        noise: Array = self._head.noise_pt / left
-        return noise
+        noise_pt[row] = (self._head.noise_pt / left).reshape(noise_pt.shape[1], -1).mean(axis=1)
 
-    def _wake(self, row: int, fault: Fault, t_s: Array, reading: Reading) -> None:
-        """Before it listens again a device that was started has to zero itself."""
-        field, waking = reading.field_pt[row], (t_s >= fault.to_s) & (t_s < fault.to_s + ZEROING_S)
+    def _wake(self, row: int, fault: Fault, t_s: Array, reading: Reading, noise_pt: Array) -> None:
+        """Before it listens again a device that was started has to warm up and to find its lock."""
+        if self._head.heated:
+            self._fade(row, fault, t_s, reading, noise_pt)
+        until_s = fault.to_s + waking_s(self._head, fault)
+        field, waking = reading.field_pt[row], (t_s >= fault.to_s) & (t_s < until_s)
         white = np.sqrt(self._rate_hz / 2) * self._rngs[row].standard_normal(field.shape)
         field[:] = np.where(waking, UNLOCKED_NOISE_PT * white, field)
         reading.locked[row] &= ~waking

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_sim.activity import hand_shake, moved_acceleration, turned
+from device_sim.background import KNOTS_HZ, N_FAST, N_SLOW, Background
 from device_sim.bodies import Body, Chances
 from device_sim.devices import Device
 from device_sim.electronics import Reading
-from device_sim.environment import Grid, Surroundings, interference
+from device_sim.environment import ROOMS, Grid, Surroundings, interference
 from device_sim.faults import CELL_CEL, Fault
 from device_sim.heartvector import AFTER_S, BEFORE_S
 from device_sim.hitches import Hitches, cell_cooling_k, during, intrude, shift
@@ -18,7 +19,7 @@ from device_sim.life import hand_pulse, head_moments, heart_dipoles, modulations
 from device_sim.moment import Moment
 from device_sim.movement import BREATH_SHIFT_M, HEAD_OF_CHEST, breath_turn, field_of_movement, turned_gradient
 from device_sim.opm import OpmState
-from device_sim.readout import Around, State, n_whites, read, start
+from device_sim.readout import Around, State, n_whites, read, restarted, start
 from device_sim.spad import (
     AMBIENT_CPS,
     AMBIENT_OFF_BODY_CPS,
@@ -97,6 +98,8 @@ class Physics:
         self._chances = chances
         self._spad = Spad(bin_s=1.0 / PPG_RATE_HZ)
         self._imu, self._thermometer = Imu(), Thermometer()
+        self._background = Background(ROOMS[kind.room], kind.rate_hz)
+        self._unrest = self._background.init([one.room for one in chances])
         self._state: State | None = None
         self._motion: ImuState | None = None
         self._heat: ThermometerState | None = None
@@ -140,7 +143,7 @@ class Physics:
         """Temperatures of the cells at the end of the second."""
         cells = np.full(len(now.starts_s), CELL_CEL)
         for row, fault in now.faults:
-            if fault.name == "cell-cooling":
+            if fault.name == "cell-cooling" or (fault.name == "reboot" and self._head.heated):
                 cells[row] -= float(cell_cooling_k(fault, now.starts_s[row] + CHUNK_S))
         return cells
 
@@ -197,6 +200,10 @@ class Physics:
         around = self._around(now, factor * (breath.shape[1] - 1))
         if self._state is None:
             self._state = start(self._head.kernel, field[..., 0], around)
+        for row, fault in now.faults:
+            if fault.name == "reboot" and now.starts_s[row] <= fault.to_s < now.starts_s[row] + CHUNK_S:
+                away_s = fault.to_s - fault.from_s
+                self._state = restarted(self._head.kernel, self._state, row, field[..., 0], around, away_s)
         self._state, reading = read(self._head.kernel, self._state, field, white, around)
         noise_pt = np.full((n, SLOTS_PER_CHUNK), self._head.noise_pt)
         for row, fault in now.faults:
@@ -207,6 +214,7 @@ class Physics:
         """Field of the room in the axes of devices that move with their patients while these wear them."""
         around, n_samples = self._wear.around, worn.shape[1]
         room = interference(around, self._grid, now.starts_s, n_samples, self._rate_hz)
+        room += self._noise_of_the_room(n_samples)
         turn, shift_m = self._breath_turn[..., None] * breath[:, None], self._breath_shift[:, None] * breath[:, None]
         moved = upsample(
             field_of_movement(around.remnant_pt, around.gradient_pt_m, turn, shift_m), n_samples // _BREATH_KNOTS
@@ -220,6 +228,18 @@ class Physics:
                 there = room[row] + (around.gradient_pt_m[row] @ TABLE_M)[:, None] * share
                 room[row] = turned(there, turn_rad)
         return room
+
+    def _noise_of_the_room(self, n_samples: int) -> Array:
+        """Field of the room as far as it is chance, shape (n, 3, n_samples)."""
+        n_knots = KNOTS_HZ * CHUNK_S
+        n_slow = N_SLOW * n_knots
+        white = np.empty((len(self._chances), n_slow + N_FAST * n_samples))
+        for row, chances in enumerate(self._chances):
+            chances.room.standard_normal(out=white[row])
+        slow = white[:, :n_slow].reshape(-1, N_SLOW, n_knots)
+        fast = white[:, n_slow:].reshape(-1, N_FAST, n_samples)
+        self._unrest, field = self._background.step(self._unrest, slow, fast, self._wear.around.shaken)
+        return field
 
     def _put_down(self, now: Moment, t: Array) -> list[tuple[int, Array, Array]]:
         """Rows whose device is off the body, how it is turned, and how far it is on its way to the table."""

@@ -1,18 +1,20 @@
 """Reading a head's magnetometers, whichever they are."""
 
-from typing import NamedTuple, cast
+import math
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device_sim.devices import Head, Kernel
-from device_sim.electronics import Reading
+from device_sim.electronics import PathState, Reading
 from device_sim.gradiometer import GradiometerState, ScalarGradiometer
 from device_sim.nv import N_AXES, Nv, NvState
 from device_sim.opm import OpmState
 
 Array = NDArray[np.float64]
 State = OpmState | GradiometerState | NvState
+Nested = TypeVar("Nested", OpmState, GradiometerState, NvState, PathState)
 
 
 class Around(NamedTuple):
@@ -33,10 +35,10 @@ def n_whites(head: Head) -> int:
     return head.n_all * whites_of(head.kernel)
 
 
-def start(kernel: Kernel, first_pt: Array, around: Around) -> State:
-    """Zeroed in a field of shape ``(n, n_all, n_probes)``."""
+def start(kernel: Kernel, first_pt: Array, around: Around, cold: float = 0.0) -> State:
+    """Zeroed in a field of shape ``(n, n_all, n_probes)``; `cold` is how cold an NV sensor is, 0 to 1."""
     if isinstance(kernel, Nv):
-        return kernel.init(first_pt, around.warmth_k[:, 0])
+        return kernel.init(first_pt, around.warmth_k[:, 0], cold)
     if isinstance(kernel, ScalarGradiometer):
         return kernel.init(first_pt, around.mismatch)
     return kernel.init(first_pt)
@@ -49,3 +51,29 @@ def read(kernel: Kernel, state: State, field_pt: Array, white: Array, around: Ar
     if isinstance(kernel, ScalarGradiometer):
         return kernel.step(cast("GradiometerState", state), field_pt, white, around.mixing, around.mismatch)
     return kernel.step(cast("OpmState", state), field_pt, white, around.mixing)
+
+
+def restarted(kernel: Kernel, state: State, row: int, first_pt: Array, around: Around, away_s: float) -> State:
+    """State of a batch one of whose devices was without power for `away_s` and is started anew.
+
+    Its coils are set, or its balance taken, in the field that is there now; filters and noise begin from nothing, and
+    the diamond of an NV sensor has to warm up.
+    """
+    alone = Around(*(leaf[row : row + 1] for leaf in around))
+    cold = 1.0 - math.exp(-away_s / kernel.warming_s) if isinstance(kernel, Nv) else 0.0
+    return _seated(state, start(kernel, first_pt[row : row + 1], alone, cold), row)
+
+
+def _seated(state: Nested, fresh: Nested, row: int) -> Nested:
+    """The state of a batch, with the row of one device taken from a state of that device alone."""
+    leaves = []
+    for name, old, new in zip(state._fields, state, fresh, strict=True):
+        if isinstance(old, tuple):
+            leaves.append(_seated(cast("PathState", old), cast("PathState", new), row))
+            continue
+        # Devices lie on the first axis, but in filters on the one behind the sections.
+        axis = 1 if name in ("zi", "pink") else 0
+        leaf = np.moveaxis(old.copy(), axis, 0)
+        leaf[row * new.shape[axis] : (row + 1) * new.shape[axis]] = np.moveaxis(new, axis, 0)
+        leaves.append(np.moveaxis(leaf, 0, axis))
+    return cast("Nested", type(state)(*leaves))

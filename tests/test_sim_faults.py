@@ -10,7 +10,7 @@ from sim_flow import Found, flowed
 from sim_signals import START_NS, Run
 
 from deploy.score import score_alarms
-from device_sim.faults import CLOCK_SKEW, FAULTS, HEATER_HZ, WRONG_GAINS
+from device_sim.faults import CLOCK_SKEW, FAULTS, HEATER_HZ, WRONG_GAINS, Fault, warm_up_s
 from device_sim.truth import FaultLine
 from device_sim.wearable import MCG, PACKET_NS, REFERENCE
 from ingest.packet import StateFlag
@@ -122,6 +122,13 @@ def test_a_device_that_restarts_begins_a_new_boot_and_zeroes_itself(run: Run) ->
     assert TO_S - 0.5 <= (again.t0_ns - START_NS) / 1e9 <= TO_S + 0.5
     assert again.blocks[MCG].flags & StateFlag.ZEROING
     assert packets[-1].blocks[MCG].flags == StateFlag.LOCKED
+    # Twelve seconds without power cost the cells 18 K: it has to warm up first, and says so.
+    waking = sum(bool(packet.blocks[MCG].flags & StateFlag.ZEROING) for packet in packets[first:]) / 4.0
+    assert waking == pytest.approx(warm_up_s(Fault("reboot", FROM_S, TO_S)) + 3.0, abs=0.5)
+    floors = [packet.blocks[MCG].noise_floor for packet in packets[first:]]
+    assert floors[0] > 1.5 * floors[-1] > 1.5 * 0.015
+    reasons = [json.loads(status)["reason"] for status in run.statuses[device_of("reboot")]]
+    assert any("instead of 150" in reason for reason in reasons)
 
 
 def test_a_skewed_clock_runs_away_and_a_set_one_jumps(run: Run) -> None:

@@ -7,9 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from device_sim.bodies import body_lead, chances_of, random_body, stacked
+from device_sim.bodies import body_lead, chances_of, random_body
 from device_sim.devices import DEVICES
-from device_sim.environment import ROOMS, interference, random_grid, random_surroundings
 from device_sim.faults import Fault
 from device_sim.field import half_space_lead, normal_lead, sphere_lead
 from device_sim.flutter import atrial_fibrillation
@@ -217,33 +216,6 @@ def test_the_two_cells_of_a_gradiometer_see_what_the_gradient_makes_along_its_ba
         np.testing.assert_allclose(cells[:, 3] - cells[:, 0], 30.0)
 
 
-def test_rooms_are_as_noisy_as_they_say() -> None:
-    rng = np.random.default_rng(11)
-    sizes = {}
-    for name, room in ROOMS.items():
-        grid, around = random_grid(rng), stacked([random_surroundings(rng, room) for _ in range(8)])
-        field = np.concatenate(
-            [interference(around, grid, np.full(8, float(k)), 500, 500.0) for k in range(100)], axis=-1
-        )
-        sizes[name] = field.std(axis=-1).mean()
-        assert np.sqrt(np.sum(field.mean(axis=-1) ** 2, axis=-1)).max() <= 1.2 * room.remnant_pt
-    assert sizes["shielded-room"] < 0.3 * sizes["light-shield"] < 0.01 * sizes["open-ward"]
-
-
-def test_vibration_is_seen_through_the_gradient_only() -> None:
-    rng = np.random.default_rng(12)
-    grid = random_grid(rng)
-    still = ROOMS["light-shield"]._replace(drift_pt=0.0, mains_pt=0.0, lift_pt=0.0, tram_pt=0.0, vibration_m=1e-3)
-    for gradient_pt_m, seen in ((1000.0, True), (0.0, False)):
-        around = stacked([random_surroundings(rng, still._replace(gradient_pt_m=gradient_pt_m))])
-        field = interference(around, grid, np.zeros(1), 5000, 500.0)[0]
-        f, power = signal.welch(field - field.mean(axis=-1, keepdims=True), fs=500.0, nperseg=2500)
-        total = power.sum(axis=0)
-        assert (total.sum() > 1e-6) == seen
-        if seen:
-            assert total[(f >= 9.0) & (f <= 31.0)].sum() > 0.99 * total.sum()
-
-
 def test_a_pulse_rises_one_transit_time_after_the_r_peak() -> None:
     wave = pulse_waves([(0, Beat(0.1, "N", 1.0, atrial=True), 1.0)], np.zeros(1), 100, 100.0)[0]
     assert np.argmax(wave) / 100.0 == pytest.approx(0.1 + TRANSIT_S + PULSE[0][0], abs=0.011)
@@ -280,19 +252,6 @@ def test_f_waves_lie_between_4_and_9_hz() -> None:
     t = np.arange(30_000) / 500.0
     f, power = signal.welch(atrial_fibrillation(t, 6.0, 0.0)[0], fs=500.0, nperseg=5000)
     assert power[(f >= 4.0) & (f <= 9.0)].sum() > 0.75 * power.sum()
-
-
-def test_interference_is_mains_with_harmonics_and_drift_and_seamless() -> None:
-    rng = np.random.default_rng(7)
-    grid, around = random_grid(rng), stacked([random_surroundings(rng, ROOMS["light-shield"])])
-    seconds = [interference(around, grid, np.array([float(k)]), 500, 500.0)[0] for k in range(40)]
-    field = np.concatenate(seconds, axis=-1)
-    f, power = signal.welch(signal.detrend(field), fs=500.0, nperseg=5000)
-    total = power.sum(axis=0)
-    lines = [total[(f > centre - 1) & (f < centre + 1)].sum() for centre in (50.0, 100.0, 150.0)]
-    assert lines[0] > lines[2] > lines[1] > 1e4 * total[(f > 60) & (f < 90)].sum()
-    jumps = np.abs(np.diff(field, axis=-1)).max(axis=0)
-    assert jumps[499::500].max() <= 1.05 * jumps.max()
 
 
 def test_knots_are_joined_by_straight_lines() -> None:
