@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device_sim.devices import Head, Kernel
-from device_sim.electronics import PathState, Reading
+from device_sim.electronics import Reading
 from device_sim.gradiometer import GradiometerState, ScalarGradiometer
 from device_sim.nv import N_AXES, Nv, NvState
 from device_sim.opm import OpmState
 
 Array = NDArray[np.float64]
 State = OpmState | GradiometerState | NvState
-Nested = TypeVar("Nested", OpmState, GradiometerState, NvState, PathState)
+Nested = TypeVar("Nested")
 
 
 class Around(NamedTuple):
@@ -66,14 +66,11 @@ def restarted(kernel: Kernel, state: State, row: int, first_pt: Array, around: A
 
 def _seated(state: Nested, fresh: Nested, row: int) -> Nested:
     """The state of a batch, with the row of one device taken from a state of that device alone."""
-    leaves = []
-    for name, old, new in zip(state._fields, state, fresh, strict=True):
-        if isinstance(old, tuple):
-            leaves.append(_seated(cast("PathState", old), cast("PathState", new), row))
-            continue
-        # Devices lie on the first axis, but in filters on the one behind the sections.
-        axis = 1 if name in ("zi", "pink") else 0
-        leaf = np.moveaxis(old.copy(), axis, 0)
-        leaf[row * new.shape[axis] : (row + 1) * new.shape[axis]] = np.moveaxis(new, axis, 0)
-        leaves.append(np.moveaxis(leaf, 0, axis))
-    return cast("Nested", type(state)(*leaves))
+    if isinstance(state, tuple) and isinstance(fresh, tuple):
+        return cast("Nested", type(state)(*(_seated(old, new, row) for old, new in zip(state, fresh, strict=True))))
+    old, new = cast("Array", state), cast("Array", fresh)
+    # Devices lie on the axis in which a batch is longer than one; filters have their sections before it.
+    axis = next((axis for axis, size in enumerate(old.shape) if size != new.shape[axis]), 0)
+    leaf = np.moveaxis(old.copy(), axis, 0)
+    leaf[row * new.shape[axis] : (row + 1) * new.shape[axis]] = np.moveaxis(new, axis, 0)
+    return cast("Nested", np.moveaxis(leaf, 0, axis))
