@@ -34,6 +34,7 @@ Wfdb = Annotated[
 Pulse = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="[N=]RECORD", help="A recorded pulse (PLETH of a record) in patient N's light; may be repeated."
+        metavar="[N=]RECORD",
+        help="A recorded pulse (a record's PLETH, or a .csv's) in patient N's light; may be repeated.",
     ),
 ]

@@ -24,7 +24,8 @@ from device_sim.link import Link
 from device_sim.moment import Moment, moment_at
 from device_sim.physics import CHUNK_S, LOOK_AHEAD_S, LOOK_BACK_S
 from device_sim.physiology import Beat, BeatSource
-from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_pulse, load_recording
+from device_sim.recorded_pulse import load_pulse
+from device_sim.recording import TYPICAL_R_PT, RecordedHeart, Recording, load_recording
 from device_sim.scenario import load_scenario, script_of
 from device_sim.scribe import Scribe
 from device_sim.script import Script
@@ -56,7 +57,7 @@ class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0  # of simulated time; 0: for ever
     site: str = "demo"
     wfdb: tuple[str, ...] = ()  # recorded hearts: paths without extension, or N=PATH for patient N
-    pulse: tuple[str, ...] = ()  # recorded pulses, likewise
+    pulse: tuple[str, ...] = ()  # recorded pulses, likewise, or tables
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""

@@ -152,32 +152,6 @@ def load_recording(record: str) -> Recording:
     return Recording(record, wave, times_s, tuple(kind for _, kind in beats), rhythms)
 
 
-@lru_cache(maxsize=8)
-def load_pulse(record: str) -> Recording:
-    """Read the plethysmogram of a WFDB record: its signal named PLETH, or its first.
-
-    The wave is 0 between the pulses and 1 at the top of a usual one.
-
-    Raises
-    ------
-    ValueError
-        If the file is missing or flat; the message names the file looked for.
-    """
-    if not Path(f"{record}.hea").is_file():
-        raise ValueError(f"record {record!r}: no file {record}.hea (header); give the path without extension")
-    try:
-        raw, rate_hz = _read_pulse(record)
-    except (OSError, ValueError, IndexError) as error:
-        raise ValueError(f"record {record!r} cannot be read: {error}") from error
-    raw = np.nan_to_num(raw, nan=float(np.nanmedian(raw)))
-    low, high = np.percentile(raw, [5.0, 95.0])
-    if not high > low:
-        raise ValueError(f"record {record!r}: its plethysmogram is flat: take another record")
-    ratio = Fraction(FIELD_RATE_HZ / rate_hz).limit_denominator(1000)
-    wave = signal.resample_poly((raw - low) / (high - low), ratio.numerator, ratio.denominator, padtype="line")
-    return Recording(record, wave, np.zeros(0), ())
-
-
 def _episodes(notes: list[tuple[float, str, str]], end_s: float) -> Iterator[tuple[RhythmName, float, float]]:
     """Rhythms out of all annotations: a note holds until the next, fibrillation from `[` to `]` goes before it."""
     noted: RhythmName | None = None
@@ -228,15 +202,3 @@ def _read(record: str) -> tuple[Array, float, list[tuple[int, str, str]]]:
         for at, symbol, text in zip(notes.sample, notes.symbol, texts, strict=True)
     ]
     return np.asarray(lead.p_signal[:, 0], np.float64), float(lead.fs), samples
-
-
-def _read_pulse(record: str) -> tuple[Array, float]:
-    """Plethysmogram and its rate."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import wfdb  # noqa: PLC0415  # as above
-
-        whole = wfdb.rdrecord(record)
-    names = [str(name).upper().strip(", ") for name in whole.sig_name]
-    channel = names.index("PLETH") if "PLETH" in names else 0
-    return np.asarray(whole.p_signal[:, channel], np.float64), float(whole.fs)

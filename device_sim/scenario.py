@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from device_sim.events import Event, need
+from device_sim.recorded_pulse import pulse_file
 from device_sim.refusal import place_of
 from device_sim.script import EVENT_LISTS, PatientScript, Script
 
@@ -89,19 +90,26 @@ def _with_records(scenario: Scenario, folder: Path) -> Scenario:
     patients = []
     for number, script in enumerate(scenario.patients):
         found = script
-        for key, endings in (("record", tuple(RECORD_ENDINGS)), ("pulse_record", (".hea",))):
-            if not (name := getattr(script, key)):
-                continue
-            path = folder / name
-            for ending in endings:
-                if not Path(f"{path}{ending}").is_file():
-                    raise ValueError(
-                        f"{key}={name!r}: no file {path}{ending} ({RECORD_ENDINGS[ending]}); give the path without "
-                        f"extension, from the scenario's own folder - at `$.patients[{number}].{key}`"
-                    )
-            found = msgspec.structs.replace(found, **{key: str(path)})
+        if script.record:
+            path = folder / script.record
+            for ending in RECORD_ENDINGS:
+                _need_file(f"$.patients[{number}].record", script.record, Path(f"{path}{ending}"))
+            found = msgspec.structs.replace(found, record=str(path))
+        if script.pulse_record:
+            path = folder / script.pulse_record
+            _need_file(f"$.patients[{number}].pulse_record", script.pulse_record, pulse_file(str(path)))
+            found = msgspec.structs.replace(found, pulse_record=str(path))
         patients.append(found)
     return msgspec.structs.replace(scenario, patients=tuple(patients))
+
+
+def _need_file(where: str, name: str, path: Path) -> None:
+    if not path.is_file():
+        what = RECORD_ENDINGS.get(path.suffix, "a table of signals")
+        raise ValueError(
+            f"{where.rpartition('.')[2]}={name!r}: no file {path} ({what}); give the path without extension, from the "
+            f"scenario's own folder - at `{where}`"
+        )
 
 
 def script_of(scenario: Scenario, index: int) -> Script:

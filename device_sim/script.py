@@ -64,7 +64,7 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     core_cel: float = REST_CORE_CEL
     hour: float = -1.0  # of the day at which the script begins: rate and temperature follow the day; -1: they do not
     record: str = ""  # path of a WFDB record: its first lead and its annotations are the heart
-    pulse_record: str = ""  # path of a WFDB record whose PLETH is the pulse in the light
+    pulse_record: str = ""  # path of a WFDB record, or of a table, whose PLETH is the pulse in the light
     rhythms: tuple[RhythmEvent, ...] = ()
     st: tuple[StEvent, ...] = ()
     breaths: tuple[BreathEvent, ...] = ()

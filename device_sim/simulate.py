@@ -17,7 +17,8 @@ from device_sim.devices import DEVICES
 from device_sim.fleet import Fleet, FleetOptions, who
 from device_sim.maker import Maker, Step
 from device_sim.publish import LinkPlan, Message, Publisher
-from device_sim.recording import load_pulse, load_recording
+from device_sim.recorded_pulse import load_pulse
+from device_sim.recording import load_recording
 from device_sim.scenario import load_scenario, script_of
 from device_sim.standin import placed
 from device_sim.truth import TruthLine, encode_line

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from device_sim.recorded_pulse import pulse_file
 from device_sim.script import PatientScript
 
 _PLACED = re.compile(r"(\d+)=(.+)", re.DOTALL)
@@ -88,7 +89,9 @@ def records_sha256(records: Sequence[str]) -> str:
 
 
 def _files(record: Path) -> list[Path]:
-    header = Path(f"{record}.hea")
+    header = pulse_file(str(record))
+    if header == record:
+        return [record]
     try:
         lines = [line for line in header.read_text().splitlines() if line.strip() and not line.startswith("#")]
     except OSError as error:

@@ -1,5 +1,7 @@
 """Recorded hearts and pulses stand in for any body, and the witness says of which bytes they were."""
 
+import gzip
+import hashlib
 from pathlib import Path
 
 import msgspec
@@ -8,6 +10,7 @@ import pytest
 import wfdb_quietly
 
 from device_sim.fleet import Fleet, FleetOptions
+from device_sim.recorded_pulse import load_pulse
 from device_sim.standin import placed, records_sha256
 from device_sim.truth import BeatLine, PatientLine, TruthLine, VitalLine
 from device_sim.witness import T_START_NS, differences, options_of, witnessed
@@ -52,6 +55,32 @@ def test_records_stand_in_for_the_patients_that_are_named_and_then_for_the_first
     assert np.median(gaps["patient-0003"]) == pytest.approx(0.5e9, rel=0.01)
     pulseless = {line.patient for line in lines if isinstance(line, VitalLine) and line.spo2 is None}
     assert pulseless == {"patient-0002"}, "nobody noted what a recorded pulse was"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_pulse_may_come_from_a_table(tmp_path: Path, *, packed: bool) -> None:
+    t = np.arange(2500) / 125.0
+    rows = "".join(f"{at:.3f},0.5,{0.5 + 0.4 * np.sin(3.0 * np.pi * at):.6f}\n" for at in t)
+    text = f"Time [s], RESP, PLETH\n{rows}".encode()
+    path = tmp_path / ("signals.csv.gz" if packed else "signals.csv")
+    path.write_bytes(gzip.compress(text) if packed else text)
+    wave = load_pulse(str(path)).wave
+    assert len(wave) == 10000
+    np.testing.assert_allclose(
+        wave[100:9900:500], (1.0 + np.sin(3.0 * np.pi * np.arange(0.2, 19.8, 1.0))) / 2.0, atol=0.02
+    )
+    options = FleetOptions(patients=1, scenario="quiet", seconds=2.0, pulse=(str(path),))
+    assert witnessed(options).records_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Time [s], PLETH\n", "Time [s], PLETH\n0.0,1.0\n0.0,2.0\n", "Time [s], PLETH\na,b\n"]
+)
+def test_a_table_that_holds_no_pulse_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "signals.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"signals\.csv' cannot be read: "):
+        load_pulse(str(path))
 
 
 @pytest.mark.parametrize(
