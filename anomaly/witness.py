@@ -40,6 +40,8 @@ class Witness:
         began before that.
     believed
         Quality from which on a beat ends a pause.
+    pause_span_s
+        Length of the look-back for pauses; None: the same.
 
     Examples
     --------
@@ -55,11 +57,18 @@ class Witness:
 
     span_s: float = 14.0
     believed: float = 0.5
+    pause_span_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a look-back that holds nothing."""
         if not (0.0 < self.span_s <= 60.0 and 0.0 <= self.believed <= 1.0):
             raise ValueError(f"need 0 < span_s={self.span_s} <= 60 and 0 <= believed={self.believed} <= 1")
+        if not 0.0 < self._pause_span_s <= self.span_s:
+            raise ValueError(f"need 0 < pause_span_s={self.pause_span_s} <= span_s={self.span_s}")
+
+    @property
+    def _pause_span_s(self) -> float:
+        return self.span_s if self.pause_span_s is None else self.pause_span_s
 
     def hear(self, ring: BeatRing, as_of_ns: IntArray) -> Heard:
         """Sum up the beats at or before a time.
@@ -82,7 +91,7 @@ class Witness:
             lost = np.maximum(1.0 - np.where(inside, heights, np.inf).min(axis=-1) / _median(heights, inside), 0.0)
         return Heard(
             trust=np.where(inside, beats.quality, 0.0).sum(axis=-1) / np.maximum(n, 1),
-            pause_s=self._pause(age_s, inside & (beats.quality >= self.believed)),
+            pause_s=self._pause(age_s, inside & (age_s < self._pause_span_s) & (beats.quality >= self.believed)),
             slowest_bpm=_rate(age_s, beats.there, inside, BRADYCARDIA_BEATS, -1.0),
             fastest_bpm=_rate(age_s, beats.there, inside, FAST_BEATS, 1.0),
             burst_bpm=_rate(age_s, beats.there, inside, BRADYCARDIA_BEATS, 1.0),
@@ -97,7 +106,7 @@ class Witness:
         after = np.maximum.accumulate(age[:, ::-1], axis=-1)[:, ::-1]
         following = np.concatenate([after[:, 1:], np.zeros((len(age), 1))], axis=-1)
         between = np.where(heard, age - following, 0.0).max(axis=-1, initial=0.0)
-        pause: Array = np.maximum(between, self.span_s - first)
+        pause: Array = np.maximum(between, self._pause_span_s - first)
         return pause
 
 

@@ -45,11 +45,29 @@ RULES: tuple[Rule, ...] = (
         4.0,
         0.0,
         2.0,
-        ("no heartbeat for {value:.0f} s", "no heartbeat for {value:.0f} s on a poor signal: asystole or sensor off"),
+        (
+            "no heartbeat for {value:.0f} s",
+            "no heartbeat for {value:.0f} s on a poor signal: asystole or sensor off",
+            "no heartbeat for {value:.0f} s, and no pulse",
+        ),
     ),
-    Rule("extreme-bradycardia", "physiological", "high", 40.0, 0.0, 3.0, ("heart rate {value:.0f} /min over 5 beats",)),
     Rule(
-        "extreme-tachycardia", "physiological", "high", 140.0, 0.0, 3.0, ("heart rate {value:.0f} /min over 17 beats",)
+        "extreme-bradycardia",
+        "physiological",
+        "high",
+        40.0,
+        0.0,
+        3.0,
+        ("heart rate {value:.0f} /min over 5 beats", "heart rate {value:.0f} /min over 5 beats, and so the pulse"),
+    ),
+    Rule(
+        "extreme-tachycardia",
+        "physiological",
+        "high",
+        140.0,
+        0.0,
+        3.0,
+        ("heart rate {value:.0f} /min over 17 beats", "heart rate {value:.0f} /min over 17 beats, and so the pulse"),
     ),
     Rule("deterioration", "physiological", "medium", 0.0, 0.0, 0.0, _COURSES),
     Rule(

@@ -59,6 +59,11 @@ class Optical(NamedTuple):
     light_share: FloatArray  # counts now over those when there was a pulse
     breath: FloatArray  # (n, n_rates) as in `Cardiac`
     breath_series: IntArray
+    trust: FloatArray  # of the last seconds, as in anomaly.witness.Heard; and what follows
+    pause_s: FloatArray
+    slowest_bpm: FloatArray
+    fastest_bpm: FloatArray
+    unsteady: FloatArray
 
 
 class Motion(NamedTuple):

@@ -1,6 +1,6 @@
 """One patient out of many lanes: which heart rate to believe, and what is wrong."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from dataflows.alarms import COLUMN, Evidence, nothing_known
 from dataflows.courses import Course
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS, Condition
+from dataflows.witnesses import word_of
 
 GOOD_QUALITY = 0.5  # a source of this quality is believed by itself
 POOR_QUALITY = 0.3  # below it, a source is not believed
@@ -19,6 +20,7 @@ FROZEN_NS = 2 * SECOND_NS
 WIDER = 3.0  # times the uncertainty of a pulse: a rate as uncertain as that yields to it
 RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
 
+RateAlarm = Literal["extreme-bradycardia", "extreme-tachycardia"]
 SOURCES = ("none", "mcg", "ppg", "mcg+ppg")
 
 
@@ -77,7 +79,8 @@ def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) ->
 
     A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
     device off the body by motion, temperature and light): then it is *not known*, and one that stands goes on
-    standing. A pulse of another sensor does: then there is none, and one that stands ends.
+    standing. A trusted pulse of another sensor that contradicts does (`dataflows.witnesses`): then there is none, and
+    one that stands ends. A pulse that says the same stands in the reason.
     """
     heart, light = second.cardiac, second.optical
     known = nothing_known(len(end_ns))
@@ -104,17 +107,20 @@ def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) ->
     )
     poor = heart.quality < POOR_QUALITY
 
-    no_beat = heart.asystole == 1
-    asystole = np.where(no_beat & pulse, 0, np.where(no_beat & (fault | off), -1, heart.asystole))
-    say("asystole", asystole, heart.asystole_ns, heart.asystole_s, poor.astype(np.int64))
+    no_beat, word = heart.asystole == 1, word_of(second, "asystole")
+    asystole = np.where(no_beat & word.against, 0, np.where(no_beat & (fault | off), -1, heart.asystole))
+    say("asystole", asystole, heart.asystole_ns, heart.asystole_s, np.select([word.for_, poor], [2, 1], 0))
 
-    for condition, truth, onset_ns, rate in (
+    rates: tuple[tuple[RateAlarm, IntArray, IntArray, FloatArray], ...] = (
         ("extreme-bradycardia", heart.bradycardia, heart.bradycardia_ns, heart.bradycardia_rate),
         ("extreme-tachycardia", heart.tachycardia, heart.tachycardia_ns, heart.tachycardia_rate),
-    ):
+    )
+    for condition, truth, onset_ns, rate in rates:
+        word = word_of(second, condition)
+        # A pulse that is not trusted so far makes unsure.
         contradicted = pulse & (np.abs(light.pulse - rate) > RATE_DISAGREEMENT * rate)
-        unsure = (truth == 1) & (poor | fault | contradicted)
-        say(condition, np.where(unsure, -1, truth), onset_ns, rate, 0)  # type: ignore[arg-type]  # the tuple's strings
+        unsure = np.where((truth == 1) & (poor | fault | contradicted), -1, truth)
+        say(condition, np.where((truth == 1) & word.against, 0, unsure), onset_ns, rate, word.for_.astype(np.int64))
 
     stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
     pattern = np.maximum(course.pattern, 0)

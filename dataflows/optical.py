@@ -13,6 +13,7 @@ from anomaly.modulation import beat_series
 from anomaly.pulse import PulseDetector, PulseState, absorbance
 from anomaly.repair import Repair, RepairState
 from anomaly.slow import SlowRing, SlowState
+from anomaly.witness import Witness
 from dataflows import breathing, estimates, tree
 from dataflows.cardiac import AS_OF_LAG_NS
 from dataflows.estimates import FloatArray, IntArray
@@ -24,6 +25,7 @@ BREATH_OWN_BPM = (0.0, HEARTS_OWN_BPM, 0.0)  # of light, interval, height
 TIMING_U_MS = 10.0  # of a pulse: one sample at 100 Hz
 YOUNG_NS = 3 * SECOND_NS  # light counts as a patient's light while a pulse in it is so young
 FOLLOW = 0.05  # share by which the remembered light follows, per block
+WITNESS = Witness(pause_span_s=6.0)  # a pause farther back says nothing of one that goes on now
 
 
 class OpticalState(NamedTuple):
@@ -123,6 +125,8 @@ class Optical:
         as_of = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS
         rate = intervals.summary(state.ring, as_of, TIMING_U_MS, state.start_ns)
         said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
+        marked = state.ring._replace(marks=state.heights.quality[..., None].astype(np.float16))
+        heard = WITNESS.hear(marked, as_of)
         return estimates.Optical(
             present=here,
             pulse=np.where(here, rate.hr_bpm, np.nan),
@@ -132,6 +136,11 @@ class Optical:
             light_share=state.light / np.where(state.lit > 0.0, state.lit, np.nan),
             breath=said,
             breath_series=n_series,
+            trust=np.where(here, heard.trust, np.nan),
+            pause_s=np.where(here, heard.pause_s, np.nan),
+            slowest_bpm=np.where(here, heard.slowest_bpm, np.nan),
+            fastest_bpm=np.where(here, heard.fastest_bpm, np.nan),
+            unsteady=np.where(here, heard.unsteady, np.nan),
         )
 
     def _series(self, state: OpticalState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:

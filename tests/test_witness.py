@@ -64,6 +64,12 @@ def test_beats_of_poor_quality_end_no_pause() -> None:
     assert hear(times, quality=0.6).pause_s[0] < 1.0
 
 
+def test_a_pause_farther_back_is_no_pause_that_goes_on() -> None:
+    ring = ring_of([*every(0.8, 8), *every(0.8, 13, 110.0)])
+    assert Witness().hear(ring, as_of(120.0)).pause_s[0] == pytest.approx(4.0)
+    assert Witness(pause_span_s=6.0).hear(ring, as_of(120.0)).pause_s[0] < 1.0
+
+
 def test_a_pulse_that_loses_height_for_one_beat_is_out_of_step() -> None:
     times = every(0.8, 25)
     assert hear(times, height=[1.0] * 25).unsteady[0] < 0.1
@@ -126,5 +132,7 @@ def test_every_opinion_can_be_said_in_words(alarm: Arrhythmia) -> None:
 def test_what_cannot_be_heard_or_judged_by_is_refused() -> None:
     with pytest.raises(ValueError, match="span_s"):
         Witness(span_s=0.0)
+    with pytest.raises(ValueError, match="pause_span_s"):
+        Witness(span_s=6.0, pause_span_s=7.0)
     with pytest.raises(ValueError, match="trust"):
         Judge(trust=1.0)
