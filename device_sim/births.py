@@ -22,12 +22,12 @@ def reference_birth(device: str, patient: str, now_ns: int) -> Birth:
     return birth_of(DEVICES["reference"], device, patient, now_ns)
 
 
-def birth_of(kind: Device, device: str, patient: str, now_ns: int) -> Birth:
-    """Birth of a device that was calibrated at the last midnight (UTC).
+def birth_of(kind: Device, device: str, patient: str, now_ns: int, *, expired: bool = False) -> Birth:
+    """Birth of a device that was calibrated at the last midnight (UTC), or whose calibration expired then.
 
     The birth number is the day of the calibration, so that it counts up when the calibration changes.
     """
-    day = now_ns // DAY_NS
+    day = now_ns // DAY_NS - (CALIBRATION_DAYS if expired else 0)
     head = kind.head
     places = tuple((x, y, z + head.stand_off_m) for x, y, z in head.positions_m)
     fields = [_magnetometers(kind, head.kind, places, head.orientations, day)]

@@ -20,6 +20,7 @@ _MUST: dict[str, tuple[str, float]] = {
     "stuck": ("frozen", NOTICED_S),
     "lost-lock": ("saturated", NOTICED_S),  # to the ward a sensor without its lock is one that cannot measure
     "noise": ("poor-signal", POOR_S),
+    "calibrating": ("saturated", NOTICED_S),  # and so one that listens to its own tones
 }
 _MAY: dict[str, tuple[str, ...]] = {
     "saturation": ("frozen", "poor-signal", "cannot-analyse"),
@@ -33,6 +34,7 @@ _MAY: dict[str, tuple[str, ...]] = {
     "dead-channel": ("frozen", "poor-signal", "cannot-analyse"),
     "gain-step": ("poor-signal", "cannot-analyse"),
     "wrong-calibration": ("poor-signal", "cannot-analyse"),
+    "calibrating": ("frozen", "poor-signal", "cannot-analyse"),
     "clock-skew": ("late-data",),
     "clock-step": ("late-data", "lost-contact", "poor-signal", "cannot-analyse"),
     "packet-loss": ("poor-signal", "cannot-analyse", "lost-contact"),

@@ -16,6 +16,8 @@ FaultName = Literal[
     "dead-channel",
     "gain-step",
     "wrong-calibration",
+    "calibrating",
+    "expired-calibration",
     # of the device
     "off-body",
     "reboot",
@@ -49,6 +51,9 @@ FLICKER_PT, FLICKER_KNEE_HZ, FLICKER_GROWS_S = 0.5, 20.0, 10.0
 GAIN_STEP = 0.7  # an amplifier that loses a part of its gain; from memory
 # Coefficients of another device, by channel in turn; from memory.
 WRONG_GAINS = (1.25, 0.8, 1.12, 0.7)
+# A device that calibrates itself puts a tone along each axis with coils of its own, and hears nothing else meanwhile;
+# from memory. That a calibration has expired moves no sample: a month's drift is within the declared gain error.
+CALIBRATION_HZ, CALIBRATION_PT = (31.0, 37.0, 43.0), 100.0
 CLOCK_SKEW = 300e-6  # a bad crystal: 50 ppm is usual; from memory
 CLOCK_STEP_S = 2.5  # somebody sets the device's clock; from memory
 BATTERY_LOW_PERCENT = 8

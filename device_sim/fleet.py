@@ -77,6 +77,12 @@ def who(index: int, site: str) -> Who:
     return Who(f"patient-{number}", f"wearable-{number}", f"bed-{number}", site)
 
 
+def birth_for(script: Script, one: Who, t_start_ns: int) -> Birth:
+    """What a patient's device says of itself before a run that begins then."""
+    kind, expired = DEVICES[script.patient.device], script.patient.expired
+    return birth_of(kind, one.device, one.patient, t_start_ns, expired=expired)
+
+
 @dataclass
 class _Patient:
     """What changes from beat to beat and from packet to packet; what changes from sample to sample are arrays."""
@@ -260,7 +266,7 @@ def _patient(
     one = who(index, options.site)
     phase_ns = int(index * _GOLDEN % 1.0 * PACKET_NS)
     phase_s = phase_ns / 1e9
-    birth = birth_of(DEVICES[script.patient.device], one.device, one.patient, t_start_ns)
+    birth = birth_for(script, one, t_start_ns)
     lungs = Lungs(script, body.breath)
     recording = load_recording(script.patient.record) if script.patient.record else None
     recorded = RecordedHeart(recording, phase_s) if recording else None

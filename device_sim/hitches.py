@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from device_sim.devices import Head
 from device_sim.electronics import Reading
 from device_sim.faults import (
+    CALIBRATION_HZ,
+    CALIBRATION_PT,
     CELL_COOLING_S,
     CELL_COOLS_BY_K,
     CELL_HALF_K,
@@ -67,6 +69,9 @@ def intrude(fault: Fault, t_s: Array, head: Head, room_pt: Array) -> None:
     if fault.name == "saturation" and not isinstance(head.kernel, ScalarGradiometer):
         size = max(SATURATION_PT, SATURATION_RANGES * head.kernel.range_pt)
         room_pt[2] += size * _visit(fault, t_s)
+    elif fault.name == "calibrating":
+        turns = 2.0 * np.pi * np.array(CALIBRATION_HZ)[:, None] * t_s
+        room_pt += CALIBRATION_PT * np.sin(turns) * during(fault, t_s)
 
 
 def shift(fault: Fault, t_s: Array, head: Head, field_pt: Array) -> None:

@@ -52,11 +52,22 @@ def status_of(head: Head, said: Said, coil_pt: float, cell_cel: float) -> Status
         words.append(f"coils up to {coil_pt / 1000.0:.1f} nT")
     if "laser-step" in said.faults:
         words.append("laser in another mode")
+    if "expired-calibration" in said.faults:
+        words.append("calibration expired")
     if "battery-low" in said.faults:
         words.append(f"battery at {BATTERY_LOW_PERCENT} %")
+    if "calibrating" in said.faults:
+        return Status(state="calibrating", reason=", ".join(["listens to its own coils", *words]))
     return Status(state="zeroing" if said.flags & StateFlag.ZEROING else "online", reason=", ".join(words))
 
 
 def known(names: Collection[FaultName]) -> frozenset[FaultName]:
     """Faults that a device knows of itself; the others it can only measure."""
-    return frozenset(names) & {"reboot", "battery-low", "laser-step", "cell-cooling"}
+    return frozenset(names) & {
+        "reboot",
+        "battery-low",
+        "laser-step",
+        "cell-cooling",
+        "calibrating",
+        "expired-calibration",
+    }

@@ -42,6 +42,7 @@ class Packed:
         self._acceleration = _Blocks(turned.astype("<i2"), 3 * _ACCELERATION_LEN * 2)
         self._temperature = signals.temperature.astype("<f4")
         state = np.where(signals.locked, StateFlag.LOCKED, 0) | np.where(signals.zeroing, StateFlag.ZEROING, 0)
+        state |= np.where(signals.calibrating, StateFlag.CALIBRATING, 0)
         # (n, n_all, rate) to (n, slots) for the channels of one stream.
         clipped: NDArray[np.bool_] = np.any(
             signals.saturated.reshape(len(state), head.n_all, SLOTS_PER_CHUNK, self._len), axis=-1

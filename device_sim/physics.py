@@ -70,6 +70,7 @@ class Signals(NamedTuple):
     temperature: Array  # (n, 1)
     coil_pt: Array  # (n,): largest field that the coils add
     cell_cel: Array  # (n,): temperature of the cells at the end
+    calibrating: Mask  # (n, SLOTS_PER_CHUNK)
 
 
 class Physics:
@@ -137,7 +138,17 @@ class Physics:
             temperature,
             np.abs(self._state.coil_pt).max(axis=(1, 2)) if isinstance(self._state, OpmState) else np.zeros(n),
             self._cells(now),
+            self._calibrating(now),
         )
+
+    def _calibrating(self, now: Moment) -> Mask:
+        """Slots in which a device calibrates itself."""
+        found = np.zeros((len(now.starts_s), SLOTS_PER_CHUNK), np.bool_)
+        for row, fault in now.faults:
+            if fault.name == "calibrating":
+                slots_s = now.starts_s[row] + np.arange(SLOTS_PER_CHUNK) / SLOTS_PER_CHUNK
+                found[row] |= (slots_s + 1.0 / SLOTS_PER_CHUNK > fault.from_s) & (slots_s < fault.to_s)
+        return found
 
     def _cells(self, now: Moment) -> Array:
         """Temperatures of the cells at the end of the second."""

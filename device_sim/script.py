@@ -119,6 +119,11 @@ class PatientScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return tuple(event for key in EVENT_LISTS for event in getattr(self, key))
 
     @property
+    def expired(self) -> bool:
+        """Whether the calibration of the device has run out."""
+        return any(event.fault == "expired-calibration" for event in self.faults)
+
+    @property
     def steady(self) -> bool:
         """Whether rates, blood and temperature stay those of a healthy rest, whatever rhythm the heart lives with."""
         arrests = any(event.rhythm in ARRESTED for event in self.rhythms)

@@ -12,9 +12,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from device_sim.address import parse_broker
-from device_sim.births import birth_of
-from device_sim.devices import DEVICES
-from device_sim.fleet import Fleet, FleetOptions, who
+from device_sim.fleet import Fleet, FleetOptions, birth_for, who
 from device_sim.maker import Maker, Step
 from device_sim.publish import LinkPlan, Message, Publisher
 from device_sim.recorded_pulse import load_pulse
@@ -289,8 +287,7 @@ def _births(options: SimOptions, t_start_ns: int) -> list[Birth]:
     found = []
     for index in range(options.patients):
         one = who(index, options.site)
-        kind = DEVICES[script_of(scenario, index).patient.device]
-        found.append(birth_of(kind, one.device, one.patient, t_start_ns))
+        found.append(birth_for(script_of(scenario, index), one, t_start_ns))
     return found
 
 

@@ -101,4 +101,5 @@ def _signals(device: Device, reading: Reading, second: int) -> Signals:
         np.zeros((1, 1)),
         np.zeros(1),
         np.zeros(1),
+        np.zeros((1, SLOTS_PER_CHUNK), np.bool_),
     )
