@@ -138,7 +138,8 @@ class HeartExpectations:
 
     def close(self, now_s: float) -> list[Expected]:
         """Expectations left when the run is over."""
-        return [*self._asystole(now_s), *self._slow.close(now_s), *self._fast.close(now_s)]
+        rest = [] if self._told else self._pause(now_s, ended=False)
+        return [*self._asystole(now_s), *rest, *self._slow.close(now_s), *self._fast.close(now_s)]
 
     def _asystole(self, now_s: float) -> list[Expected]:
         gap = now_s - self._still_s
@@ -148,18 +149,18 @@ class HeartExpectations:
         onset = self._still_s + ASYSTOLE_S
         required = gap >= ASYSTOLE_S + ASYSTOLE_EDGE_S
         due = required and onset - self._stood_s > SAME_EPISODE_S
-        return [
-            Expected(
-                "asystole", onset - EARLY_S, onset + LATE_S, required, physiological=True, since_s=self._last_s, due=due
-            )
-        ]
+        asystole = Expected(
+            "asystole", onset - EARLY_S, onset + LATE_S, required, physiological=True, since_s=self._last_s, due=due
+        )
+        # It was a pause before, and may have been told as one.
+        return [asystole, *(self._pause(now_s, ended=False) if required else [])]
 
-    def _pause(self, time_s: float) -> list[Expected]:
-        """Whatever rest this beat ends; one of 4 s or more is an asystole, and told as that."""
+    def _pause(self, time_s: float, *, ended: bool = True) -> list[Expected]:
+        """Whatever rest a beat ends, or goes on; one of 4 s or more is an asystole, and told as that."""
         gap, rested_s = time_s - self._still_s, self._rested_s
         if not gap >= PAUSE_FROM_S:
             return []
-        due = PAUSE_S + PAUSE_EDGE_S <= gap < ASYSTOLE_S + ASYSTOLE_EDGE_S
+        due = ended and PAUSE_S + PAUSE_EDGE_S <= gap < ASYSTOLE_S + ASYSTOLE_EDGE_S
         if due:
             self._rested_s = time_s
         fresh = self._still_s - rested_s > SAME_EPISODE_S

@@ -137,13 +137,18 @@ def test_a_rest_of_3_s_is_due_as_a_pause_and_one_of_4_s_as_an_asystole(rest_s: f
     assert ("pause" in {one.condition for one in found}) == (rest_s > 1.8), "from 2 s on it may be said"
 
 
+def test_a_rest_that_no_beat_ends_may_be_told_as_a_pause_too() -> None:
+    assert [(one.condition, one.due) for one in called([(0.8, "N"), (0.8, "N")], 4.5)] == [("pause", False)]
+    assert {one.condition for one in called([(0.8, "N"), (0.8, "N")], 40.0)} == {"asystole", "pause"}
+
+
 def test_an_asystole_after_a_fibrillation_counts_from_its_end() -> None:
     heart = HeartExpectations()
     heart.beat(10.0)
     for now_s in (15.0, 20.0, 25.0):
         heart.quivering(now_s)
         assert not heart.silence(now_s)
-    (one,) = heart.silence(30.0)
+    one, _ = heart.silence(30.0)
     assert (one.condition, one.from_s, one.due) == ("asystole", 28.5, True)
 
 
