@@ -30,9 +30,11 @@ def birth_of(kind: Device, device: str, patient: str, now_ns: int, *, expired: b
     day = now_ns // DAY_NS - (CALIBRATION_DAYS if expired else 0)
     head = kind.head
     places = tuple((x, y, z + head.stand_off_m) for x, y, z in head.positions_m)
-    fields = [_magnetometers(kind, head.kind, places, head.orientations, day)]
+    noise = head.channel_noise_pt
+    fields = [_magnetometers(kind, head.kind, (places, head.orientations), noise[: head.n_channels], day)]
     if head.references_m:
-        fields.append(_magnetometers(kind, "reference", head.references_m, head.reference_orientations, day))
+        placed = (head.references_m, head.reference_orientations)
+        fields.append(_magnetometers(kind, "reference", placed, noise[head.n_channels :], day))
     return Birth(
         version=1,
         device=device,
@@ -82,9 +84,13 @@ def birth_of(kind: Device, device: str, patient: str, now_ns: int, *, expired: b
 
 
 def _magnetometers(
-    kind: Device, name: str, positions: tuple[Vector, ...], orientations: tuple[Vector, ...], day: int
+    kind: Device,
+    name: str,
+    placed: tuple[tuple[Vector, ...], tuple[Vector, ...]],
+    noise_pt: tuple[float, ...],
+    day: int,
 ) -> StreamProfile:
-    head = kind.head
+    head, (positions, orientations) = kind.head, placed
     return StreamProfile(
         name=name,
         kind="reference" if name == "reference" else head.kind,
@@ -95,7 +101,7 @@ def _magnetometers(
         dtype=head.dtype,
         block_len=kind.rate_hz // SLOTS_PER_CHUNK,
         scale=head.scale_pt,
-        noise_floor=head.noise_pt,
+        noise_floor=max(noise_pt),
         range=head.kernel.range_pt,
         bandwidth_hz=head.kernel.bandwidth_hz,
         positions_m=positions,
@@ -106,4 +112,5 @@ def _magnetometers(
             expiry_ns=(day + CALIBRATION_DAYS) * DAY_NS,
             gain_error=head.gain_error,
         ),
+        channel_noise=noise_pt if min(noise_pt) < max(noise_pt) else (),
     )

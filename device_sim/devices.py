@@ -103,10 +103,16 @@ class Head:
         return isinstance(self.kernel, (Opm, ScalarGradiometer))
 
     @property
-    def noise_pt(self) -> float:
-        """White noise density of the noisiest channel, pT / sqrt(Hz): a stream declares one figure for all of its."""
+    def channel_noise_pt(self) -> tuple[float, ...]:
+        """White noise density of each channel, references last, pT / sqrt(Hz)."""
         opm = self.kernel.resonance if isinstance(self.kernel, Helium) else self.kernel
-        return opm.noise_pt * (max(opm.noise_factors) if isinstance(opm, Opm) else 1.0)
+        factors = opm.noise_factors if isinstance(opm, Opm) else (1.0,)
+        return tuple(opm.noise_pt * factors[channel % len(factors)] for channel in range(self.n_all))
+
+    @property
+    def noise_pt(self) -> float:
+        """White noise density of the noisiest channel, pT / sqrt(Hz): what one figure for a stream is."""
+        return max(self.channel_noise_pt)
 
     def all_positions_m(self) -> Array:
         """Positions, references last, shape ``(n_all, 3)``."""

@@ -62,7 +62,12 @@ def _check_axes(nv: Nv) -> list[Check]:
     warmed = float(out.temperature_k[0, 0, -1] - out.temperature_k[0, 0, 0])
     return [
         close(
-            "nv", "field along the sensitive axis from four axes, 3.6 uT across", "pT", askew_pt[0], along, share=1e-3
+            "nv",
+            "field along the sensitive axis from four axes, 3.6 uT across",
+            "pT",
+            float(askew_pt[0]),
+            along,
+            share=1e-3,
         ),
         close(
             "nv", "temperature from the mean of eight resonances in that field", "mK", 250.0, 1e3 * warmed, share=1e-3

@@ -37,10 +37,9 @@ def check_wire(name: str, device: Device) -> list[Check]:
     checks = []
     parts = np.split(density, [head.n_channels])
     for stream, part in zip(streams, parts, strict=False):
-        # One figure stands for all channels of a stream: that of the noisiest.
-        off_db = 20.0 * np.log10(part.max() / stream.noise_floor)
-        what = f"noisiest channel of {stream.name} in packets against the birth"
-        checks.append(near(name, what, "dB", 0.0, float(off_db), by=1.0))
+        declared = np.array(stream.channel_noise or (stream.noise_floor,) * stream.n_channels)
+        what = f"noise of {stream.name} in packets against the birth, worst channel"
+        checks.append(near(name, what, "dB", 0.0, _worst(20.0 * np.log10(part / declared)), by=1.0))
     size = _COUNTS * head.scale_pt
     steady, _ = _decoded(device, readings(kernel, _everywhere(device, size, device.rate_hz)))
     off = steady[:, -1] / head.scale_pt - _COUNTS

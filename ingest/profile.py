@@ -60,27 +60,30 @@ class StreamProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     dtype: Dtype
     block_len: Annotated[int, Meta(ge=1, le=MAX_BLOCK_LEN)]
     scale: float = 1.0  # unit per count
-    noise_floor: Annotated[float, Meta(ge=0.0)] = 0.0  # unit / sqrt(Hz)
+    noise_floor: Annotated[float, Meta(ge=0.0)] = 0.0  # unit / sqrt(Hz), of the noisiest channel
     range: Annotated[float, Meta(ge=0.0)] = 0.0  # the sensor clips at +-range, in unit; 0: not stated
     bandwidth_hz: Annotated[float, Meta(ge=0.0)] = 0.0  # -3 dB; 0: not stated
     positions_m: tuple[Vector, ...] = ()
     orientations: tuple[Vector, ...] = ()
     calibration: Calibration | None = None
     wavelengths_nm: tuple[Annotated[float, Meta(gt=0.0, lt=1e5)], ...] = ()  # of the light, one per channel
+    channel_noise: tuple[Annotated[float, Meta(ge=0.0)], ...] = ()  # noise floor of each channel, where they differ
 
     def __post_init__(self) -> None:
         """Refuse what the field types alone cannot."""
-        if self.wavelengths_nm and len(self.wavelengths_nm) != self.n_channels:
+        for field in ("positions_m", "orientations", "wavelengths_nm", "channel_noise"):
+            values = getattr(self, field)
+            if values and len(values) != self.n_channels:
+                raise ValueError(
+                    f"stream {self.name}: {field} has {len(values)} entries, need one per channel ({self.n_channels})"
+                )
+        if self.channel_noise and max(self.channel_noise) != self.noise_floor:
             raise ValueError(
-                f"stream {self.name}: wavelengths_nm has {len(self.wavelengths_nm)} entries, need one per channel "
-                f"({self.n_channels})"
+                f"stream {self.name}: noise_floor={self.noise_floor} came, need that of the noisiest channel "
+                f"({max(self.channel_noise)})"
             )
         for field in ("positions_m", "orientations"):
             geometry = getattr(self, field)
-            if geometry and len(geometry) != self.n_channels:
-                raise ValueError(
-                    f"stream {self.name}: {field} has {len(geometry)} entries, need one per channel ({self.n_channels})"
-                )
             if not all(math.isfinite(x) for vector in geometry for x in vector):
                 raise ValueError(f"stream {self.name}: {field} holds a number that is not finite")
         if not 0.0 < abs(self.scale) <= MAX_SCALE:

@@ -254,6 +254,8 @@ def test_a_bad_birth_is_refused_in_words(change: dict[str, Any], words: str) -> 
         ({"kind": "eeg"}, "$.streams[0].kind"),
         ({"n_channels": 257}, "$.streams[0].n_channels"),
         ({"positions_m": [[0, 0, 0]]}, "positions_m has 1 entries, need one per channel (4)"),
+        ({"channel_noise": [0.01, 0.02]}, "channel_noise has 2 entries, need one per channel (4)"),
+        ({"noise_floor": 0.02, "channel_noise": [0.01] * 4}, "need that of the noisiest channel (0.01)"),
         ({"name": "ppg"}, "are not all different"),
     ],
 )

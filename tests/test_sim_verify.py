@@ -81,7 +81,10 @@ def test_every_channel_in_packets_is_held_against_the_birth() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("device_sim.verify_wire.birth_of", lambda _, *rest: birth_of(quiet, *rest))
         wrong = [check.what for check in check_wire("he4-room", device) if not check.ok]
-    assert wrong == [f"noisiest channel of {stream} in packets against the birth" for stream in ("mcg", "reference")]
+    assert wrong == [
+        f"noise of {stream} in packets against the birth, worst channel" for stream in ("mcg", "reference")
+    ]
+    assert {*DEVICES["he4-room"].head.channel_noise_pt} == {0.045, 0.18}
 
 
 def test_a_head_whose_counts_do_not_reach_its_sensors_range_is_refused() -> None:
