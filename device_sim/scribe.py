@@ -91,6 +91,9 @@ class Scribe:
         self._faults = FaultExpectations(phase_s)
         patient = lungs.script.patient
         self._eventful = bool(patient.events)
+        self._quivers = recorded is not None or any(
+            event.rhythm == "ventricular-fibrillation" for event in patient.rhythms
+        )
         self._edge_s = self._script.next_edge(0.0)
         self._skin_slow = PointTones(body.skin_slow)
         self._others = (
@@ -144,7 +147,7 @@ class Scribe:
 
     def _quivering(self, to_s: float) -> None:
         """Tell whoever watches the beats of a fibrillation up to a time."""
-        if self._recorded or self._eventful:
+        if self._quivers:
             for episode in self._episodes(self._now_s, to_s):
                 if episode.rhythm == "ventricular-fibrillation":
                     self._heart.quivering(min(episode.to_s, to_s))
