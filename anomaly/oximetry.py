@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy import signal
 
-from anomaly.kernel import Array, BoolArray
+from anomaly.kernel import Array, BoolArray, IntArray
 from anomaly.sos import SosFilter, SosState
 
 WAVELENGTHS_NM: Final = (525.0, 660.0, 940.0)  # in the order of the channels of a block
@@ -21,6 +21,11 @@ LINE_U: Final = 1.0  # %, standard uncertainty of that line; of a real one 2 to 
 LEAST_PULSE: Final = 3e-4  # of the light, rms in the band: a weaker pulse is none
 LEAST_COUNTS: Final = 100.0  # a sample, of each wavelength: below it there is no light path
 SETTLED: Final = 1.5  # time constants until the averages mean something
+LEARN_S: Final = 30.0  # time constant of what is usual
+STILL: Final = 0.98  # correlation of 525 and 940 nm from which on nothing but the pulse is seen
+MOVES: Final = 0.08  # share of movement in what is seen at 940 nm: below it there is none
+MOST_MOVES: Final = 0.75  # above it the pulse cannot be told any more
+SHARE_U: Final = (0.02, 0.1)  # of that share: its standard uncertainty, absolute and relative
 SPO2: Final = (50.0, 100.0)  # what the line may say
 _PAIRS: Final = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
@@ -33,6 +38,8 @@ class OximeterState(NamedTuple):
     lit: Array  # (n,) samples with light, in a row
     last: Array  # (n, 3, 1) newest absorbance that was measured
     base: Array  # (n, 3, 1) what is taken off it, so that light which comes back makes no step
+    seen: IntArray  # (n,) samples
+    usual: Array  # (n,) pulse at 525 over that at 940 nm while nothing moves; NaN: not known yet
 
 
 class OximeterOut(NamedTuple):
@@ -50,7 +57,11 @@ class Oximeter:
 
     The absorbances at 660 and 940 nm are both projected on that at 525 nm, where the pulse is strongest. The noise of
     the three counters is independent, so that none biases the ratio, unlike that of variances. What the pulse does not
-    explain at 660 and 940 nm gives the uncertainty, and with it movement.
+    explain at 660 and 940 nm gives the uncertainty.
+
+    Movement dims all wavelengths alike, the pulse does not: the pulse at 525 nm is so many times that at 940 nm, which
+    is learned for each row while nothing moves. Where that ratio sinks, the share of movement follows, and is taken
+    out of both projections.
 
     Parameters
     ----------
@@ -88,7 +99,10 @@ class Oximeter:
         """State of rows that have seen nothing; `first` has shape ``(n, 3, n_samples)``."""
         n, start = len(first), _absorbance(first[..., :1])
         band = self._band.init(np.zeros_like(start))
-        return OximeterState(band, np.zeros((n, len(_PAIRS), 1)), np.zeros(n), start, start)
+        zero = np.zeros(n)
+        return OximeterState(
+            band, np.zeros((n, len(_PAIRS), 1)), zero, start, start, zero.astype(np.int64), np.full(n, np.nan)
+        )
 
     def step(self, state: OximeterState, block: Array) -> tuple[OximeterState, OximeterOut]:
         """Take a block of photon counts of shape ``(n, 3, n_samples)``, wavelengths as `WAVELENGTHS_NM`."""
@@ -100,29 +114,62 @@ class Oximeter:
         means, delay = signal.lfilter([1.0 - self._keep], [1.0, -self._keep], products, zi=state.mean)
         newest_dark = np.where(dark, np.arange(n_samples), -1).max(axis=-1)
         lit = np.where(newest_dark >= 0, n_samples - 1.0 - newest_dark, state.lit + n_samples)
-        new = OximeterState(band, delay, lit, absorbance[..., -1:].copy(), base[..., -1:].copy())
-        return new, self._judged(means[..., -1], lit)
+        usual, first = state.usual, self._second - 1 - state.seen % self._second
+        for turn in range(-(-n_samples // self._second)):  # once a second, wherever the signal is cut
+            at = first + turn * self._second
+            due, at = at < n_samples, np.minimum(at, n_samples - 1)
+            then = np.take_along_axis(means, at[:, None, None], axis=-1)[..., 0]
+            bright = self._bright(dark, state.lit, at)
+            usual = np.where(due & bright, _learned(usual, then), usual)
+        new = OximeterState(
+            band, delay, lit, absorbance[..., -1:].copy(), base[..., -1:].copy(), state.seen + n_samples, usual
+        )
+        return new, self._judged(means[..., -1], lit, usual)
 
-    def _judged(self, mean: Array, lit: Array) -> OximeterOut:
+    def _judged(self, mean: Array, lit: Array, usual: Array) -> OximeterOut:
         """Ratio and its uncertainty out of the averages of products."""
         gg, gr, gi, rr, ri, ii = (mean[:, k] for k in range(len(_PAIRS)))
-        there = (gi > 0.0) & (gg > np.square(LEAST_PULSE)) & (lit >= SETTLED * WINDOW_S * self.rate_hz)
+        there = (gi > 0.0) & (gg > np.square(LEAST_PULSE)) & (lit >= SETTLED * self._window)
         safe_gi, safe_gg = np.where(there, gi, 1.0), np.where(there, gg, 1.0)
-        ratio = np.where(there, gr / safe_gi, np.nan)
+        # Of what is seen at 940 nm in step with 525 nm, so much is movement, which is the same at all wavelengths.
+        known = np.where(np.isnan(usual), 2.0, usual)
+        moves = np.where(there & ~np.isnan(usual), (known - gg / safe_gi) / (known - 1.0), 0.0)
+        moves = np.where(moves > MOVES, moves, 0.0)
+        left = 1.0 - np.minimum(moves, MOST_MOVES)
+        there &= moves <= MOST_MOVES
+        seen = np.where(there, gr / safe_gi, np.nan)
+        ratio = (seen - (1.0 - left)) / left
         # What is left at 660 nm of what 940 nm foretells, over the samples that are independent in the band.
-        left = np.maximum(rr - 2.0 * ratio * ri + np.square(ratio) * ii, 0.0)
+        rest = np.maximum(rr - 2.0 * seen * ri + np.square(seen) * ii, 0.0)
         independent = 2.0 * WINDOW_S * 2.0 * (HIGH_HZ - LOW_HZ)
-        u = SLOPE * np.sqrt(left * safe_gg / independent) / safe_gi
-        red, infra = np.square(gr) / safe_gg, np.square(gi) / safe_gg  # powers that the pulse explains
-        share = (red + infra) / np.maximum(rr + ii, 1e-300)
+        u = SLOPE * np.sqrt(rest * safe_gg / independent) / safe_gi / left
+        share_u = np.where(moves > 0.0, SHARE_U[0] + SHARE_U[1] * moves, 0.0)
+        u = np.hypot(u, SLOPE * np.abs(seen - 1.0) / np.square(left) * share_u)
+        red, infra = np.square(gr) / safe_gg, np.square(gi) / safe_gg  # powers that are in step
+        share = (red + infra) / np.maximum(rr + ii, 1e-300) * left
         spo2 = AT_ZERO - SLOPE * ratio
         measured = there & (spo2 >= SPO2[0]) & (spo2 <= SPO2[1] + 3.0 * np.where(there, u, 0.0) + LINE_U)
         return OximeterOut(
             spo2=np.where(measured, np.minimum(spo2, SPO2[1]), np.nan),
             u=np.where(measured, np.hypot(u, LINE_U), np.nan),
             quality=np.where(measured, np.clip(share, 0.0, 1.0), 0.0),
-            perfusion=np.where(there, np.sqrt(infra), np.nan),
+            perfusion=np.where(there, np.sqrt(infra) * left, np.nan),
         )
+
+    def _bright(self, dark: BoolArray, lit: Array, at: IntArray) -> BoolArray:
+        """Whether there had been light for long enough at a sample of each row."""
+        place = np.arange(dark.shape[-1])
+        newest = np.where(dark & (place <= at[:, None]), place, -1).max(axis=-1)
+        bright: BoolArray = np.where(newest >= 0, at - newest, lit + at + 1.0) >= SETTLED * self._window
+        return bright
+
+    @property
+    def _window(self) -> float:
+        return WINDOW_S * self.rate_hz
+
+    @cached_property
+    def _second(self) -> int:
+        return max(1, round(self.rate_hz))
 
     @cached_property
     def _band(self) -> SosFilter:
@@ -148,6 +195,18 @@ def channels_of(wavelengths_nm: tuple[float, ...]) -> tuple[int, ...]:
             return ()
         found.append(near[0])
     return tuple(found)
+
+
+def _learned(usual: Array, mean: Array) -> Array:
+    """What is usual after one more second, of which nothing is learned while anything moves."""
+    gg, gi, ii = mean[:, 0], mean[:, 2], mean[:, 5]
+    seen = (gi > 0.0) & (gg > np.square(LEAST_PULSE)) & (ii > 0.0)
+    ratio = gg / np.where(seen, gi, 1.0)
+    still = seen & (gi > STILL * np.sqrt(gg * np.where(seen, ii, 1.0))) & (ratio > 1.0 + MOVES)
+    # Movement only ever lowers the ratio: what is lower is learned more slowly.
+    pace = np.where(ratio < usual, 0.25, 1.0) / LEARN_S
+    learned: Array = np.where(still, np.where(np.isnan(usual), ratio, usual + pace * (ratio - usual)), usual)
+    return learned
 
 
 def _held(state: OximeterState, absorbance: Array, dark: BoolArray) -> tuple[Array, Array]:

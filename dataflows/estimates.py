@@ -57,6 +57,10 @@ class Optical(NamedTuple):
     quality: FloatArray
     last_pulse_ns: IntArray
     light_share: FloatArray  # counts now over those when there was a pulse
+    spo2: FloatArray  # %
+    spo2_u: FloatArray
+    spo2_quality: FloatArray
+    spo2_why: IntArray  # index into SPO2_REASONS
     breath: FloatArray  # (n, n_rates) as in `Cardiac`
     breath_series: IntArray
     trust: FloatArray  # of the last seconds, as in anomaly.witness.Heard; and what follows
@@ -86,6 +90,8 @@ class Thermal(NamedTuple):
     fall: FloatArray  # under the warmest level of late, Cel
 
 
+SPO2_REASONS = ("no-sensor", "", "no-wavelengths", "weak-pulse")
+
 Estimate = Cardiac | Optical | Motion | Thermal
 
 
@@ -108,7 +114,7 @@ def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
     types: dict[object, type] = {FloatArray: np.float64, IntArray: np.int64, BoolArray: np.bool_}
     columns: list[NDArray[np.generic]] = []
     for name in kind._fields:
-        value = 0.0 if name == "quality" else nothing[hints[name]]
+        value = 0.0 if name in ("quality", "spo2_quality") else nothing[hints[name]]
         value = -1 if name in ("asystole", "bradycardia", "tachycardia", "fibrillation") else value
         shape = (n, N_RATES) if name == "breath" else (n,)
         columns.append(np.full(shape, 0.0 if name == "breath" else value, types[hints[name]]))

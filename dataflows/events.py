@@ -68,6 +68,8 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     resp: Reading = Reading()  # breath rate, 1/min
     resp_reason: str = ""  # why it could not be measured, in one word; empty: it could
     resp_source: str = ""  # what it was made from: mcg, ppg, motion, joined by +; none
+    spo2: Reading = Reading()  # oxygen saturation, %, by a simulated calibration
+    spo2_reason: str = ""  # why it could not be measured, in one word; empty: it could
 
     @property
     def key(self) -> str:

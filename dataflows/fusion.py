@@ -8,6 +8,7 @@ from anomaly.deterioration import QUIET
 from anomaly.motion import OffBodyEvidence, off_body
 from anomaly.quality import Reason
 from dataflows.alarms import COLUMN, Evidence, nothing_known
+from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS, Condition
@@ -61,7 +62,7 @@ def fused(second: Second) -> Fused:
     )
 
 
-def at_rest(second: Second, vitals: Fused) -> FloatArray:
+def at_rest(second: Second, vitals: Fused, breath: Breath) -> FloatArray:
     """Heart rate, breath rate, saturation and skin temperature as a course is judged by, shape (n, 4); else NaN.
 
     Who moves is not at rest, and what has an alarm of its own is no course.
@@ -69,9 +70,11 @@ def at_rest(second: Second, vitals: Fused) -> FloatArray:
     heart = second.cardiac
     spoken_of = (heart.asystole == 1) | (heart.bradycardia == 1) | (heart.tachycardia == 1)
     rest = ~second.motion.moving & ~spoken_of
-    nothing = np.full(len(spoken_of), np.nan)
     hr = np.where(rest & (vitals.hr_quality >= GOOD_QUALITY), vitals.hr, np.nan)
-    return np.stack([hr, nothing, nothing, second.thermal.temp], axis=-1)
+    resp = np.where(rest & (breath.quality >= GOOD_QUALITY), breath.rate, np.nan)
+    light = second.optical
+    spo2 = np.where(~second.motion.moving & (light.spo2_quality >= GOOD_QUALITY), light.spo2, np.nan)
+    return np.stack([hr, resp, spo2, second.thermal.temp], axis=-1)
 
 
 def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) -> Evidence:

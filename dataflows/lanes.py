@@ -1,5 +1,6 @@
 """Which lanes a device has, by its birth."""
 
+from anomaly.oximetry import channels_of
 from dataflows.cardiac import Cardiac
 from dataflows.lane import Lane, Part
 from dataflows.optical import Optical
@@ -32,7 +33,7 @@ def lanes_of(birth: Birth) -> list[tuple[Lane, tuple[int, ...]]]:
             case "mcg":
                 lanes.append(_cardiac(birth, i))
             case "ppg":
-                lanes.append((Optical(*shape), (i,)))
+                lanes.append((Optical(*shape, channels_of(stream.wavelengths_nm)), (i,)))
             case "acceleration":
                 lanes.append((Motion(*shape), (i,)))
             case "temperature":

@@ -10,6 +10,7 @@ from anomaly import intervals
 from anomaly.breath import HEARTS_OWN_BPM
 from anomaly.intervals import BeatRing
 from anomaly.modulation import beat_series
+from anomaly.oximetry import WAVELENGTHS_NM, Oximeter, OximeterOut, OximeterState
 from anomaly.pulse import PulseDetector, PulseState, absorbance
 from anomaly.repair import Repair, RepairState
 from anomaly.slow import SlowRing, SlowState
@@ -39,6 +40,10 @@ class OpticalState(NamedTuple):
     start_ns: IntArray
     end_ns: IntArray
     seen: IntArray
+    oxygen: OximeterState
+    spo2: FloatArray  # as of the newest block, %; NaN: not measured
+    spo2_u: FloatArray
+    spo2_quality: FloatArray
     light: FloatArray  # counts per sample of the newest block, all wavelengths
     lit: FloatArray  # the same while there was a pulse; NaN: there was none yet
 
@@ -53,11 +58,14 @@ class Optical:
         Of the stream.
     parts : tuple of Part
         The stream.
+    colours : tuple of int
+        Its channels at the wavelengths of `anomaly.oximetry`, in that order; empty: its birth does not say which.
     """
 
     rate_hz: float
     block_len: int
     parts: tuple[Part, ...]
+    colours: tuple[int, ...] = ()
 
     kind = "optical"
 
@@ -70,6 +78,11 @@ class Optical:
     def pulse(self) -> PulseDetector:
         """Finds the pulses."""
         return PulseDetector(self.rate_hz)
+
+    @cached_property
+    def oximeter(self) -> Oximeter:
+        """Measures saturation."""
+        return Oximeter(self.rate_hz)
 
     @cached_property
     def slow(self) -> SlowRing:
@@ -87,6 +100,10 @@ class Optical:
             ring=intervals.empty(n, KEPT_PULSES),
             heights=intervals.empty(n, KEPT_PULSES),
             slow=self.slow.init(absorbance(whole.block)[:, None]),
+            oxygen=self.oximeter.init(self._coloured(whole.block)),
+            spo2=np.full(n, np.nan),
+            spo2_u=np.full(n, np.nan),
+            spo2_quality=np.zeros(n),
             start_ns=t0_ns,
             end_ns=t0_ns,
             seen=np.zeros(n, np.int64),
@@ -102,6 +119,9 @@ class Optical:
         ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality))
         heights = intervals.push(state.heights, at_ns, np.nan_to_num(found.amplitude))
         slow, _ = self.slow.step(state.slow, absorbance(whole.block)[:, None])
+        oxygen, seen = state.oxygen, OximeterOut(state.spo2, state.spo2_u, state.spo2_quality, state.spo2)
+        if self.colours:
+            oxygen, seen = self.oximeter.step(oxygen, self._coloured(whole.block))
         end_ns = t0_ns + block_ns(self)
         light = found.dc.sum(axis=-1)
         beating = (end_ns - ring.times_ns[:, -1] <= YOUNG_NS) & (ring.quality[:, -1] >= 0.5)
@@ -112,6 +132,10 @@ class Optical:
             ring=ring,
             heights=heights,
             slow=slow,
+            oxygen=oxygen,
+            spo2=seen.spo2,
+            spo2_u=seen.u,
+            spo2_quality=seen.quality,
             start_ns=state.start_ns,
             end_ns=end_ns,
             seen=state.seen + self.block_len,
@@ -134,6 +158,10 @@ class Optical:
             quality=np.where(np.isnan(rate.hr_bpm), 0.0, rate.quality),
             last_pulse_ns=rate.last_beat_ns,
             light_share=state.light / np.where(state.lit > 0.0, state.lit, np.nan),
+            spo2=np.where(here, state.spo2, np.nan),
+            spo2_u=state.spo2_u,
+            spo2_quality=np.where(here, state.spo2_quality, 0.0),
+            spo2_why=np.where(here, np.where(np.isfinite(state.spo2), 1, 3 if self.colours else 2), 0),
             breath=said,
             breath_series=n_series,
             trust=np.where(here, heard.trust, np.nan),
@@ -142,6 +170,12 @@ class Optical:
             fastest_bpm=np.where(here, heard.fastest_bpm, np.nan),
             unsteady=np.where(here, heard.unsteady, np.nan),
         )
+
+    def _coloured(self, block: FloatArray) -> FloatArray:
+        """The channels that saturation is measured from; darkness where they are not known."""
+        if not self.colours:
+            return np.zeros((len(block), len(WAVELENGTHS_NM), block.shape[-1]))
+        return np.ascontiguousarray(block[:, list(self.colours)])
 
     def _series(self, state: OpticalState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
         """What breath may move in some rows: the light, the interval and the height of the pulses."""

@@ -11,7 +11,7 @@ from dataflows import breathing
 from dataflows.alarms import STALE_NS
 from dataflows.breathing import Breath
 from dataflows.courses import Course
-from dataflows.estimates import Second
+from dataflows.estimates import SPO2_REASONS, Second
 from dataflows.events import SECOND_NS, Reading, Vitals, Wave
 from dataflows.fusion import SOURCES, Fused
 from dataflows.items import name_of, site_of
@@ -56,6 +56,8 @@ def vitals_rows(
     pulse = _readings(light.pulse, light.pulse_u, light.quality)
     temp = _readings(skin.temp, skin.temp_u, zero + 1.0)
     resp = _readings(breath.rate, breath.u, breath.quality)
+    spo2 = _readings(light.spo2, light.spo2_u, light.spo2_quality)
+    spo2_why = light.spo2_why.tolist()
     resp_why, resp_lanes = breath.why.tolist(), breath.lanes.tolist()
     reason = np.where(heart.present, heart.reason, Reason.NO_SIGNAL).tolist()
     deviation, low, high = course.deviation.tolist(), course.news2_min.tolist(), course.news2_max.tolist()
@@ -85,6 +87,8 @@ def vitals_rows(
             resp=resp[i],
             resp_reason=breathing.REASONS[resp_why[i]],
             resp_source=_sources(resp_lanes[i]),
+            spo2=spo2[i],
+            spo2_reason=SPO2_REASONS[spo2_why[i]],
         )
 
 

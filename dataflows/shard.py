@@ -298,7 +298,7 @@ class Shard:
         keys = [closing.patient.key for closing in closings]
         breath = self.breathing.step(keys, known, end_ns)
         course = self.courses.step(
-            keys, np.array([c.second for c in closings], np.int64), fusion.at_rest(known, vitals)
+            keys, np.array([c.second for c in closings], np.int64), fusion.at_rest(known, vitals, breath)
         )
         rows: list[Row] = list(vitals_rows(closings, known, Made(vitals, breath, course), coverage, offset_ms, wards))
         for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import signal
 
 from anomaly.oximetry import Oximeter, OximeterOut, OximeterState
 
@@ -49,6 +50,23 @@ def test_saturations_are_measured_within_their_uncertainty() -> None:
 def test_the_heart_rate_does_not_matter(bpm: float) -> None:
     _, out = run([light(np.array([90.0]), 40.0, bpm=bpm)])
     assert out.spo2[0] == pytest.approx(90.0, abs=1.0)
+
+
+def test_movement_that_dims_all_wavelengths_alike_is_taken_out() -> None:
+    spo2 = np.repeat(np.array([88.0, 97.0]), 20)
+    still, later = light(spo2, 60.0, seed=5), light(spo2, 30.0, seed=6)
+    rng = np.random.default_rng(7)
+    sway = signal.sosfilt(signal.butter(2, [1.5, 2.5], "bandpass", fs=RATE_HZ, output="sos"), rng.standard_normal(3000))
+    moved = later * np.exp(0.025 * sway)
+    state, before = run([still])
+    _, during = KERNEL.step(state, moved)
+    seen = np.isfinite(during.spo2)
+    assert seen.mean() > 0.8
+    error = (during.spo2 - spo2)[seen]
+    assert np.abs(error).max() < 6.0
+    assert (np.abs(error) < 2.0 * during.u[seen]).mean() > 0.85
+    assert during.u[seen].min() > before.u.max()
+    assert during.quality.max() < before.quality.min()
 
 
 def test_movement_and_noise_lower_the_quality_and_widen_the_uncertainty() -> None:

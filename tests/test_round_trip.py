@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from influx_server import InfluxServer
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 from outgoing import NS, SECOND, alarm, device, ledger, vitals
 from wire import ECG, Tape, beating, birth_of, packets, played
 
@@ -18,7 +18,7 @@ from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.measurement import Measurement
 from dataflows.couriers.schema import EVERYTHING, MEASUREMENTS, SCHEMA
-from dataflows.events import AlarmEvent, Answer, Bad, BedState, Reading, Removal, Row, Wave
+from dataflows.events import AlarmEvent, Answer, Bad, BedState, Reading, Removal, Row, Vitals, Wave
 from dataflows.fold import Fold
 from dataflows.roll_call import RollCall
 from dataflows.shard import Shard
@@ -75,9 +75,13 @@ def rows_of(tape: Tape) -> list[Row]:
 def extremes() -> list[Row]:
     """Rows at the ends of what their types hold, and one of each field."""
     ends = (0.0, -0.0, 5e-324, -2.5e-308, 1.7976931348623157e308, 1 / 3)
-    readings = [Reading(*(ends[(n + i) % len(ends)] for i in range(3))) for n in range(6)]
-    names = ("hr", "rr_interval", "rmssd", "sdnn", "pulse", "temp")
-    full = replace(vitals("p8", reason=NASTY), clock_offset_ms=-0.25, **dict(zip(names, readings, strict=True)))
+    every = {field.name: field.type for field in fields(Vitals)}
+    readings = {
+        name: Reading(*(ends[(n + i) % len(ends)] for i in range(3)))
+        for n, name in enumerate(name for name, kind in every.items() if kind is Reading)
+    }
+    numbers = {name: -0.25 for name, kind in every.items() if kind is float}
+    full = replace(vitals("p8", reason=NASTY), **numbers, **readings)
     most = dict.fromkeys(("published", "stored", "quarantined", "lost", "repeated", "late", "away"), MOST)
     return [
         full,

@@ -54,6 +54,8 @@ def some_hours(seed: int, patients: int = 3, rows: int = 400) -> list[Vitals]:
             sdnn=reading(1.0, 90.0),
             rr_interval=reading(300.0, 1500.0) if number else Reading(),  # of one patient never
             temp=reading(30.0, 40.0),
+            resp=reading(6.0, 30.0),
+            spo2=reading(80.0, 100.0),
             quality=chance.random(),
             coverage=chance.random(),
         )

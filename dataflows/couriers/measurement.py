@@ -14,6 +14,7 @@ Unit = Literal[
     "ms",
     "s",
     "Cel",
+    "%",
     "By",
     "{count}",
     "ns since 1970",

@@ -89,6 +89,8 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *fields("string", "", reason="why the quality is not 1", source="what hr was made from"),
             *reading("resp", "/min", "breath rate"),
             *fields("string", "", resp_reason="why resp could not be measured", resp_source="what resp was made from"),
+            *reading("spo2", "%", "oxygen saturation, by a simulated calibration"),
+            *fields("string", "", spo2_reason="why spo2 could not be measured"),
             *fields(
                 "boolean", "", settling="filters restarted a short time ago", late="evidence older than 30 s on arrival"
             ),
@@ -285,6 +287,7 @@ _THINNED = (
     *thinned("rr_interval", "ms", "RR interval"),
     *thinned("temp", "Cel", "skin temperature"),
     *thinned("resp", "/min", "breath rate"),
+    *thinned("spo2", "%", "oxygen saturation"),
     *thinned("quality", "1", "quality of the cardiac signal"),
     *thinned("coverage", "1", "samples that came"),
 )

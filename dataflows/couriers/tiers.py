@@ -28,7 +28,7 @@ HOUR: Final = Tier("vitals_1h", 3600, 7200)
 TIERS: Final = (MINUTE, HOUR)
 
 # Of each of these fields of `vitals`: NAME is the mean over the period, NAME_min and NAME_max its bounds.
-FIELDS: Final = ("hr", "pulse", "rmssd", "sdnn", "rr_interval", "temp", "resp", "quality", "coverage")
+FIELDS: Final = ("hr", "pulse", "rmssd", "sdnn", "rr_interval", "temp", "resp", "spo2", "quality", "coverage")
 _PLAIN: Final = frozenset({"quality", "coverage"})  # the others are readings
 _VALUES: Final = attrgetter(*(name if name in _PLAIN else f"{name}.value" for name in FIELDS))
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from dataflows.couriers.cursors import seen
-from dataflows.events import AlarmEvent, DeviceStatus
+from dataflows.events import AlarmEvent, DeviceStatus, Vitals
 from dataflows.store import Store
 from deploy.siege.arena import SITE, Plan
 from deploy.siege.trials.gateway import Gateway
@@ -143,9 +143,10 @@ def _lost(watch: Watch) -> set[str]:
 
 
 def _backlog(stand: Stand) -> int:
-    """Rows that some courier has yet to carry."""
+    """Rows that some courier has yet to carry; who thins vitals out holds those of an hour that is not over."""
     with Store(stand.store, readonly=True) as store:
-        return sum(store.waiting(one.settled, one.kinds) for one in seen(stand.partition_dir / "couriers.sqlite"))
+        couriers = [one for one in seen(stand.partition_dir / "couriers.sqlite") if one.kinds != (Vitals.kind,)]
+        return sum(store.waiting(one.settled, one.kinds) for one in couriers)
 
 
 def _together(shares: dict[str, float]) -> float:
