@@ -15,7 +15,9 @@ MAINS_HZ = 50.0
 HARMONICS = (1.0, 0.20, 0.33)  # 50, 100 and 150 Hz
 # The grid's frequency wanders by some 20 mHz over minutes; phase in turns.
 GRID_WANDER_HZ, GRID_BAND_HZ = 0.02, (0.003, 0.02)
-LIFT_EVERY_S, LIFT_WIDTH_S = 97.0, 4.0  # a mass of iron goes by; from memory
+# A cabin and its counterweight go by: some 5 m away at 1.3 m/s the field of a dipole is 4 s wide. The next is slower or
+# faster, and another shaft is nearer or further; from memory.
+LIFT_EVERY_S, LIFT_WIDTH_S, LIFT_SPREAD = 97.0, 4.0, 0.4
 N_TONES = 4
 
 _DRIFT_KNOTS = 10  # knots per second; the drift is straight between them
@@ -128,12 +130,14 @@ def interference(around: Surroundings, grid: Grid, starts_s: Array, n_samples: i
 
 
 def _lift(t_s: Array, start_s: Array) -> Array:
-    """Passing of lifts, 1 at their peaks: the field of a dipole that goes by, at times of shape (n, n_times)."""
+    """Passing of lifts, 1 at the nearest: the field of a dipole that goes by, at times of shape (n, n_times)."""
     passing = (t_s - start_s[:, None]) / LIFT_EVERY_S
     # No two waits are the same: each passing is up to a fifth of the time early or late.
     number = np.rint(passing)
     since_s = (passing - number - 0.2 * np.sin(2.7 * number)) * LIFT_EVERY_S
-    near: Array = (1.0 + (since_s / LIFT_WIDTH_S) ** 2) ** -1.5
+    width_s = LIFT_WIDTH_S * (1.0 + LIFT_SPREAD * np.sin(5.3 * number + start_s[:, None]))
+    size = 1.0 - LIFT_SPREAD * (1.0 + np.sin(3.9 * number + start_s[:, None]))
+    near: Array = size * (1.0 + (since_s / width_s) ** 2) ** -1.5
     return near
 
 

@@ -132,3 +132,16 @@ def test_interference_is_mains_with_harmonics_and_lifts_and_seamless() -> None:
     assert lines[0] > lines[2] > lines[1] > 1e4 * total[(f > 60) & (f < 90)].sum()
     jumps = np.abs(np.diff(field, axis=-1)).max(axis=0)
     assert jumps[RATE_HZ - 1 :: RATE_HZ].max() <= 1.05 * jumps.max()
+
+
+def test_no_two_lifts_are_alike_and_none_jumps_in() -> None:
+    rng = np.random.default_rng(8)
+    room = quiet(lift_pt=80.0)
+    grid, around = random_grid(rng), stacked([random_surroundings(rng, room._replace(remnant_pt=0.0))])
+    seconds = [interference(around, grid, np.array([float(k)]), 10, 10.0)[0] for k in range(1000)]
+    field = np.sqrt(np.sum(np.concatenate(seconds, axis=-1) ** 2, axis=0))
+    peaks, _ = signal.find_peaks(field, height=10.0)
+    assert 8 <= len(peaks) <= 12
+    assert np.ptp(field[peaks]) > 10.0
+    assert field.max() <= 80.0
+    assert np.abs(np.diff(field)).max() < 5.0
