@@ -12,14 +12,14 @@ from rich.text import Text
 
 from dataflows.events import WARD
 from dataflows.standing import in_words
-from deploy.live import PRIORITY, STALE_S, WAVE_S, Bed, Remark, Ward, by_need, quality_word, swings
+from deploy.live import PRIORITY, STALE_S, Bed, Remark, Ward, by_need, quality_word, swings
 
 BED_PREFIX = "bed-"
 LONGEST_NAME = 12
-HEADS = ("BED", "HR bpm", "PULSE", "QUALITY", f"LAST {WAVE_S} s", "ALARMS")
-FIXED = (8, 5, 9)  # heart rate, pulse, quality
-LEAST_TRACE = 12
-WIDEST_ALARM = 35  # "!!! HIGH extreme-bradycardia (seen)"
+HEADS = ("BED", "HR bpm", "PULSE", "RESP", "QUALITY", "WAVE", "ALARMS")
+FIXED = (8, 5, 4, 9)  # heart rate, pulse, breath rate, quality
+LEAST_TRACE = 6
+WIDEST_ALARM = 36  # "!!! HIGH urgent-deterioration (seen)"
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " ..--==##"
 
@@ -30,6 +30,7 @@ class Columns(NamedTuple):
     bed: int
     rate: int
     pulse: int
+    breath: int
     quality: int
     trace: int
     alarms: int
@@ -63,7 +64,7 @@ def render(
     columns, prefix = _columns(list(names.values()), width)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head, cells in zip(HEADS, columns, strict=True):
-        justify: Literal["left", "right"] = "right" if head == "PULSE" else "left"
+        justify: Literal["left", "right"] = "right" if head in {"PULSE", "RESP"} else "left"
         table.add_column(head, no_wrap=True, overflow="ellipsis", width=cells, justify=justify)
     blocks = ASCII_BLOCKS if plain_ascii else BLOCKS
     for bed in beds:
@@ -134,7 +135,7 @@ def _columns(names: list[str], width: int) -> tuple[Columns, str]:
 def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
     """What was measured of a bed."""
     if bed.vitals is None:
-        return [Text("--"), Text("--"), Text("no data", style="dim"), Text("")]
+        return [Text("--"), Text("--"), Text("--"), Text("no data", style="dim"), Text("")]
     v = bed.vitals
     age_s = now_ns / 1e9 - (v.second + 1)
     stale = age_s > STALE_S
@@ -142,6 +143,7 @@ def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
     if rate != "--" and not np.isnan(v.hr.u):
         rate += f" ±{v.hr.u:.1f}" if v.hr.u < 9.95 else f" ±{v.hr.u:.0f}"
     pulse = "--" if np.isnan(v.pulse.value) else f"{v.pulse.value:.0f}"
+    breath = "--" if np.isnan(v.resp.value) else f"{v.resp.value:.0f}"
     bar = blocks[-1] * round(4 * v.quality)
     quality = f"stale {_short(age_s)}" if stale else f"{quality_word(v):<4} {bar}"[: FIXED[-1]]
     if len(bed.wave):
@@ -153,6 +155,7 @@ def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
     return [
         Text(rate, style=style or "bold"),
         Text(pulse, style=style),
+        Text(breath, style=style),
         Text(quality, style=style),
         Text(line, style=style or "green"),
     ]

@@ -74,7 +74,7 @@ def _otherwise(row: Row) -> Row:
         case Vitals():
             shifted = {
                 name: Reading(reading.value + 100.0, 2.0 * reading.u, 0.5 * reading.quality)
-                for name in ("hr", "rr_interval", "rmssd", "sdnn", "pulse", "temp")
+                for name in ("hr", "rr_interval", "rmssd", "sdnn", "pulse", "temp", "resp")
                 for reading in [getattr(row, name)]
             }
             offset_ms = row.clock_offset_ms + 1000.0

@@ -53,6 +53,7 @@ def vitals(index: int, second: int, hr: float | None = None, quality: float = 0.
     return Vitals(
         *(SITE, f"p{index:02}", second, hr_reading, NO, rmssd, NO, pulse, temp),
         *(1.0, quality, reason, "mcg+ppg", settling, late),
+        resp=Reading(12.0 + index % 9, 0.6, 0.8),
     )
 
 

@@ -49,6 +49,7 @@ def vitals(index: int, second: int = 5, hr: float = 72.0, quality: float = 1.0) 
         rmssd=none,
         sdnn=none,
         pulse=Reading(71.0, 1.0, 0.9),
+        resp=Reading(16.2, 0.6, 0.8),
         temp=none,
         coverage=1.0,
         quality=quality,
@@ -106,7 +107,7 @@ def line_of(lines: list[str], name: str) -> str:
 
 
 def test_a_bed_shows_rate_uncertainty_pulse_and_quality_in_words() -> None:
-    assert line_of(shown(ward_of(2)), "bed-01").split() == ["bed-01", "72", "±0.4", "71", "good", "████", "█"]
+    assert line_of(shown(ward_of(2)), "bed-01").split() == ["bed-01", "72", "±0.4", "71", "16", "good", "████", "█"]
 
 
 def test_a_value_that_could_not_be_measured_is_a_dash() -> None:
@@ -155,7 +156,7 @@ def test_any_condition_can_be_read_on_a_small_terminal(condition: Condition, sta
     ward = demo_ward()
     ward.take([replace(alarm(3, state=state), condition=condition)])
     words = f"!!! HIGH {condition}{' (seen)' if state == 'acknowledged' else ''}"
-    assert line_of(shown(ward), "0003").endswith(words.ljust(35))
+    assert line_of(shown(ward), "0003").endswith(words.ljust(36))
 
 
 def test_any_reason_can_be_read_on_a_small_terminal() -> None:

@@ -15,7 +15,13 @@ NO_VITALS = (
     "(see quality, and the alarms)"
 )
 NO_TIER = "There is nothing yet: this is made of finished minutes and hours; see `femtoward provision` for how"
-THINNED = {"hr": "Heart rate", "pulse": "Pulse rate", "temp": "Skin temperature", "quality": "Quality"}
+THINNED = {
+    "hr": "Heart rate",
+    "pulse": "Pulse rate",
+    "resp": "Breath rate",
+    "temp": "Skin temperature",
+    "quality": "Quality",
+}
 
 
 def band(title: str, name: str) -> Panel:

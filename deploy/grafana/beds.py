@@ -16,8 +16,8 @@ SEEN = "time > now() - 1d"
 WHO = ("site", "patient")
 # What tells who is in need, of what, and whether to believe it, fits the width of a tablet; the rest is to its right.
 ORDER = (
-    *("need", "bed", "words", "since", "HR", "± HR", "trust", "pulse", "± pulse", "temp", "± temp", "NEWS2", "to"),
-    *("unusual", "Time", "patient"),
+    *("need", "bed", "words", "since", "HR", "± HR", "trust", "pulse", "± pulse", "temp", "± temp", "breath"),
+    *("± breath", "NEWS2", "to", "unusual", "Time", "patient"),
     *(
         "signal",
         "because",
@@ -95,6 +95,8 @@ def bed_table(title: str, description: str, where: Sequence[str], *, to: str = "
             "± pulse": '"pulse_u"',
             "temp": '"temp"',
             "± temp": '"temp_u"',
+            "breath": '"resp"',
+            "± breath": '"resp_u"',
             "NEWS2": '"news2_min"',
             "to": '"news2_max"',
             "unusual": '"deviation"',
@@ -143,6 +145,8 @@ def _overrides(to: str) -> list[Override]:
         on("± pulse", decimals=1, width=75),
         on("temp", unit=unit("vitals", "temp"), decimals=1, width=85),
         on("± temp", decimals=2, width=75),
+        on("breath", unit=unit("vitals", "resp"), decimals=0, width=85),
+        on("± breath", decimals=1, width=85),
         on("NEWS2", decimals=0, width=75),
         on("to", decimals=0, width=55),
         on("unusual", decimals=1, width=85),

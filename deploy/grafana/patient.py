@@ -27,8 +27,15 @@ def patient() -> Dashboard:
             Shelf(10, (band("Heart rate", "hr"), band("Pulse rate", "pulse"))),
             Shelf(8, (_worst(), _conditions())),
             Shelf(9, (_waveform(), _strips())),
-            Shelf(9, (band("Skin temperature", "temp"), band("RR interval", "rr_interval"))),
-            Shelf(9, (band("RMSSD of the RR intervals", "rmssd"), band("SDNN of the RR intervals", "sdnn"))),
+            Shelf(9, (band("Breath rate", "resp"), band("Skin temperature", "temp"))),
+            Shelf(
+                9,
+                (
+                    band("RR interval", "rr_interval"),
+                    band("RMSSD of the RR intervals", "rmssd"),
+                    band("SDNN of the RR intervals", "sdnn"),
+                ),
+            ),
             Shelf(9, (_early_warning(), _unusual())),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),

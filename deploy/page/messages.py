@@ -56,6 +56,7 @@ class Tile(msgspec.Struct, frozen=True):
     hr: Value
     pulse: Value
     temp: Value
+    resp: Value  # breath rate
     rmssd: Value
     trust: str  # how good the heart rate is, of whichever sensor: good, fair, poor, none or settling
     signal: str  # how good the cardiac lead is, likewise

@@ -27,6 +27,7 @@ def tile(key: str, bed: Bed) -> Tile:
         hr=_value(v.hr) if v else NONE,
         pulse=_value(v.pulse) if v else NONE,
         temp=_value(v.temp) if v else NONE,
+        resp=_value(v.resp) if v else NONE,
         rmssd=_value(v.rmssd) if v else NONE,
         trust=_trust(v) if v else "none",
         signal=quality_word(v) if v else "none",

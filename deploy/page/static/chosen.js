@@ -5,6 +5,7 @@ import { find, make, mark, plusMinus, put, short, tenths, trust, whole } from ".
 const FIGURES = [
   ["HR", "bpm", "hr", whole],
   ["pulse", "bpm", "pulse", whole],
+  ["breath", "/min", "resp", whole],
   ["skin", "°C", "temp", tenths],
   ["RMSSD", "ms", "rmssd", whole],
 ];

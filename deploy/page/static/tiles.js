@@ -107,6 +107,7 @@ class Tile {
     this.u = side.appendChild(make("span", "u"));
     const more = this.button.appendChild(make("span", "more"));
     this.pulse = labelled(more, "pulse ", "");
+    this.resp = labelled(more, "resp ", "");
     this.temp = labelled(more, "", " °C");
     this.band = this.button.appendChild(make("span", "band"));
     this.worst = this.band.appendChild(make("span", "worst"));
@@ -126,6 +127,7 @@ class Tile {
     put(this.hr, whole(bed.hr));
     put(this.u, plusMinus(bed.hr));
     put(this.pulse, whole(bed.pulse));
+    put(this.resp, whole(bed.resp));
     put(this.temp, tenths(bed.temp));
     put(this.worst, bed.words);
     put(this.rest, rest.length ? ` +${rest.length}` : "");
@@ -152,5 +154,6 @@ function spoken(bed, worst, trusted) {
     : "";
   const rate = bed.hr.value === null ? "heart rate not measured" : `heart rate ${whole(bed.hr)}`;
   const pulse = bed.pulse.value === null ? "" : `, pulse ${whole(bed.pulse)}`;
-  return `${bed.title}. ${alarm}${rate}${pulse}, quality ${trusted}`;
+  const breath = bed.resp.value === null ? "" : `, breath ${whole(bed.resp)}`;
+  return `${bed.title}. ${alarm}${rate}${pulse}${breath}, quality ${trusted}`;
 }
