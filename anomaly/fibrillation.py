@@ -12,11 +12,12 @@ from anomaly.peaks import moving_sum
 
 LIMIT = 0.5  # of the probability
 EIGHT = 8  # intervals that the onset is told by
-ALIKE = 0.04  # of their median: intervals that differ by less are alike
+ALIKE = 0.08  # of their median: intervals that differ by less are alike; breathing alone does not make more
 CHANCE = 0.5  # share of pairs of them that are not: with more, the eight are irregular
 LOOK_BACK = 96  # beats searched for the onset; that of a longer episode moves along
 RANGES: Final = {  # features are held to what they were fitted on
     "rate": (30.0, 200.0),
+    "echo": (0.0, 1.2),
     "p_size": (-7.0, 1.0),
     "p_clear": (-7.0, 7.0),
     "rest_pitch": (-7.0, 1.5),
@@ -70,7 +71,7 @@ def fibrillation(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> Fibr
         known=known,
         true=true,
         probability=np.where(known, found, np.nan),
-        onset_ns=np.where(true, _onset(ring, as_of_ns, since_ns), 0),
+        onset_ns=_onset(ring, as_of_ns, since_ns, true),
         quality=last.quality.mean(axis=-1),
     )
 
@@ -90,8 +91,17 @@ def held(name: str, value: Array) -> Array:
     return np.clip(value, low, high)
 
 
-def _onset(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> IntArray:
-    """First beat of the newest run of irregular eights, as of a time; the oldest beat searched if none came before."""
+def _onset(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray, true: BoolArray) -> IntArray:
+    """First beat of the newest run of irregular eights; the oldest beat searched if none came before. 0 if not true."""
+    found = np.zeros(len(true), np.int64)
+    row = np.flatnonzero(true)
+    if len(row):  # most are not
+        found[row] = _began(BeatRing._make(leaf[row] for leaf in ring), as_of_ns[row], since_ns[row])
+    return found
+
+
+def _began(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> IntArray:
+    """First beat of that run in each row."""
     beats = newest(ring, as_of_ns, LOOK_BACK + EIGHT + 1, since_ns)
     rr = np.diff(beats.times_ns, axis=-1) / 1e9
     used = beats.there[:, :-1]

@@ -2,19 +2,20 @@
 
 from typing import Final
 
-OFFSET: Final = -8.06623
+OFFSET: Final = -7.43977
 WEIGHTS: Final = {
-    "rate": 0.0150804,
-    "step_quarter": -7.97619,
-    "step_upper": 1.12005,
-    "step_mean": 0.97301,
-    "turns": 4.66961,
-    "ordinary": 1.28032,
-    "few": -2.41719,
-    "regular": -2.90999,
-    "alike": -1.26155,
-    "entropy": 1.24383,
-    "p_size": -0.418267,
-    "p_clear": -0.70494,
-    "rest_pitch": -1.59538,
+    "rate": 0.0155598,
+    "step_quarter": -8.00836,
+    "step_upper": 0.949849,
+    "step_mean": 0.803197,
+    "turns": 4.56107,
+    "ordinary": 1.07903,
+    "few": -2.50899,
+    "regular": -2.99081,
+    "alike": -1.42892,
+    "entropy": 1.31047,
+    "echo": -0.623685,
+    "p_size": -0.47334,
+    "p_clear": -0.699466,
+    "rest_pitch": -1.54733,
 }

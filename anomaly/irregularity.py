@@ -14,6 +14,8 @@ LEAST = 5  # intervals, to tell anything
 FEW = 5  # ordinary intervals: with fewer, all are taken
 NEAR = 0.06  # of the median: an interval that differs by less is a regular one
 ALIKE = 0.04  # of the median: two intervals that differ by less are alike
+ECHOES = (2, 3, 4, 5, 6)  # beats before which a grouped rhythm has the same interval: bigeminy 2, trigeminy 3
+LEAST_APART_S = 0.01  # of intervals from their mean: with less, there are no groups to be told
 FOLLOWS = 0.05  # of the median: the same for intervals that follow intervals
 
 
@@ -33,6 +35,7 @@ class Irregularity(NamedTuple):
     regular: Array  # share of ordinary intervals within `NEAR` of their median
     alike: Array  # share of pairs of ordinary intervals that are alike
     entropy: Array  # sample entropy, order 1, of ordinary intervals that follow each other
+    echo: Array  # distance from intervals a few beats before, over that from their mean: 1 by chance, 0 in groups
     p_size: Array  # log of the averaged P wave over the QRS
     p_clear: Array  # log of its power over that of what single beats have there besides
     rest_pitch: Array  # pitch of the latter
@@ -62,7 +65,7 @@ def irregularity(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> Irre
     n = np.count_nonzero(used, axis=-1)
     known = n >= LEAST
     rr = np.where(used, rr, np.nan)
-    marks = _marks(ring, as_of_ns, beats.there)
+    marks = marks_of(ring, as_of_ns, beats.there)
     median = quantile(rr, 0.5)
     mean = _mean(rr, used)
     step = np.abs(np.diff(rr, axis=-1))
@@ -91,6 +94,7 @@ def irregularity(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> Irre
         regular=np.count_nonzero(regular, axis=-1) / np.maximum(np.count_nonzero(clean, axis=-1), 1),
         alike=alike,
         entropy=entropy,
+        echo=_echo(rr, _mean(np.abs(rr - mean[:, None]), used)),
         p_size=p_size,
         p_clear=2.0 * (p_size - rest_size),
         rest_pitch=pitch,
@@ -116,7 +120,7 @@ def quantile(x: Array, share: float) -> Array:
     return found
 
 
-def _marks(ring: BeatRing, as_of_ns: IntArray, there: BoolArray) -> BeatMarks:
+def marks_of(ring: BeatRing, as_of_ns: IntArray, there: BoolArray) -> BeatMarks:
     """Marks of the newest beats, as many as `there` has columns; without meaning where it is False."""
     past = np.count_nonzero(ring.times_ns <= as_of_ns[:, None], axis=-1)
     wanted = there.shape[-1]
@@ -124,6 +128,13 @@ def _marks(ring: BeatRing, as_of_ns: IntArray, there: BoolArray) -> BeatMarks:
     marks = np.take_along_axis(ring.marks, source[..., None], axis=1).astype(np.float64)
     ordinary, *sizes = (np.ascontiguousarray(mark) for mark in np.moveaxis(marks, -1, 0))
     return BeatMarks(ordinary > 0.5, *sizes)
+
+
+def _echo(rr: Array, apart: Array) -> Array:
+    """Least median distance of intervals from those `ECHOES` beats before, over their mean distance from their mean."""
+    each = [quantile(np.abs(rr[:, lag:] - rr[:, :-lag]), 0.5) for lag in ECHOES]
+    echo: Array = np.fmin.reduce(each) / np.maximum(apart, LEAST_APART_S)
+    return echo
 
 
 def _mean(x: Array, used: BoolArray) -> Array:

@@ -69,6 +69,19 @@ RULES: tuple[Rule, ...] = (
         3.0,
         ("heart rate {value:.0f} /min over 17 beats", "heart rate {value:.0f} /min over 17 beats, and so the pulse"),
     ),
+    Rule("pause", "physiological", "medium", 3.0, 0.0, 20.0, ("the heart rested for {value:.1f} s",)),
+    Rule(
+        "atrial-fibrillation",
+        "physiological",
+        "medium",
+        0.5,
+        30.0,
+        60.0,
+        ("irregular beats without P waves: atrial fibrillation, probability {value:.2f}",),
+    ),
+    Rule(
+        "bigeminy", "physiological", "low", 5.0, 10.0, 30.0, ("every second beat comes early and is of another kind",)
+    ),
     Rule("deterioration", "physiological", "medium", 0.0, 0.0, 0.0, _COURSES),
     Rule(
         "urgent-deterioration",

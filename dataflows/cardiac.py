@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly import conditions, intervals
+from anomaly import conditions, intervals, patterns
 from anomaly.averaged import N_MARKS, AveragedBeat, AveragedState
 from anomaly.beats import BeatDetector, BeatState
 from anomaly.breath import HEARTS_OWN_BPM
@@ -286,6 +286,8 @@ class Cardiac:
         slow = conditions.extreme_bradycardia(state.ring, as_of, since)
         fast = conditions.extreme_tachycardia(state.ring, as_of, since)
         atrial = fibrillation(state.ring, as_of, since)
+        rest = patterns.pause(state.ring, as_of, since)
+        pairs = patterns.bigeminy(state.ring, as_of, since)
         worst = np.argmin(state.quality, axis=-1)[:, None]
         said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
         return estimates.Cardiac(
@@ -321,6 +323,12 @@ class Cardiac:
             fibrillation_p=np.where(here, atrial.probability, np.nan),
             breath=said,
             breath_series=n_series,
+            pause=_truth(rest, here),
+            pause_ns=rest.onset_ns,
+            pause_s=rest.value,
+            bigeminy=_truth(pairs, here),
+            bigeminy_ns=pairs.onset_ns,
+            bigeminy_pairs=pairs.value,
         )
 
     def _series(self, state: CardiacState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:

@@ -46,6 +46,12 @@ class Cardiac(NamedTuple):
     fibrillation_p: FloatArray  # its probability
     breath: FloatArray  # (n, n_rates) anomaly.breath.evidence of all its series together
     breath_series: IntArray  # that said anything
+    pause: IntArray
+    pause_ns: IntArray
+    pause_s: FloatArray  # the longest of late
+    bigeminy: IntArray
+    bigeminy_ns: IntArray
+    bigeminy_pairs: FloatArray  # in a row
 
 
 class Optical(NamedTuple):
@@ -105,6 +111,7 @@ class Second(NamedTuple):
     worn: BoolArray  # the patient wears something that a heart rate could come from
 
 
+_JUDGED = frozenset({"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy"})
 LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
 
 
@@ -115,7 +122,7 @@ def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
     columns: list[NDArray[np.generic]] = []
     for name in kind._fields:
         value = 0.0 if name in ("quality", "spo2_quality") else nothing[hints[name]]
-        value = -1 if name in ("asystole", "bradycardia", "tachycardia", "fibrillation") else value
+        value = -1 if name in _JUDGED else value
         shape = (n, N_RATES) if name == "breath" else (n,)
         columns.append(np.full(shape, 0.0 if name == "breath" else value, types[hints[name]]))
     return tuple(columns)

@@ -8,6 +8,9 @@ Condition = Literal[
     "asystole",
     "extreme-bradycardia",
     "extreme-tachycardia",
+    "pause",
+    "atrial-fibrillation",
+    "bigeminy",
     "deterioration",
     "urgent-deterioration",
     "lost-contact",
@@ -70,6 +73,7 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     resp_source: str = ""  # what it was made from: mcg, ppg, motion, joined by +; none
     spo2: Reading = Reading()  # oxygen saturation, %, by a simulated calibration
     spo2_reason: str = ""  # why it could not be measured, in one word; empty: it could
+    af: float = NAN  # probability of atrial fibrillation, by the beats of half a minute
 
     @property
     def key(self) -> str:

@@ -125,6 +125,15 @@ def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) ->
         unsure = np.where((truth == 1) & (poor | fault | contradicted), -1, truth)
         say(condition, np.where((truth == 1) & word.against, 0, unsure), onset_ns, rate, word.for_.astype(np.int64))
 
+    rhythms: tuple[tuple[Condition, IntArray, IntArray, FloatArray], ...] = (
+        ("pause", heart.pause, heart.pause_ns, heart.pause_s),
+        ("atrial-fibrillation", heart.fibrillation, heart.fibrillation_ns, heart.fibrillation_p),
+        ("bigeminy", heart.bigeminy, heart.bigeminy_ns, heart.bigeminy_pairs),
+    )
+    for rhythm, truth, onset_ns, value in rhythms:
+        # Beats that noise invents or hides are as irregular as any rhythm: both ways nothing is known.
+        say(rhythm, np.where(poor | fault | off, -1, truth), onset_ns, value, 0)
+
     stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
     pattern = np.maximum(course.pattern, 0)
     say("deterioration", _known(stands, looked | stands), course.since_ns, course.deviation, pattern)

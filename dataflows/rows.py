@@ -13,7 +13,7 @@ from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import SPO2_REASONS, Second
 from dataflows.events import SECOND_NS, Reading, Vitals, Wave
-from dataflows.fusion import SOURCES, Fused
+from dataflows.fusion import POOR_QUALITY, SOURCES, Fused
 from dataflows.items import name_of, site_of
 from dataflows.roster import Patient
 from ingest.profile import StreamProfile
@@ -61,6 +61,7 @@ def vitals_rows(
     resp_why, resp_lanes = breath.why.tolist(), breath.lanes.tolist()
     reason = np.where(heart.present, heart.reason, Reason.NO_SIGNAL).tolist()
     deviation, low, high = course.deviation.tolist(), course.news2_min.tolist(), course.news2_max.tolist()
+    af = np.where(heart.quality >= POOR_QUALITY, heart.fibrillation_p, np.nan).tolist()
     settling, source = heart.settling.tolist(), fused.source.tolist()
     for i, (patient, second, arrival_ns) in enumerate(closings):
         yield Vitals(
@@ -89,6 +90,7 @@ def vitals_rows(
             resp_source=_sources(resp_lanes[i]),
             spo2=spo2[i],
             spo2_reason=SPO2_REASONS[spo2_why[i]],
+            af=af[i],
         )
 
 

@@ -68,6 +68,7 @@ _MAY: dict[RhythmName, tuple[str, ...]] = {
     "atrial-fibrillation": ("atrial-fibrillation", "atrial-flutter", "pause"),
     "atrial-flutter": ("atrial-fibrillation", "atrial-flutter", *_MAY_WHEN_HARD),
     "pauses": ("pause",),
+    "bigeminy": ("bigeminy",),
     "wenckebach": ("heart-block", "pause"),
     "mobitz": ("heart-block", "pause"),
 }

@@ -89,6 +89,30 @@ def test_the_vitals_of_a_code_are_those_of_a_body_and_not_of_a_sensor(code_blue:
     assert at[135].breath_rate_bpm > 20.0
 
 
+@pytest.mark.parametrize(
+    ("name", "seconds", "condition"),
+    [
+        ("bigeminy", 28.0, "bigeminy"),
+        ("pauses", 28.0, "pause"),
+        pytest.param("atrial-fibrillation", 75.0, "atrial-fibrillation", marks=pytest.mark.long),
+    ],
+)
+def test_a_rhythm_is_named_and_its_onset_lies_in_it(name: str, seconds: float, condition: str) -> None:
+    found = flowed(name, 1, seconds)
+    score = score_alarms(found.truth, found.alarms, found.end_ns)
+    assert {alarm.condition for alarm in found.alarms} == {condition}
+    assert not score.false
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["sinus", "quiet", "ectopy"])
+def test_breathing_and_single_ectopic_beats_are_no_fibrillation(name: str) -> None:
+    found = flowed(name, 2, 120.0)
+    told = [row.af for row in found.vitals if row.af == row.af]
+    assert len(told) > 100
+    assert max(told) < 0.3
+
+
 def test_a_device_that_is_taken_off_is_a_fault_too() -> None:
     found = flowed("off-body", 1, 30.0)
     (fault,) = [line for line in found.lines if isinstance(line, FaultLine)]

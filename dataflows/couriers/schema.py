@@ -85,6 +85,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
                 deviation="of all vitals from what is usual for this patient, in standard deviations, minute before",
                 news2_min="least NEWS2 that what was measured in the minute before allows",
                 news2_max="the most",
+                af="probability of atrial fibrillation, by the beats of half a minute",
             ),
             *fields("string", "", reason="why the quality is not 1", source="what hr was made from"),
             *reading("resp", "/min", "breath rate"),

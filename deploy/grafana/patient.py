@@ -36,6 +36,7 @@ def patient() -> Dashboard:
                     band("SDNN of the RR intervals", "sdnn"),
                 ),
             ),
+            Shelf(9, (_atrial(),)),
             Shelf(9, (_early_warning(), _unusual())),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),
@@ -85,6 +86,18 @@ def _conditions() -> Panel:
 def _vitals(columns: dict[str, str]) -> Query:
     """Vitals step by step; a step without any is a hole."""
     return stepped("vitals", columns, where=chosen(*PLACE), by=WHO, fill="null")
+
+
+def _atrial() -> Panel:
+    return trend(
+        "Probability of atrial fibrillation",
+        "By the beats of half a minute: how irregular the ordinary ones are, and whether a P wave goes before them. "
+        "Nothing is shown where the signal is poor.",
+        _vitals({"fibrillation": 'mean("af")'}),
+        unit=unit("vitals", "af"),
+        bounds=(0.0, 1.0),
+        empty="Too few beats were measured in the time shown",
+    )
 
 
 def _early_warning() -> Panel:

@@ -8,6 +8,7 @@ const FIGURES = [
   ["breath", "/min", "resp", whole],
   ["skin", "°C", "temp", tenths],
   ["RMSSD", "ms", "rmssd", whole],
+  ["AF", "%", "af", whole],
 ];
 const SILENT_S = 3.5; // without a new second of the waveform: one takes about one and a half to be here
 

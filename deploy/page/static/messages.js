@@ -5,7 +5,8 @@
  * @typedef {{id: string, condition: string, category: "physiological"|"technical", priority: "high"|"medium"|"low",
  *   state: "active"|"acknowledged", onset_ms: number, event_ms: number, need: number, words: string, reason: string, actor: string, note: string}} Alarm
  * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, words: string, second: number|null,
- *   hr: Value, pulse: Value, temp: Value, resp: Value, rmssd: Value, trust: string, signal: string, reason: string, source: string,
+ *   hr: Value, pulse: Value, temp: Value, resp: Value, rmssd: Value, af: Value,
+ *   trust: string, signal: string, reason: string, source: string,
  *   late: boolean, alarms: Alarm[]}} Tile
  * @typedef {{key: string, second: number, stream: string, unit: string, scale: number, rate_hz: number,
  *   counts: number[]}} Second
