@@ -1,5 +1,7 @@
 """What a simulated device publishes of itself before its first packet."""
 
+from msgspec.structs import replace
+
 from device_sim.devices import DEVICES, Device
 from device_sim.wearable import (
     ACCELERATION_NOISE,
@@ -81,6 +83,29 @@ def birth_of(kind: Device, device: str, patient: str, now_ns: int, *, expired: b
             ),
         ),
     )
+
+
+def renewed(birth: Birth, now_ns: int) -> Birth:
+    """Birth of a device that has just calibrated its magnetometers.
+
+    Its number is the second of the calibration: above that of any day, and of any calibration before.
+    """
+    second = now_ns // 1_000_000_000
+    streams = [
+        replace(
+            stream,
+            calibration=replace(
+                stream.calibration,
+                id=f"{stream.name}-{second}",
+                time_ns=now_ns,
+                expiry_ns=now_ns + CALIBRATION_DAYS * DAY_NS,
+            ),
+        )
+        if stream.calibration
+        else stream
+        for stream in birth.streams
+    ]
+    return replace(birth, birth=second, streams=tuple(streams))
 
 
 def _magnetometers(

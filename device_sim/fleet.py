@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import SeedSequence, default_rng
 
 from device_sim.batch import batches
-from device_sim.births import birth_of
+from device_sim.births import birth_of, renewed
 from device_sim.bodies import Body, Chances, chances_of, random_body
 from device_sim.breath import Lungs
 from device_sim.course import levels
@@ -32,7 +32,7 @@ from device_sim.script import Script
 from device_sim.standin import placed, with_records
 from device_sim.truth import TruthLine, Who
 from device_sim.wearable import PACKET_NS, SLOTS_PER_CHUNK
-from ingest.documents import encode_status
+from ingest.documents import encode_birth, encode_status
 from ingest.profile import Birth
 
 MAX_PATIENTS = 100_000
@@ -151,6 +151,7 @@ class Fleet:
         self._lines: list[TruthLine] = [line for patient in self._patients for line in patient.scribe.opening()]
         self._notes: list[tuple[int, bytes]] = []
         self._statuses: list[tuple[int, bytes]] = []
+        self._rebirths: list[tuple[int, bytes]] = []
 
     def step(self) -> list[tuple[int, bytes]]:
         """Packets of the next 250 ms of all devices, in the order in which they leave.
@@ -162,7 +163,7 @@ class Fleet:
             for batch in self._batches:
                 batch.advance(self._moment(batch.members))
         leaving: list[tuple[int, bytes]] = []
-        self._notes, self._statuses = [], []
+        self._notes, self._statuses, self._rebirths = [], [], []
         for index in self._order:
             patient = self._patients[index]
             leaving += [(index, payload) for payload in self._leaving(patient, index, slot_of_chunk)]
@@ -177,6 +178,10 @@ class Fleet:
     def statuses(self) -> list[tuple[int, bytes]]:
         """For the status topics: devices that in the last step had something new to say of themselves, and what."""
         return self._statuses
+
+    def rebirths(self) -> list[tuple[int, bytes]]:
+        """For the birth topics, before the packets of the last step: devices that have calibrated themselves."""
+        return self._rebirths
 
     def truth_lines(self) -> list[TruthLine]:
         """Lines of truth since they were last asked for."""
@@ -217,8 +222,12 @@ class Fleet:
         if patient.eventful:
             start_s = patient.phase_s + self._slot / SLOTS_PER_CHUNK
             faults = patient.script.faults(start_s - CHUNK_S, start_s + CHUNK_S)
-        leaving = patient.link.leaving(self._slot, faults, lambda number: packed.blocks(row, slot, number))
         names = patient.link.in_force(self._slot, faults)
+        if "calibrating" in patient.said.faults - names:
+            now_ns = self._t_start_ns + patient.phase_ns + self._slot * PACKET_NS
+            patient.link.birth = renewed(patient.link.birth, now_ns)
+            self._rebirths.append((index, encode_birth(patient.link.birth)))
+        leaving = patient.link.leaving(self._slot, faults, lambda number: packed.blocks(row, slot, number))
         said = Said(packed.flags(row, slot), known(names), cold=packed.cell_cel(row) < COLD_CEL)
         if said != patient.said:
             patient.said = said

@@ -18,6 +18,7 @@ class Step(NamedTuple):
     notes: list[tuple[int, bytes]]
     statuses: list[tuple[int, bytes]]
     lines: list[TruthLine]
+    births: list[tuple[int, bytes]]  # to be said before the packets
 
 
 class Maker(threading.Thread):
@@ -36,7 +37,9 @@ class Maker(threading.Thread):
             number = 0
             while number != self.n_steps and not self._given_up.is_set():
                 packets = self._fleet.step()
-                self._put(Step(number, packets, self._fleet.notes(), self._fleet.statuses(), self._fleet.truth_lines()))
+                fleet = self._fleet
+                lines = fleet.truth_lines()
+                self._put(Step(number, packets, fleet.notes(), fleet.statuses(), lines, fleet.rebirths()))
                 number += 1
             self._put(None)
         except BaseException as error:  # noqa: BLE001  # it is raised again where the queue is read

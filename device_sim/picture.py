@@ -15,8 +15,9 @@ from device_sim.lanes import Lane, lanes_of
 from device_sim.scenario import load_scenario, script_of
 from device_sim.truth import BeatLine, TruthLine, VitalLine
 from device_sim.witness import STEPS_PER_S, T_START_NS
-from ingest.codec import decode_packet
+from ingest.codec import decode_birth, decode_packet
 from ingest.packet import Packet, samples
+from ingest.profile import Birth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,11 +81,16 @@ def _entitle(figure: "Figure", options: FleetOptions, about: str) -> None:
 
 def _draw_waves(rows: list[list["Axes"]], options: FleetOptions, n: int, seconds: float) -> None:
     fleet = Fleet(msgspec.structs.replace(options, patients=n, seconds=seconds), T_START_NS)
-    payloads: list[list[bytes]] = [[] for _ in range(n)]
+    births = list(fleet.births)
+    payloads: list[list[tuple[Birth, bytes]]] = [[] for _ in range(n)]
     truth: list[TruthLine] = []
     for _ in range(round(seconds * STEPS_PER_S)):
-        for device, payload in fleet.step():
-            payloads[device].append(payload)
+        leaving = fleet.step()
+        for device, told in fleet.rebirths():
+            renewed = decode_birth(told, births[device].device)
+            births[device] = renewed if isinstance(renewed, Birth) else births[device]
+        for device, payload in leaving:
+            payloads[device].append((births[device], payload))
         truth += fleet.truth_lines()
     truth += fleet.closing_lines()
     for index, axes in enumerate(rows):
@@ -100,10 +106,10 @@ def _draw_waves(rows: list[list["Axes"]], options: FleetOptions, n: int, seconds
         _draw_lanes(axes[-1], lanes_of(mine, T_START_NS, seconds), seconds)
 
 
-def _traces(fleet: Fleet, index: int, payloads: Sequence[bytes]) -> Iterator[Trace]:
+def _traces(fleet: Fleet, index: int, payloads: Sequence[tuple[Birth, bytes]]) -> Iterator[Trace]:
     """Every stream of a device; holes are NaN."""
     birth = fleet.births[index]
-    packets = [decode_packet(payload, birth.device, birth) for payload in payloads]
+    packets = [decode_packet(payload, birth.device, of) for of, payload in payloads]
     for number, profile in enumerate(birth.streams):
         blocks = [
             block

@@ -50,6 +50,11 @@ class LinkPlan(NamedTuple):
     farewell: tuple[Message, ...]  # before it leaves
     will: Message | None  # what the broker says if it is cut off
 
+    def renamed(self, message: Message) -> "LinkPlan":
+        """The same plan with a message in the greeting in the place of the one that went to its topic."""
+        said = tuple(message if one.topic == message.topic else one for one in self.greeting)
+        return self._replace(greeting=said)
+
 
 class _Parcel(NamedTuple):
     """A message on its way."""
@@ -57,6 +62,7 @@ class _Parcel(NamedTuple):
     message: Message
     packets: int  # that are in it; those that were acknowledged once count no more
     note: bytes  # for the file of acknowledged packets
+    retained: bool = False  # and from now on part of the client's greeting
 
 
 @dataclass
@@ -169,6 +175,12 @@ class Publisher:
             self.dropped += one.pending.popleft().packets
         self._pump(one)
 
+    def rename(self, link: int, message: Message) -> None:
+        """Send a retained message in order with the client's packets, and greet with it from then on."""
+        one = self._links[link]
+        one.pending.append(_Parcel(message, 0, b"", retained=True))
+        self._pump(one)
+
     def tell(self, link: int, message: Message) -> None:
         """Send a retained message with QoS 1 if the client is connected: what holds from now on."""
         one = self._links[link]
@@ -260,7 +272,9 @@ class Publisher:
         """Send what waits, as far as the window allows."""
         while link.connected and link.pending and len(link.unacknowledged) < IN_FLIGHT:
             parcel = link.pending.popleft()
-            info = link.client.publish(parcel.message.topic, parcel.message.payload, qos=1)
+            if parcel.retained:
+                link.plan = link.plan.renamed(parcel.message)
+            info = link.client.publish(parcel.message.topic, parcel.message.payload, qos=1, retain=parcel.retained)
             link.unacknowledged[info.mid] = parcel
             self._write(link)
 
@@ -346,7 +360,7 @@ class Publisher:
             self._acked.write(parcel.note)
         # Counted from the newest acknowledgement: a broker that has gone since had no more time to save.
         now = time.monotonic()
-        link.recent.append((now, _Parcel(parcel.message, 0, b"")))
+        link.recent.append((now, parcel._replace(packets=0, note=b"")))
         while link.recent[0][0] < now - RESEND_S or len(link.recent) > MAX_RESEND:
             link.recent.popleft()
 

@@ -202,6 +202,7 @@ class _Pace:
         self._begin = begin
         self._topics = [topic_of(options.site, birth.device, "data") for birth in fleet.births]
         self._status_topics = [topic_of(options.site, birth.device, "status") for birth in fleet.births]
+        self._birth_topics = [topic_of(options.site, birth.device, "birth") for birth in fleet.births]
         self._truth_topics = [topic_of(options.site, birth.device, "truth") for birth in fleet.births]
         self.late_s = 0.0
         self.played = 0
@@ -222,6 +223,9 @@ class _Pace:
     def play(self, step: Step, stopping: threading.Event, truth: BinaryIO | None) -> None:
         """Publish a step's packets and truth."""
         notes = dict(step.notes)
+        for device, birth in step.births:
+            link = 0 if self._options.bundles else device
+            self._publisher.rename(link, Message(self._birth_topics[device], birth))
         for device, status in step.statuses:
             link = 0 if self._options.bundles else device
             self._publisher.tell(link, Message(self._status_topics[device], status))

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from device_sim.fleet import Fleet, FleetOptions
 from device_sim.truth import BeatLine, TruthLine
-from ingest.codec import decode_packet
-from ingest.packet import Packet, samples
+from ingest.codec import decode_birth, decode_packet
+from ingest.packet import BadPacket, Packet, samples
+from ingest.profile import Birth
 
 START_NS = 1_700_000_000_123_456_789
 Array = NDArray[np.float64]
@@ -37,12 +38,15 @@ class Run:
         self.notes: dict[int, list[bytes]] = defaultdict(list)
         self.statuses: dict[int, list[bytes]] = defaultdict(list)
         self.truth: list[TruthLine] = []
+        self.births = {device: [birth] for device, birth in enumerate(self.fleet.births)}
         for step in range(round(4 * seconds)):
             for device, payload in self.fleet.step():
                 self.raw[device].append(payload)
                 self.left_at[device].append(step)
             for device, note in self.fleet.notes():
                 self.notes[device].append(note)
+            for device, birth in self.fleet.rebirths():
+                self.births[device].append(decoded_birth(birth, self.fleet.births[device].device))
             for device, status in self.fleet.statuses():
                 self.statuses[device].append(status)
             self.truth += self.fleet.truth_lines()
@@ -50,10 +54,13 @@ class Run:
 
     def packets(self, device: int) -> list[Packet]:
         """Packets of a device, each checked against its birth."""
-        birth = self.fleet.births[device]
+        birth, *later = self.births[device]
         packets = []
         for payload in self.raw[device]:
             packet = decode_packet(payload, birth.device, birth)
+            if isinstance(packet, BadPacket) and packet.reason == "wrong-birth" and later:
+                birth, *later = later
+                packet = decode_packet(payload, birth.device, birth)
             assert isinstance(packet, Packet), packet
             packets.append(packet)
         return packets
@@ -74,3 +81,10 @@ class Run:
         origin = START_NS + self.fleet.phase_ns[device]
         times = [line.time_ns - origin for line in self.truth if isinstance(line, BeatLine) and line.patient == patient]
         return np.array(times) / 1e9
+
+
+def decoded_birth(payload: bytes, device: str) -> Birth:
+    """A birth that is none is a mistake of the simulator."""
+    birth = decode_birth(payload, device)
+    assert isinstance(birth, Birth), birth
+    return birth

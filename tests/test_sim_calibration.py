@@ -54,8 +54,26 @@ def test_an_expired_calibration_stands_in_the_birth_and_moves_no_sample(run: Run
     assert run.fleet.births[EXPIRED].birth == run.fleet.births[SELF].birth - CALIBRATION_DAYS
 
 
+def test_after_it_the_device_is_born_again_with_a_new_calibration_and_its_packets_say_so(run: Run) -> None:
+    for device, end_s in ((SELF, 32.0), (EXPIRED, 40.0)):
+        before, after = run.births[device]
+        old, new = before.streams[MCG].calibration, after.streams[MCG].calibration
+        assert old
+        assert new
+        assert new.time_ns == pytest.approx(START_NS + end_s * 1e9, abs=0.5e9)
+        assert new.expiry_ns == new.time_ns + CALIBRATION_DAYS * DAY_NS > old.expiry_ns
+        assert after.streams[-1] == before.streams[-1]
+        numbers = [packet.birth for packet in run.packets(device)]
+        assert numbers == sorted(numbers)
+        assert set(numbers) == {before.birth, after.birth}
+        assert numbers.index(after.birth) == pytest.approx(4 * end_s, abs=1)
+
+
 def test_the_flow_takes_a_device_that_calibrates_itself_for_one_that_cannot_measure() -> None:
     found = flowed("calibration", 3, 44.0)
     score = score_alarms(found.truth, found.alarms, found.end_ns)
     assert (score.missed, score.false) == ([], [])
+    # Packets that named a birth that has not come would be refused, and leave holes at the end of a calibration.
+    late = [row for row in found.vitals if row.patient.endswith("1") and row.second >= found.vitals[0].second + 40]
+    assert all(row.coverage == 1.0 for row in late)
     assert {alarm.patient for alarm in found.alarms if alarm.condition == "saturated"} == set(found.truth.patients)

@@ -125,6 +125,31 @@ def test_a_ward_arrives_whole_in_order_and_says_goodbye(broker: Broker, listener
     assert listener.of("truth")
 
 
+def test_a_device_that_has_calibrated_itself_is_born_again_between_the_packets_that_it_concerns(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    path = tmp_path / "calibrates.toml"
+    path.write_text(
+        'about = "x"\n[[patients]]\nfaults = [{ fault = "calibrating", from_s = 1.0, for_s = 1.0 }]\n[[patients]]\n'
+    )
+    options = SimOptions(broker=broker.url, patients=2, seconds=4.0, speed=4.0, scenario=str(path))
+    run_simulation(options, threading.Event())
+    eventually(lambda: len(listener.of("data")) == 32 and len(listener.of("birth")) == 3, what="both devices")
+    told = [(topic, payload) for topic, payload in listener.messages if "wearable-0001" in topic]
+    born: Birth | None = None
+    accepted, births = 0, 0
+    for topic, payload in told:
+        if topic.endswith("/birth"):
+            said = decode_birth(payload, "wearable-0001")
+            assert isinstance(said, Birth)
+            born, births = said, births + 1
+        elif topic.endswith("/data"):
+            assert isinstance(decode_packet(payload, "wearable-0001", born), Packet), "its birth came before it"
+            accepted += 1
+    assert (accepted, births) == (16, 2)
+    assert states(listener, "wearable-0001") == ["online", "calibrating", "online", "offline"]
+
+
 def test_a_run_that_begins_at_midnight_says_who_the_devices_are_of_the_new_day(
     broker: Broker, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,7 +55,11 @@ def _records(fleet: Fleet, seconds: float, lines: list[TruthLine]) -> Iterator[R
     """A journal of the fleet, with ticks in between."""
     messages = [(0, topic_of("demo", birth.device, "birth"), encode_birth(birth)) for birth in fleet.births]
     for step in range(round(seconds * 4)):
-        for index, payload in fleet.step():
+        leaving = fleet.step()
+        for index, payload in fleet.rebirths():
+            at_ns = fleet.phase_ns[index] + step * TICK_NS + TRANSIT_NS + 1
+            messages.append((at_ns, topic_of("demo", fleet.births[index].device, "birth"), payload))
+        for index, payload in leaving:
             at_ns = fleet.phase_ns[index] + (step + 1) * TICK_NS + TRANSIT_NS
             messages.append((at_ns, topic_of("demo", fleet.births[index].device, "data"), payload))
         lines += fleet.truth_lines()
