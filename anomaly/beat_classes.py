@@ -70,7 +70,7 @@ class BeatClassifier:
     @cached_property
     def context(self) -> BeatContext:
         """What a beat is told from."""
-        return BeatContext(self.rate_hz, self.wait_s)
+        return BeatContext(self.rate_hz, self.wait_s, self.ventricular)
 
     def init(self, first: Array) -> ContextState:
         """State of rows that have seen nothing, shape of `first` as in `step`."""
@@ -99,7 +99,7 @@ class BeatClassifier:
             decided=np.full((n, m), np.nan),
         )
         if len(due.row):
-            ventricular = _probability(self.ventricular.total(due.features))
+            ventricular = _probability(due.odds)
             supra = (1.0 - ventricular) * _probability(self.supraventricular.total(due.features))
             kind = np.select(
                 [~due.known, ventricular >= self.at_least, supra >= self.at_least],

@@ -11,6 +11,7 @@ from anomaly.beat_shapes import AFTER, BEFORE, HZ, Kinds
 from anomaly.beat_timing import N_BACK, TIMING, timing
 from anomaly.kernel import Array, BoolArray, IntArray
 from anomaly.thin_trail import ThinState, ThinTrail
+from anomaly.trees import Trees
 
 N_BEATS = N_BACK + 16  # newest beats of a row, among them those that wait to be judged
 FEATURES = (*TIMING, *beat_shapes.FEATURES)
@@ -35,6 +36,9 @@ class Due(NamedTuple):
     decided: Array  # (n_due,) sample number after which it is judged
     known: BoolArray  # (n_due,) there is something to compare it with
     features: Array  # (n_due, len(FEATURES))
+    kind: IntArray  # (n_due,) place of the kind of beats that it is of
+    had: Array  # (n_due,) beats that its kind had before, fading
+    odds: Array  # (n_due,) log odds that it is ventricular
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,14 @@ class BeatContext:
         Sampling rate, 100 to 2000 Hz.
     wait_s : float
         Time from an R peak to its judgement.
+    ventricular : Trees
+        Log odds that a beat is ventricular, by its features alone. In the odds that are told, the mean of those of its
+        kind has its share: ten beats of one shape are seldom of different classes.
     """
 
     rate_hz: float
     wait_s: float
+    ventricular: Trees
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -111,11 +119,13 @@ class BeatContext:
             told = timing(at[row[:, None], place[:, None] + np.arange(-N_BACK - 1, 1)], following, now, self.rate_hz)
             wave = self.thin.cut(thinned, row, at[row, place], now, (BEFORE, AFTER))
             mine = Kinds._make(leaf[row] for leaf in kinds)
-            mine, shape, known = beat_shapes.describe(mine, wave, told[:, [0, 4]])
+            mine, shape = beat_shapes.describe(mine, wave, told[:, [0, 4]])
+            features = np.concatenate([told, shape.features], axis=-1)
+            mine, odds = beat_shapes.agreed(mine, shape, self.ventricular.total(features))
             for whole, part in zip(kinds, mine, strict=True):
                 whole[row] = part
             parts.append(
-                Due(row, used[row], at[row, place], now, known, np.concatenate([told, shape], axis=-1)),
+                Due(row, used[row], at[row, place], now, shape.known, features, shape.kind, shape.had, odds),
             )
             used[row] += 1
             waiting[row] -= 1
@@ -144,5 +154,7 @@ def _joined(state: ContextState, found: Array, decided: Array) -> tuple[Array, A
 def _all(parts: list[Due]) -> Due:
     if not parts:
         none = np.zeros(0, np.int64)
-        return Due(none, none, np.zeros(0), np.zeros(0), np.zeros(0, np.bool_), np.zeros((0, len(FEATURES))))
+        nought = np.zeros(0)
+        nothing = np.zeros((0, len(FEATURES)))
+        return Due(none, none, nought, nought, np.zeros(0, np.bool_), nothing, none, nought, nought)
     return Due._make(np.concatenate(field) for field in zip(*parts, strict=True))

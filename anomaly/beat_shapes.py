@@ -20,6 +20,11 @@ LAG = 4  # a template is moved by up to so many samples
 N_KINDS = 5
 JOIN = 0.85  # correlation at which a beat is of a kind
 SLOWEST = 24.0  # beats that a template looks back on
+NOISE_PACE = 1.0 / 32.0
+CLEAN = 0.02  # of a wave's power: noise below it does no harm
+MOST_ODDS = 6.0  # one beat says no more than that of its kind
+KIND_SHARE = 0.6  # of the kind's odds in those of a beat
+KIND_KNOWN = 4.0  # beats from which on a kind has its full share
 FADE = 0.99  # per beat: so much of a kind's weight remains
 
 PLAIN = (  # what is told of a wave alone, or of its time: each kind keeps its mean
@@ -41,6 +46,17 @@ class Kinds(NamedTuple):
     wave: Floats  # (n, kinds, channels, BEFORE + 1 + AFTER) mean wave
     weight: Floats  # (n, kinds) beats, fading; 0: none yet
     mean: Floats  # (n, kinds, len(PLAIN))
+    odds: Floats  # (n, kinds) mean log odds that its beats are ventricular, as each was judged alone
+    noise: Floats  # (n, channels) mean square by which beats of a kind differ from its mean wave
+
+
+class Told(NamedTuple):
+    """What is told of one beat in each of n rows."""
+
+    features: Array  # (n, len(FEATURES))
+    known: BoolArray  # (n,) there is something to compare it with
+    kind: IntArray  # (n,) place of its kind
+    had: Array  # (n,) beats that its kind had before, fading; 0: it is a new kind
 
 
 def none_yet(n: int, channels: int) -> Kinds:
@@ -49,6 +65,8 @@ def none_yet(n: int, channels: int) -> Kinds:
         np.zeros((n, N_KINDS, channels, BEFORE + 1 + AFTER), np.float32),
         np.zeros((n, N_KINDS), np.float32),
         np.zeros((n, N_KINDS, len(PLAIN)), np.float32),
+        np.zeros((n, N_KINDS), np.float32),
+        np.zeros((n, channels), np.float32),
     )
 
 
@@ -121,7 +139,7 @@ FEATURES = (
 )
 
 
-def describe(kinds: Kinds, wave: Array, timing: Array) -> tuple[Kinds, Array, BoolArray]:
+def describe(kinds: Kinds, wave: Array, timing: Array) -> tuple[Kinds, Told]:
     """Features of one beat in each row, and the kinds after it.
 
     Parameters
@@ -134,9 +152,16 @@ def describe(kinds: Kinds, wave: Array, timing: Array) -> tuple[Kinds, Array, Bo
     """
     n = len(wave)
     each = np.arange(n)
+    raw = wave
+    if wave.shape[1] > 1:
+        scale = _scale(kinds)[..., None]
+        wave = wave * scale
+        scaled = kinds._replace(wave=(kinds.wave * scale[:, None]).astype(np.float32))
+    else:
+        scaled = kinds
     told = np.concatenate([timing, plain(wave)], axis=-1)
     weight = kinds.weight.astype(np.float64)
-    like, lag = likeness(kinds, wave)
+    like, lag = likeness(scaled, wave)
     like = np.where(weight > 0.0, like, -1.0)
     # Beats that come early, or are wider than those of another kind, are not what is normal here.
     mean = kinds.mean.astype(np.float64)
@@ -145,11 +170,12 @@ def describe(kinds: Kinds, wave: Array, timing: Array) -> tuple[Kinds, Array, Bo
     known = weight[each, normal] >= 3.0
     own = like.argmax(axis=-1)
     joins = like[each, own] >= JOIN
+    where = np.where(joins, own, weight.argmin(axis=-1))
     total = weight.sum(axis=-1) + 1e-9
 
     usual, theirs = mean[each, normal], mean[each, own]
-    normal_wave = kinds.wave[each, normal].astype(np.float64)
-    own_wave = kinds.wave[each, own].astype(np.float64)
+    normal_wave = scaled.wave[each, normal].astype(np.float64)
+    own_wave = scaled.wave[each, own].astype(np.float64)
     moved = _moved(wave, lag[each, normal])
     rest = 0.5 * np.log(
         (_energy(np.ascontiguousarray((moved - normal_wave)[..., QRS[0] : QRS[1]])) + 1e-30)
@@ -180,17 +206,56 @@ def describe(kinds: Kinds, wave: Array, timing: Array) -> tuple[Kinds, Array, Bo
         axis=-1,
     )
     # The kind after this beat.
-    where = np.where(joins, own, weight.argmin(axis=-1))
     count = np.where(joins, weight[each, where], 0.0)
     pace = 1.0 / np.minimum(count + 1.0, SLOWEST)
-    own_moved = np.where(joins[:, None, None], _moved(wave, lag[each, where]), wave)
+    own_moved = np.where(joins[:, None, None], _moved(raw, lag[each, where]), raw)
     new_wave, new_mean, new_weight = kinds.wave.copy(), kinds.mean.copy(), kinds.weight * np.float32(FADE)
     old = np.where(joins[:, None, None], kinds.wave[each, where], 0.0)
     new_wave[each, where] = old + pace[:, None, None] * (own_moved - old)
+    off = np.ascontiguousarray((own_moved - old)[..., QRS[0] : QRS[1]])
+    square = np.mean(off * off, axis=-1)
+    noise = kinds.noise.astype(np.float64)
+    first = noise <= 0.0
+    square = np.where(first, square, np.minimum(square, 4.0 * noise))
+    noise = np.where(
+        (joins & (count >= 3.0))[:, None], noise + np.where(first, 1.0, NOISE_PACE) * (square - noise), noise
+    )
     old = np.where(joins[:, None], kinds.mean[each, where], 0.0)
     new_mean[each, where] = old + pace[:, None] * (told - old)
     new_weight[each, where] = count * FADE + 1.0
-    return Kinds(new_wave, new_weight.astype(np.float32), new_mean), features, known
+    new = Kinds(new_wave, new_weight.astype(np.float32), new_mean, kinds.odds, noise.astype(np.float32))
+    return new, Told(features, known, where, count)
+
+
+def agreed(kinds: Kinds, told: Told, alone: Array) -> tuple[Kinds, Array]:
+    """Log odds of each beat that its kind has a say in, and the kinds after it.
+
+    Parameters
+    ----------
+    kinds, told
+        As `describe` returns them.
+    alone : ndarray, shape (n,)
+        Log odds that the beat is ventricular, by its own features.
+    """
+    alone = np.clip(alone, -MOST_ODDS, MOST_ODDS)
+    each = np.arange(len(alone))
+    before = np.where(told.had > 0.0, kinds.odds[each, told.kind], 0.0)
+    share = KIND_SHARE * np.minimum(told.had / KIND_KNOWN, 1.0)
+    odds = kinds.odds.copy()
+    odds[each, told.kind] = before + (alone - before) / np.minimum(told.had + 1.0, SLOWEST)
+    return kinds._replace(odds=odds), (1.0 - share) * alone + share * before
+
+
+def _scale(kinds: Kinds) -> Array:
+    """Factor of each channel: the noisier for its size, the less it has to say."""
+    each = np.arange(len(kinds.weight))
+    usual = kinds.wave[each, kinds.weight.argmax(axis=-1)][..., QRS[0] : QRS[1]].astype(np.float64)
+    usual = np.ascontiguousarray(usual - usual.mean(axis=-1, keepdims=True))
+    power = np.mean(usual * usual, axis=-1)
+    square = 1.0 / (kinds.noise + CLEAN * power + 1e-30)
+    total = (square * power).sum(axis=-1) / (power.sum(axis=-1) + 1e-30)
+    scale: Array = np.sqrt(square / np.where(total > 0.0, total, 1.0)[:, None])
+    return np.where((total > 0.0)[:, None], scale, 1.0)
 
 
 def _moved(wave: Array, lag: IntArray) -> Array:

@@ -7,12 +7,11 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from anomaly.beat_classes import BeatClassifier
 from anomaly.beats import BeatDetector
 from anomaly.kernel import Array
 from deploy.evaluate import annotations
 from deploy.evaluate.beats import PACKET_S, SOURCE
-from deploy.evaluate.class_halves import HALF_OF, OTHER_HALF
+from deploy.evaluate.class_folds import SHIPPED, classifier, fold_of
 from deploy.evaluate.class_scores import Counts, Found, count, fingerprint
 from deploy.evaluate.records import EvaluateError, Recording, names_of, read
 from deploy.evaluate.request import Request, Tell
@@ -25,7 +24,7 @@ RULE = (
     "that was not found or was called anything else is missed, one that was called so and is not, or is no beat, is "
     "false; a fusion beat called ventricular is neither; the first 5 minutes are learned on and not counted; "
     "ventricular flutter and fibrillation, and records with paced beats, are left out; a record that the shipped model "
-    "was fitted on is judged by one fitted on the other half of those records; confidence by bootstrap over records"
+    "was fitted on is judged by one fitted on five sixths of them, without it; confidence by bootstrap over records"
 )
 
 
@@ -109,12 +108,12 @@ def evaluate(request: Request, tell: Tell) -> ClassesReport:
     recordings = [read(request.folder, name, request.leads) for name in names]
     found: dict[str, Found] = {}
     cpu_s = 0.0
-    groups = sorted({(one.rate_hz, HALF_OF.get(fingerprint(one), -1)) for one in recordings})
-    for rate_hz, half in groups:
-        bank = [one for one in recordings if (one.rate_hz, HALF_OF.get(fingerprint(one), -1)) == (rate_hz, half)]
+    folds = {one.name: fold_of().get(fingerprint(one), SHIPPED) for one in recordings}
+    for rate_hz, fold in sorted({(one.rate_hz, folds[one.name]) for one in recordings}):
+        bank = [one for one in recordings if (one.rate_hz, folds[one.name]) == (rate_hz, fold)]
         tell(f"telling beats in {len(bank)} records at {rate_hz:g} Hz")
         start = time.process_time()
-        told = classify([one.leads for one in bank], rate_hz, half)
+        told = classify([one.leads for one in bank], rate_hz, fold)
         cpu_s += time.process_time() - start
         found |= {recording.name: one for recording, one in zip(bank, told, strict=True)}
     if request.annotations is not None:
@@ -126,7 +125,7 @@ def evaluate(request: Request, tell: Tell) -> ClassesReport:
     return _report(request, recordings, found, cpu_s)
 
 
-def classify(signals: Sequence[Array], rate_hz: float, half: int = -1) -> list[Found]:
+def classify(signals: Sequence[Array], rate_hz: float, fold: int = SHIPPED) -> list[Found]:
     """Stream signals of shape ``(n_leads, n_samples)`` as the rows of one bank, in packets of about 250 ms.
 
     Parameters
@@ -135,25 +134,22 @@ def classify(signals: Sequence[Array], rate_hz: float, half: int = -1) -> list[F
         Each is held at its last value until the longest has ended and two seconds more.
     rate_hz
         Sampling rate.
-    half
-        0 or 1: by models that do not know this half of the records that the shipped one was fitted on.
+    fold
+        By the models that do not know the records of this fold.
     """
     packet = max(1, round(PACKET_S * rate_hz))
     n_packets = -(-max(x.shape[-1] for x in signals) // packet) + round(2.0 / PACKET_S)
     bank = np.stack([np.pad(x, ((0, 0), (0, n_packets * packet - x.shape[-1])), mode="edge") for x in signals])
     try:
-        detector, classifier = BeatDetector(rate_hz), BeatClassifier(rate_hz)
+        detector, judge = BeatDetector(rate_hz), classifier(rate_hz, fold)
     except ValueError as error:
         raise EvaluateError(f"the records are sampled at {rate_hz:g} Hz: {error}") from error
-    if half >= 0:
-        ventricular, supraventricular = OTHER_HALF[half]
-        classifier = BeatClassifier(rate_hz, ventricular=ventricular, supraventricular=supraventricular)
-    beats, classes = detector.init(bank[..., :packet]), classifier.init(bank[..., :packet])
+    beats, classes = detector.init(bank[..., :packet]), judge.init(bank[..., :packet])
     parts = []
     for k in range(n_packets):
         block = np.ascontiguousarray(bank[..., k * packet : (k + 1) * packet])
         beats, seen = detector.step(beats, block)
-        classes, out = classifier.step(classes, block, seen.at, seen.decided)
+        classes, out = judge.step(classes, block, seen.at, seen.decided)
         row, slot = np.nonzero(~np.isnan(out.at))
         at = out.at[row, slot]
         parts.append(np.stack([row, at, out.kind[row, slot], out.ventricular[row, slot], out.decided[row, slot] - at]))
@@ -201,7 +197,7 @@ def as_text(report: ClassesReport) -> str:
 
 def _report(request: Request, recordings: Sequence[Recording], found: dict[str, Found], cpu_s: float) -> ClassesReport:
     both = {one.name: count(one, found[one.name].at, found[one.name].kind) for one in recordings}
-    fitted = {one.name: fingerprint(one) in HALF_OF for one in recordings}
+    fitted = {one.name: fingerprint(one) in fold_of() for one in recordings}
     used = [one.name for one in recordings if not one.paced]
     ventricular = _scores([both[name][0] for name in used])
     unseen = [name for name in used if not fitted[name]]

@@ -1,9 +1,10 @@
 """Fit the models that tell the class of a beat, and show how they do on records that they were not fitted on.
 
-``python -m deploy.evaluate.fit_classes FOLDER [--write]`` reads annotated WFDB records, runs the flow's kernels over
-them (the first lead, the second, and both: a patient may wear either), and boosts small trees (scikit-learn). It prints
-EC57 figures for ventricular and supraventricular beats two-fold by record, both ways, and leaving one record out;
-``--write`` writes `anomaly/class_model.py` from all records and `deploy/evaluate/class_halves.py` from each half.
+``python -m deploy.evaluate.fit_classes FOLDER [--halves] [--records] [--write]`` reads annotated WFDB records, runs the
+flow's kernels over them (the first lead, the second, and both: a patient may wear either), and boosts small trees
+(scikit-learn). It prints EC57 figures for ventricular and supraventricular beats of records in six folds, each judged
+by models fitted on the other five, and of two halves, both ways. ``--write`` writes `anomaly/class_model.py`, fitted on
+all records, and the models of the folds, `deploy/evaluate/class_folds.npz`.
 """
 
 import sys
@@ -15,21 +16,26 @@ import numpy as np
 
 from anomaly.beat_classes import BeatClass, BeatClassifier
 from anomaly.beat_context import BeatContext
+from anomaly.beat_shapes import KIND_KNOWN, KIND_SHARE, MOST_ODDS, SLOWEST
 from anomaly.beats import BeatDetector
+from anomaly.class_model import VENTRICULAR
 from anomaly.kernel import Array, BoolArray, IntArray
 from anomaly.trees import Trees, as_text
+from deploy.evaluate.class_folds import Fold, save
 from deploy.evaluate.class_scores import NO_BEAT, Counts, count, fingerprint, labels
 from deploy.evaluate.records import Recording, names_of, read
 from deploy.evaluate.statistics import share
 
 SEED = 20
 PACKET_S = 10.0
-DEPTH = 3
-N_TREES = 60
-RATE = 0.15  # of learning
+DEPTH = 4
+N_TREES = 80
+RATE = 0.12  # of learning
 L2 = 5.0
 LEAST_IN_LEAF = 30
-N_DRAWN = 24_000  # examples that a model is fitted on
+N_FOLDS = 6
+N_DRAWN = 40_000  # examples that a model is fitted on
+EVENNESS = 0.4  # 0: each beat weighs the same; 1: each record does
 FIRST = 6  # beats of a record that show nothing yet
 WIDTH = 116  # of a line of the files that are written
 
@@ -43,12 +49,14 @@ class Examples(NamedTuple):
     at: Array  # (n,)
     number: IntArray  # (n,) of the beat in its record
     known: BoolArray
+    kind: IntArray
+    had: Array
 
 
 def examples(recordings: Sequence[Recording], leads: Sequence[int], wait_s: float) -> Examples:
     """Describe every beat that is found in the leads named."""
     rate_hz = recordings[0].rate_hz
-    detector, context = BeatDetector(rate_hz), BeatContext(rate_hz, wait_s)
+    detector, context = BeatDetector(rate_hz), BeatContext(rate_hz, wait_s, VENTRICULAR)
     packet = round(PACKET_S * rate_hz)
     n_packets = max(one.leads.shape[-1] for one in recordings) // packet + 2
     bank = np.stack(
@@ -65,15 +73,17 @@ def examples(recordings: Sequence[Recording], leads: Sequence[int], wait_s: floa
         state, due = context.step(state, block, found.at, found.decided)
         parts.append(due)
     row, at = (np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "at"))
-    known, features = (np.concatenate([getattr(part, name) for part in parts]) for name in ("known", "features"))
     order = np.lexsort((at, row))
-    row, at, known, features = row[order], at[order], known[order], features[order]
+    row, at = row[order], at[order]
+    known, features, kind, had = (
+        np.concatenate([getattr(part, name) for part in parts])[order] for name in ("known", "features", "kind", "had")
+    )
     label, number = np.full(len(row), NO_BEAT), np.zeros(len(row), np.int64)
     for k, recording in enumerate(recordings):
         mine = np.flatnonzero((row == k) & (at < recording.leads.shape[-1]))
         label[mine] = labels(recording, at[mine])
         number[mine] = np.arange(len(mine))
-    return Examples(features, row, label, at, number, known)
+    return Examples(features, row, label, at, number, known, kind, had)
 
 
 def joined(parts: Sequence[Examples]) -> Examples:
@@ -81,22 +91,22 @@ def joined(parts: Sequence[Examples]) -> Examples:
     return Examples._make(np.concatenate(field) for field in zip(*parts, strict=True))
 
 
-def fit(drawn: Examples, positive: int, negative: Sequence[int]) -> Trees:
+def fit(drawn: Examples, positive: int, negative: Sequence[int], n_trees: int) -> Trees:
     """Boost trees that tell a label from others.
 
-    Each record's positives together weigh the square root of their number, and so do its negatives, so that no patient
-    with thousands of ectopic beats speaks for all.
+    A record's positives weigh less each the more of them there are, and so do its negatives, so that no patient with
+    thousands of ectopic beats speaks for all.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - only for who fits
 
     use = np.isin(drawn.label, [positive, *negative]) & (drawn.number >= FIRST)
     features, record, true = drawn.features[use], drawn.record[use], drawn.label[use] == positive
     group = 2 * record + true
-    weight = 1.0 / np.sqrt(np.bincount(group)[group])
+    weight = np.bincount(group)[group] ** -EVENNESS
     generator = np.random.default_rng(SEED)
     chosen = generator.choice(len(true), N_DRAWN, p=weight / weight.sum())
     model = HistGradientBoostingClassifier(
-        max_iter=N_TREES,
+        max_iter=n_trees,
         max_depth=DEPTH,
         max_leaf_nodes=2**DEPTH,
         learning_rate=RATE,
@@ -128,19 +138,33 @@ def _complete(nodes: Any) -> tuple[list[int], list[float], list[float]]:  # noqa
     return feature, threshold, value
 
 
-def models(drawn: Examples) -> tuple[Trees, Trees]:
+def models(drawn: Examples) -> Fold:
     """Ventricular against all others; supraventricular against those that are not ventricular."""
-    return (
-        fit(drawn, BeatClass.VENTRICULAR, [BeatClass.NORMAL, BeatClass.SUPRAVENTRICULAR, NO_BEAT]),
-        fit(drawn, BeatClass.SUPRAVENTRICULAR, [BeatClass.NORMAL]),
+    return Fold(
+        fit(drawn, BeatClass.VENTRICULAR, [BeatClass.NORMAL, BeatClass.SUPRAVENTRICULAR, NO_BEAT], N_TREES),
+        fit(drawn, BeatClass.SUPRAVENTRICULAR, [BeatClass.NORMAL], N_TREES // 2),
     )
 
 
-def told(pair: tuple[Trees, Trees], seen: Examples, at_least: float) -> IntArray:
+def told(pair: Fold, seen: Examples, at_least: float) -> IntArray:
     """Labels that models give."""
-    v, s = (1.0 / (1.0 + np.exp(-trees.total(seen.features))) for trees in pair)
+    odds = agreed(seen, pair.ventricular.total(seen.features)), pair.supraventricular.total(seen.features)
+    v, s = (1.0 / (1.0 + np.exp(-one)) for one in odds)
     ectopic = np.where((1.0 - v) * s >= at_least, BeatClass.SUPRAVENTRICULAR, BeatClass.NORMAL)
     return np.where(seen.known, np.where(v >= at_least, BeatClass.VENTRICULAR, ectopic), BeatClass.UNKNOWN)
+
+
+def agreed(seen: Examples, alone: Array) -> Array:
+    """Log odds of the beats of one record in which each beat's kind has its say, as `beat_shapes.agreed` does it."""
+    alone = np.clip(alone, -MOST_ODDS, MOST_ODDS)
+    mean: dict[int, float] = {}
+    result = np.empty(len(alone))
+    for k, (own, kind, n) in enumerate(zip(alone, seen.kind, seen.had, strict=True)):
+        before = mean.get(int(kind), 0.0) if n > 0.0 else 0.0
+        share_of_kind = KIND_SHARE * min(n / KIND_KNOWN, 1.0)
+        mean[int(kind)] = before + (own - before) / min(n + 1.0, SLOWEST)
+        result[k] = (1.0 - share_of_kind) * own + share_of_kind * before
+    return result
 
 
 def tested(
@@ -182,23 +206,25 @@ def main(arguments: Sequence[str]) -> None:
     wait_s = BeatClassifier(recordings[0].rate_hz).wait_s
     per_lead = {leads: examples(recordings, list(leads), wait_s) for leads in ((0,), (1,), (0, 1))}
     drawn = joined(list(per_lead.values()))
-    halves = [range(0, len(recordings), 2), range(1, len(recordings), 2)]
-    ways: dict[str, Sequence[Sequence[int]]] = {"odd and even records": halves}
+    folds = [range(k, len(recordings), N_FOLDS) for k in range(N_FOLDS)]
+    ways: dict[str, Sequence[Sequence[int]]] = {f"{N_FOLDS} folds": folds}
+    if "--halves" in arguments:
+        ways["odd and even records"] = [range(k, len(recordings), 2) for k in range(2)]
     if "--each" in arguments:
         ways["one record left out"] = [[k] for k in range(len(recordings))]
-    for way, folds in ways.items():
+    for way, parts in ways.items():
         for leads in ((0,), (0, 1)):
-            found = tested(recordings, drawn, per_lead[leads], folds)
+            found = tested(recordings, drawn, per_lead[leads], parts)
             print(in_words(f"{way}, {len(leads)} lead(s)", found))  # noqa: T201 - it is what the script is for
             if "--records" in arguments:
                 for name, row in found.items():
                     print(f"    {name} V {tuple(row[0])} S {tuple(row[1])}")  # noqa: T201
     if "--write" in arguments:
-        write(recordings, drawn, halves)
+        write(recordings, drawn, folds)
 
 
-def write(recordings: Sequence[Recording], drawn: Examples, halves: Sequence[Sequence[int]]) -> None:
-    """Write the modules that hold the models."""
+def write(recordings: Sequence[Recording], drawn: Examples, folds: Sequence[Sequence[int]]) -> None:
+    """Write the module and the file that hold the models."""
     ventricular, supraventricular = models(drawn)
     head = (
         '"""Boosted trees that tell ventricular and supraventricular beats, as `deploy.evaluate.fit_classes` made them'
@@ -210,22 +236,9 @@ def write(recordings: Sequence[Recording], drawn: Examples, halves: Sequence[Seq
         + text_of("VENTRICULAR", ventricular)
         + text_of("SUPRAVENTRICULAR", supraventricular)
     )
-    body = (
-        '"""The same models fitted on half of the records each, so that none scores a record that it knows."""'
-        "\n\nfrom anomaly.trees import from_text\n\n"
-    )
-    seen = {fingerprint(recordings[k]): half for half, fold in enumerate(halves) for k in fold}
-    body += "# Half that a record belongs to, by a checksum of when its beats are.\n"
-    body += "HALF_OF = {\n" + "".join(f"    {key:#010x}: {half},\n" for key, half in sorted(seen.items())) + "}\n"
-    for half, name in enumerate(("SECOND", "FIRST")):
-        keep = ~np.isin(drawn.record, list(halves[half]))
-        pair = models(Examples._make(field[keep] for field in drawn))
-        body += text_of(f"{name}_VENTRICULAR", pair[0]) + text_of(f"{name}_SUPRAVENTRICULAR", pair[1])
-    body += (
-        "# Of a record of each half: models of the other one.\n"
-        "OTHER_HALF = ((SECOND_VENTRICULAR, SECOND_SUPRAVENTRICULAR), (FIRST_VENTRICULAR, FIRST_SUPRAVENTRICULAR))\n"
-    )
-    Path("deploy/evaluate/class_halves.py").write_text(body)
+    known = {fingerprint(recordings[k]): number for number, fold in enumerate(folds) for k in fold}
+    others = [Examples._make(field[~np.isin(drawn.record, list(fold))] for field in drawn) for fold in folds]
+    save(known, [models(other) for other in others])
 
 
 if __name__ == "__main__":
