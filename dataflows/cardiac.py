@@ -321,6 +321,7 @@ class Cardiac:
             fibrillation=np.where(atrial.known & here, atrial.true.astype(np.int64), -1),
             fibrillation_ns=atrial.onset_ns,
             fibrillation_p=np.where(here, atrial.probability, np.nan),
+            grouped=atrial.grouped & here,
             breath=said,
             breath_series=n_series,
             pause=_truth(rest, here),

@@ -44,6 +44,7 @@ class Cardiac(NamedTuple):
     fibrillation: IntArray  # atrial; 1 true, 0 false, -1 not known
     fibrillation_ns: IntArray
     fibrillation_p: FloatArray  # its probability
+    grouped: BoolArray  # intervals come in groups: no fibrillation to be alarmed
     breath: FloatArray  # (n, n_rates) anomaly.breath.evidence of all its series together
     breath_series: IntArray  # that said anything
     pause: IntArray

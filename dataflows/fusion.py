@@ -125,9 +125,10 @@ def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) ->
         unsure = np.where((truth == 1) & (poor | fault | contradicted), -1, truth)
         say(condition, np.where((truth == 1) & word.against, 0, unsure), onset_ns, rate, word.for_.astype(np.int64))
 
+    fibrillation = np.where((heart.fibrillation == 1) & heart.grouped, 0, heart.fibrillation)
     rhythms: tuple[tuple[Condition, IntArray, IntArray, FloatArray], ...] = (
         ("pause", heart.pause, heart.pause_ns, heart.pause_s),
-        ("atrial-fibrillation", heart.fibrillation, heart.fibrillation_ns, heart.fibrillation_p),
+        ("atrial-fibrillation", fibrillation, heart.fibrillation_ns, heart.fibrillation_p),
         ("bigeminy", heart.bigeminy, heart.bigeminy_ns, heart.bigeminy_pairs),
     )
     for rhythm, truth, onset_ns, value in rhythms:

@@ -166,6 +166,14 @@ def test_the_onset_is_where_the_irregularity_begins() -> None:
     assert abs(found.onset_ns[0] / SECOND - (100.0 + 40 * 0.8)) < 3.0
 
 
+def test_groups_that_repeat_are_told_apart_from_chance() -> None:
+    jitter = 0.01 * np.random.default_rng(2).standard_normal(60)
+    ring, now = rhythm(np.tile([0.9, 0.85, 1.5], 20) + jitter, p_wave=False)
+    assert fibrillation(ring, now, as_of(1.0)).grouped[0]
+    ring, now = rhythm(random_rr(), p_wave=False)
+    assert not fibrillation(ring, now, as_of(1.0)).grouped[0]
+
+
 def test_with_few_beats_or_after_a_silence_nothing_is_known() -> None:
     ring, now = rhythm(random_rr(LEAST - 1), p_wave=False)
     assert not fibrillation(ring, now, as_of(1.0)).known[0]
