@@ -86,7 +86,7 @@ _EXPLAINED: dict[type[Event], tuple[str, ...]] = {
     ActivityEvent: _MAY_WHEN_MOVING,
 }
 # A shift of 0.1 of the R peak, about 0.1 mV, that lasts a minute; from memory.
-ST_SHIFT, ST_AFTER_S, ST_WITHIN_S = 0.1, 60.0, 180.0
+ST_SHIFT, ST_AFTER_S, ST_WITHIN_S = 0.1, 60.0, 120.0
 
 
 def rhythm_expectations(episode: Episode) -> list[Expected]:
