@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 # knee: a least-squares fit in the logarithm. Below 0.008 knees the noise is flat.
 _PINK_POLES = np.array([0.00808, 0.04298, 0.17886, 0.77774, 4.02705, 36.23486])
 _PINK_ZEROS = np.array([0.02012, 0.08449, 0.31928, 1.11487, 4.56528, 37.14884])
+_MIDDLE = 0.05  # of the sampling rate
 
 
 def noise_init(shape: tuple[int, ...], knee_hz: float, rate_hz: float) -> Array:
@@ -44,6 +45,8 @@ def _pink_sections(knee_hz: float, rate_hz: float) -> Array:
     """Filter that turns white noise of density 1 into one of density ``sqrt(1 + knee / f)``, shape (3, 6)."""
     poles = np.exp(-2.0 * np.pi * knee_hz * _PINK_POLES / rate_hz)
     zeros = np.exp(-2.0 * np.pi * knee_hz * _PINK_ZEROS / rate_hz)
-    gain = float(np.prod((1.0 + poles) / (1.0 + zeros)))  # one at half the sampling rate
-    sos: Array = signal.zpk2sos(zeros, poles, gain)
+    # Right in the middle of the band. At half the rate it cannot be: with a knee of 5 Hz it then lacks 0.14 dB below.
+    middle = np.exp(2j * np.pi * _MIDDLE)
+    gain = np.sqrt(1.0 + knee_hz / (_MIDDLE * rate_hz)) * abs(np.prod((middle - poles) / (middle - zeros)))
+    sos: Array = signal.zpk2sos(zeros, poles, float(gain))
     return sos

@@ -10,6 +10,7 @@ from device_sim.devices import DEVICES, Kernel
 from device_sim.electronics import SignalPath
 from device_sim.gradiometer import ScalarGradiometer
 from device_sim.helium import Helium
+from device_sim.noise import noise_init, noise_step
 from device_sim.nv import AXES, HZ_PER_PT, MAGNET, Nv
 from device_sim.opm import Opm
 from device_sim.readout import read, start, whites_of
@@ -37,6 +38,21 @@ def test_noise_density_is_within_1_db_of_what_is_declared(kernel: Kernel) -> Non
 def test_the_knee_is_where_it_is_declared(knee_hz: float) -> None:
     opm = Opm(knee_hz=knee_hz)
     assert np.abs(off_db(noise_of(opm, 8, 240)[:, 20_000:], opm, 0.2, 200.0)[1]).max() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("knee_hz", "rate_hz"), [(0.02, 1.0), (2.0, 500.0), (3.0, 1000.0), (5.0, 500.0), (10.0, 500.0)]
+)
+def test_the_filter_of_the_knee_is_right_over_the_whole_band(knee_hz: float, rate_hz: float) -> None:
+    n_samples = round(2000.0 * rate_hz / knee_hz)
+    impulse = np.zeros((1, n_samples))
+    impulse[0, 0] = 1.0
+    _, answer = noise_step(noise_init((1,), knee_hz, rate_hz), impulse, knee_hz, rate_hz)
+    f = np.fft.rfftfreq(n_samples, 1.0 / rate_hz)
+    density = np.abs(np.fft.rfft(answer[0])) / np.sqrt(rate_hz / 2.0)
+    band = (f > 0.01 * knee_hz) & (f < 0.4 * rate_hz)
+    off_by_db = 20.0 * np.log10(density[band] / np.sqrt(1.0 + knee_hz / f[band]))
+    assert np.abs(off_by_db).max() < 0.06
 
 
 @every_kernel
