@@ -1,4 +1,4 @@
-"""Patterns of single beats: the pause that a beat has ended, and the beat of another kind that follows every beat."""
+"""Patterns of beats: the pause that a beat has ended, every second beat of another kind, ventricular beats in a row."""
 
 import numpy as np
 
@@ -12,6 +12,9 @@ PAUSE_HELD_NS = 10_000_000_000  # a pause is told for so long after the beat tha
 PAUSE_BEATS = 48  # that many are searched: 10 s at up to 280 bpm
 BIGEMINY_PAIRS = 5  # pairs of a beat and one of another kind
 EARLY = 0.9  # of the interval after it: what is before a premature beat is shorter
+RUN_BEATS = 3  # ventricular beats in a row
+RUN_LONGEST_NS = 600_000_000  # between two of them: 100 bpm
+RUN_HELD_NS = 10_000_000_000
 LOOK_BACK = 64  # beats searched for the beginning
 
 
@@ -92,3 +95,44 @@ def _pairs(pair: BoolArray, end: int) -> IntArray:
     """How many pairs in a row end at the beat `end`, at the one two before it, and so on."""
     n: IntArray = np.logical_and.accumulate(pair[:, end::-2], axis=-1).sum(axis=-1)
     return n
+
+
+def run(ring: BeatRing, ventricular: BoolArray, as_of_ns: IntArray, since_ns: IntArray) -> Evidence:
+    """Three ventricular beats or more that follow each other at over 100 bpm, for 10 s after the last of them.
+
+    `value` and `limit` are beats, `value` those of the longest run. The onset is the first beat of the first run that
+    still holds. Known with a beat younger than 4 s.
+
+    Parameters
+    ----------
+    ring
+        Rows of a ring of beats.
+    ventricular : ndarray of bool, shape (n_devices, n_kept)
+        Beats of the ring that are ventricular; what is not classed yet is none.
+    as_of_ns, since_ns : ndarray of int, shape (n_devices,)
+        As in `conditions.asystole`.
+    """
+    inside = (ring.times_ns > 0) & (ring.times_ns >= since_ns[:, None]) & (ring.times_ns <= as_of_ns[:, None])
+    beats = inside & ventricular
+    follows = np.zeros(beats.shape, np.bool_)  # on a ventricular beat, fast enough
+    follows[:, 1:] = beats[:, 1:] & beats[:, :-1] & (np.diff(ring.times_ns, axis=-1) < RUN_LONGEST_NS)
+    place = np.arange(beats.shape[-1])
+    # Where the run that a beat is in began: at the last beat that follows none.
+    began = np.maximum.accumulate(np.where(follows, -1, place), axis=-1)
+    n_beats = np.where(beats, place - began + 1, 0)
+    young = ring.times_ns > (as_of_ns - RUN_HELD_NS)[:, None]
+    told = young & (n_beats >= RUN_BEATS)
+    last = np.where(inside, ring.times_ns, 0).max(axis=-1)
+    known = (last > 0) & (last >= as_of_ns - STALE_NS)
+    true = known & told.any(axis=-1)
+    first = np.take_along_axis(began, np.argmax(told, axis=-1)[:, None], axis=-1)
+    onset = np.take_along_axis(ring.times_ns, first, axis=-1)[:, 0]
+    quality = np.where(told, ring.quality, 0.0).sum(axis=-1) / np.maximum(np.count_nonzero(told, axis=-1), 1)
+    return Evidence(
+        known=known,
+        true=true,
+        onset_ns=np.where(true, onset, 0),
+        value=np.where(known, np.where(young, n_beats, 0).max(axis=-1).astype(np.float64), np.nan),
+        limit=np.full(as_of_ns.shape, float(RUN_BEATS)),
+        quality=quality.astype(np.float64),
+    )

@@ -13,7 +13,7 @@ from rings import SECOND, as_of, every, ring_of
 from anomaly import intervals
 from anomaly.averaged import N_MARKS
 from anomaly.intervals import BeatRing
-from anomaly.patterns import BIGEMINY_PAIRS, bigeminy, pause
+from anomaly.patterns import BIGEMINY_PAIRS, bigeminy, pause, run
 
 Array = NDArray[np.float64]
 
@@ -108,6 +108,46 @@ def test_pauses_are_what_a_walk_over_the_beats_finds(rr_s: list[float], more_s: 
     assert pause(ring_of(times), as_of(now), as_of(1.0)).true[0] == naive_pause(times, now)
 
 
+def beats_of(kinds: str, rr_s: float = 0.4) -> tuple[BeatRing, NDArray[np.bool_], float]:
+    """A ring of beats by their kinds, V the ventricular ones, which of its places are, and the time of the last."""
+    gaps = [rr_s if a == b == "V" else 0.9 for a, b in itertools.pairwise(kinds)]
+    times = 100.0 + np.cumsum([0.0, *gaps])
+    ring = ring_of(times.tolist(), n_kept=64)
+    ventricular = np.zeros((1, 64), np.bool_)
+    ventricular[0, 64 - len(kinds) :] = [kind == "V" for kind in kinds]
+    return ring, ventricular, float(times[-1])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rr_s", "longest"),
+    [
+        ("NNNVVNN", 0.4, 0),
+        ("NNNVVVNN", 0.4, 3),
+        ("NNNVVVNN", 0.65, 0),
+        ("NVVVVVN", 0.4, 5),
+        ("NVVVNVVVV", 0.4, 4),
+        ("NVNVNVNV", 0.4, 0),
+        ("VVV", 0.59, 3),
+    ],
+)
+def test_three_fast_ventricular_beats_in_a_row_are_a_run(kinds: str, rr_s: float, longest: int) -> None:
+    ring, ventricular, last = beats_of(kinds, rr_s)
+    found = run(ring, ventricular, as_of(last + 0.1), as_of(1.0))
+    assert found.known[0]
+    assert found.true[0] == (longest > 0)
+    if longest:
+        assert found.value[0] == longest
+        assert found.onset_ns[0] == ring.times_ns[0, 64 - len(kinds) + kinds.index("VVV")]
+
+
+def test_a_run_is_told_for_ten_seconds_and_none_across_a_gap() -> None:
+    ring, ventricular, last = beats_of("NNVVV" + 15 * "N")
+    ended = last - 15 * 0.9
+    assert run(ring, ventricular, as_of(ended + 9.9), as_of(1.0)).true[0]
+    assert not run(ring, ventricular, as_of(ended + 10.1), as_of(1.0)).true[0]
+    assert not run(ring, ventricular, as_of(ended + 1.0), as_of(ended - 0.1)).true[0]
+
+
 def test_a_row_alone_equals_the_row_in_a_bank() -> None:
     rng = np.random.default_rng(0)
     n = 17
@@ -122,3 +162,8 @@ def test_a_row_alone_equals_the_row_in_a_bank() -> None:
         for row in range(n):
             part = slice(row, row + 1)
             laws.same(judge(laws.rows(ring, part), now[part], since[part]), laws.rows(whole, part))
+    ventricular = rng.random((n, 128)) < 0.6
+    whole = run(ring, ventricular, now, since)
+    for row in range(n):
+        part = slice(row, row + 1)
+        laws.same(run(laws.rows(ring, part), ventricular[part], now[part], since[part]), laws.rows(whole, part))
