@@ -81,7 +81,7 @@ class BreathOut(NamedTuple):
     """The rate as it is believed; every array has shape (n_devices,)."""
 
     rate_bpm: Array  # median of the belief
-    u: Array  # half of what its middle 68 % span, 1/min
+    u: Array  # half of what its middle 68 % span, and 1 % of the rate, which wanders in the window; 1/min
     quality: Array  # belief within 15 % of the rate (at least 1.5 per minute): the chance that it is that
 
 
@@ -190,7 +190,7 @@ class BreathTracker:
         sums = np.cumsum(belief / belief.sum(axis=-1, keepdims=True), axis=-1)
         low, rate, high = (_quantile(sums, share) for share in (0.16, 0.5, 0.84))
         near = np.abs(RATES - rate[:, None]) <= np.maximum(0.15 * rate, 1.5)[:, None]
-        return BreathOut(rate, 0.5 * (high - low), np.where(near, belief, 0.0).sum(axis=-1))
+        return BreathOut(rate, np.hypot(0.5 * (high - low), 0.01 * rate), np.where(near, belief, 0.0).sum(axis=-1))
 
 
 def _quantile(sums: Array, share: float) -> Array:

@@ -97,16 +97,17 @@ class SlowRing:
         ring[row, :, number[row, column] % self.n_kept] = y[row, :, at[row, column]]
         return SlowState(low, state.origin, state.seen + n_samples, ring), y
 
-    def window(self, state: SlowState, end: Array) -> Array:
-        """Return the 32 s up to the input sample position `end` of each row, oldest first.
+    def window(self, state: SlowState, end: Array, seconds: float = WINDOW_S) -> Array:
+        """Return the last seconds, 32 at most, up to the input sample position `end` of each row, oldest first.
 
         Returns
         -------
-        ndarray, shape (n_devices, n_channels, 128)
+        ndarray, shape (n_devices, n_channels, 4 * seconds)
             NaN where the ring does not hold the sample any more, or not yet.
         """
         ratio = self.rate_hz / GRID_HZ
-        number = np.floor(end / ratio).astype(np.int64)[:, None] - N_GRID + 1 + np.arange(N_GRID)
+        n = round(seconds * GRID_HZ)
+        number = np.floor(end / ratio).astype(np.int64)[:, None] - n + 1 + np.arange(n)
         made = np.ceil((state.seen - 0.5) / ratio).astype(np.int64)[:, None]
         held = (number >= np.maximum(made - self.n_kept, 0)) & (number < made)
         values = np.take_along_axis(state.ring, (number % self.n_kept)[:, None, :], axis=-1)

@@ -82,6 +82,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "bigeminy", "physiological", "low", 5.0, 10.0, 30.0, ("every second beat comes early and is of another kind",)
     ),
+    Rule("apnoea", "physiological", "high", 20.0, 0.0, 3.0, ("no breath for {value:.0f} s",)),
     Rule("deterioration", "physiological", "medium", 0.0, 0.0, 0.0, _COURSES),
     Rule(
         "urgent-deterioration",

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anomaly.apnoea import ChestBreath, ChestOut, ChestState
 from anomaly.breath import EVERY_S, N_RATES, BreathState, BreathTracker, evidence
 from dataflows import tree
 from dataflows.bank import Bank, BankImage
@@ -14,10 +15,12 @@ from dataflows.events import SECOND_NS
 GOOD_QUALITY = 0.5  # belief near the rate, from which on it is told
 FORGET_NS = 30 * SECOND_NS  # without a look: what was believed is not worth more than what is usual
 HOLD_NS = 3 * EVERY_S * SECOND_NS  # a rate holds for so long without a series that says anything
-REASONS = ("", "no-signal", "settling", "unclear")
+PAUSE_S = 12.0  # without breath, from which on there is no rate
+REASONS = ("", "no-signal", "settling", "unclear", "no-breath")
 LANES = ("mcg", "ppg", "motion")
 
 TRACKER = BreathTracker()
+CHEST = ChestBreath()
 
 
 def due(end_ns: IntArray) -> BoolArray:
@@ -66,6 +69,7 @@ class PatientState(NamedTuple):
     looked_ns: IntArray  # (n,) end of the second of the last look; 0: none
     heard_ns: IntArray  # (n,) the same of the last look at which any series said anything
     lanes: IntArray  # (n,) who said anything then, a bit for each of `LANES`
+    chest: ChestState
 
 
 class Breath(NamedTuple):
@@ -76,6 +80,8 @@ class Breath(NamedTuple):
     quality: FloatArray
     why: IntArray  # index into REASONS
     lanes: IntArray  # a bit for each of `LANES`
+    pause_s: FloatArray  # since the chest last moved with breath; 0: it does; NaN: not known
+    since_ns: IntArray  # when it last moved; 0 where that is not known
 
 
 class Breathing:
@@ -110,13 +116,15 @@ class Breathing:
         if len(rows):
             part = tree.take(known, rows)
             tree.put(state, rows, _looked(tree.take(state, rows), part, end_ns[rows]))
+        chest, pause = CHEST.step(state.chest, known.motion.swing, end_ns)
+        state = state._replace(chest=chest)
         self.bank.put(patients, state)
-        return _told(state, known, end_ns)
+        return _told(state, known, pause, end_ns)
 
 
 def _nothing_heard(n: int) -> PatientState:
     zero = np.zeros(n, np.int64)
-    return PatientState(TRACKER.init(np.zeros((n, 1))), zero, zero, zero)
+    return PatientState(TRACKER.init(np.zeros((n, 1))), zero, zero, zero, CHEST.init(n))
 
 
 def _looked(state: PatientState, known: Second, end_ns: IntArray) -> PatientState:
@@ -124,15 +132,21 @@ def _looked(state: PatientState, known: Second, end_ns: IntArray) -> PatientStat
     spoke = (known.cardiac.breath_series > 0, known.optical.breath_series > 0, known.motion.breath_series > 0)
     lanes = sum((said.astype(np.int64) << bit for bit, said in enumerate(spoke)), np.zeros(len(end_ns), np.int64))
     anyone = lanes > 0
-    return PatientState(tracker, end_ns, np.where(anyone, end_ns, state.heard_ns), np.where(anyone, lanes, state.lanes))
+    return state._replace(
+        tracker=tracker,
+        looked_ns=end_ns,
+        heard_ns=np.where(anyone, end_ns, state.heard_ns),
+        lanes=np.where(anyone, lanes, state.lanes),
+    )
 
 
-def _told(state: PatientState, known: Second, end_ns: IntArray) -> Breath:
+def _told(state: PatientState, known: Second, pause: ChestOut, end_ns: IntArray) -> Breath:
     out = TRACKER.out(state.tracker)
     lately = (state.heard_ns > 0) & (end_ns - state.heard_ns <= HOLD_NS)
     clear = out.quality >= GOOD_QUALITY
     present = known.cardiac.present | known.optical.present | known.motion.present
-    why = np.select([~present, ~lately, ~clear], [1, 2, 3], 0)
+    paused = pause.pause_s >= PAUSE_S  # NaN compares false
+    why = np.select([~present, paused, ~lately, ~clear], [1, 4, 2, 3], 0)
     told = why == 0
     return Breath(
         rate=np.where(told, out.rate_bpm, np.nan),
@@ -140,4 +154,6 @@ def _told(state: PatientState, known: Second, end_ns: IntArray) -> Breath:
         quality=np.where(lately & present, out.quality, 0.0),
         why=why,
         lanes=np.where(lately & present, state.lanes, 0),
+        pause_s=pause.pause_s,
+        since_ns=pause.since_ns,
     )

@@ -83,6 +83,7 @@ class Motion(NamedTuple):
     present: BoolArray
     still: BoolArray  # as still as a table
     moving: BoolArray
+    swing: FloatArray  # of the chest in the last 5 s, m/s2
     breath: FloatArray  # (n, n_rates) as in `Cardiac`
     breath_series: IntArray
 

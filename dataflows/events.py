@@ -11,6 +11,7 @@ Condition = Literal[
     "pause",
     "atrial-fibrillation",
     "bigeminy",
+    "apnoea",
     "deterioration",
     "urgent-deterioration",
     "lost-contact",

@@ -17,6 +17,8 @@ from dataflows.witnesses import word_of
 GOOD_QUALITY = 0.5  # a source of this quality is believed by itself
 POOR_QUALITY = 0.3  # below it, a source is not believed
 PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats
+NO_PULSE_NS = 10 * SECOND_NS  # without one, where there is light: no blood moves
+APNOEA_S = 20.0  # without breath
 FROZEN_NS = 2 * SECOND_NS
 WIDER = 3.0  # times the uncertainty of a pulse: a rate as uncertain as that yields to it
 RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
@@ -77,7 +79,7 @@ def at_rest(second: Second, vitals: Fused, breath: Breath) -> FloatArray:
     return np.stack([hr, resp, spo2, second.thermal.temp], axis=-1)
 
 
-def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) -> Evidence:
+def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_ns: IntArray) -> Evidence:
     """Tell what is true of every condition at the end of a second.
 
     A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
@@ -134,6 +136,10 @@ def evidence(second: Second, vitals: Fused, course: Course, end_ns: IntArray) ->
     for rhythm, truth, onset_ns, value in rhythms:
         # Beats that noise invents or hides are as irregular as any rhythm: both ways nothing is known.
         say(rhythm, np.where(poor | fault | off, -1, truth), onset_ns, value, 0)
+    # Who has no pulse stops to breathe, too: that is the arrest's alarm.
+    no_blood = (asystole == 1) | (light.present & (end_ns - light.last_pulse_ns > NO_PULSE_NS)) | off
+    paused = np.where(np.isnan(breath.pause_s) | ((breath.pause_s > 0.0) & no_blood), -1, breath.pause_s >= APNOEA_S)
+    say("apnoea", paused.astype(np.int64), breath.since_ns + round(APNOEA_S * SECOND_NS), breath.pause_s, 0)
 
     stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
     pattern = np.maximum(course.pattern, 0)

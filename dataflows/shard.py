@@ -310,7 +310,7 @@ class Shard:
             [closing.arrival_ns for closing in closings],
             known.cardiac.quality.tolist(),
         )
-        rows += self.ward.observe(moment, fusion.evidence(known, vitals, course, end_ns))
+        rows += self.ward.observe(moment, fusion.evidence(known, vitals, breath, course, end_ns))
         return rows + self._hearsay.lateness(moment)
 
     def _tick(self, tick: Tick) -> list[Row]:

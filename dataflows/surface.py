@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomaly import motion, thermal
+from anomaly import apnoea, motion, thermal
 from anomaly.repair import Repair, RepairState
 from anomaly.slow import SlowRing, SlowState
 from dataflows import breathing, estimates, tree
@@ -76,7 +76,16 @@ class Motion:
         as_of = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS
         own_bpm = (0.0,) * sum(part.n_channels for part in self.parts)
         said, n_series = breathing.heard(partial(self._series, state, as_of), own_bpm, present, end_ns)
-        return estimates.Motion(present, state.still & present, state.moving & present, said, n_series)
+        end = state.seen - (state.end_ns - as_of) * (self.rate_hz / SECOND_NS)
+        swing = apnoea.swing(self.slow.window(state.slow, end, apnoea.SWING_S))
+        return estimates.Motion(
+            present=present,
+            still=state.still & present,
+            moving=state.moving & present,
+            swing=np.where(present, swing, np.nan),
+            breath=said,
+            breath_series=n_series,
+        )
 
     def _series(self, state: MotionState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
         """What breath may move in some rows: each axis."""
