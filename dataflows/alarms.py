@@ -91,7 +91,7 @@ RULES: tuple[Rule, ...] = (
         5.0,
         0.0,
         0.0,
-        tuple(f"{words}; what is measured gives NEWS2 {{value:.0f}} or more" for words in _COURSES),
+        tuple(f"{words}; NEWS2 is {{value:.0f}} or more" for words in _COURSES),
     ),
     Rule(
         "lost-contact",
