@@ -104,6 +104,22 @@ def push(ring: BeatRing, at_ns: IntArray, quality: Array, marks: NDArray[np.floa
     return BeatRing(times, held, marked)
 
 
+def young_rate(ring: BeatRing, as_of_ns: IntArray, n_beats: int, within_ns: int) -> Array:
+    """Rate over the last `n_beats` beats, 1/min; NaN where there are fewer, or the newest is older than `within_ns`.
+
+    Examples
+    --------
+    >>> second = 1_000_000_000
+    >>> ring = push(empty(1), np.array([[1, 2, 3]]) * second, np.ones((1, 3)))
+    >>> young_rate(ring, np.array([4]) * second, 3, 2 * second).tolist()
+    [60.0]
+    """
+    last = newest(ring, as_of_ns, n_beats)
+    young = last.there[:, 0] & (last.times_ns[:, -1] >= as_of_ns - within_ns)
+    span = (last.times_ns[:, -1] - last.times_ns[:, 0]) / 1e9
+    return np.where(young, 60.0 * (n_beats - 1) / np.where(young, span, 1.0), np.nan)
+
+
 def newest(ring: BeatRing, as_of_ns: IntArray, n_wanted: int, since_ns: IntArray | None = None) -> Beats:
     """Return the last beats at or before a time.
 

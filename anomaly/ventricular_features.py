@@ -8,8 +8,8 @@ from anomaly.kernel import Array, BoolArray
 from anomaly.peaks import moving_sum
 
 GRID_HZ = 100.0  # of the windows
-LONG_S, SHORT_S = 5, 3
-NAMES = ("busy", "busy_short", "lively", "leakage", "undershoot", "roaming", "spiky", "swift")
+WINDOW_S = 3
+NAMES = ("busy", "lively", "leakage", "undershoot", "roaming", "spiky", "swift")
 LOW_HZ, HIGH_HZ = 1.2, 10.0  # a wave's rate is looked for here
 _BUSY_SHARE = 0.1  # of the 98th percentile of the slope
 _LIVELY_SHARE = 0.35  # of the 95th percentile of its envelope
@@ -29,12 +29,12 @@ class Features(NamedTuple):
 
 
 def features(windows: Array) -> Features:
-    """Features of windows of `LONG_S` at `GRID_HZ`, between 1 and 30 Hz.
+    """Features of windows of `WINDOW_S` at `GRID_HZ`, between 1 and 30 Hz.
 
     In the order of `NAMES`:
 
-    - share of the time in which the slope is above a tenth of its largest (98th percentile), in all the window and in
-      its last `SHORT_S`: between beats nothing moves, in fibrillation and in fast ventricular tachycardia all does;
+    - share of the time in which the slope is above a tenth of its largest (98th percentile): between beats nothing
+      moves, in fibrillation and in fast ventricular tachycardia all does;
     - share in which the slope's envelope is above a third of its largest;
     - leakage: what is left when the signal is added to itself half a mean period earlier (the VF filter);
     - the lowest autocorrelation up to 0.6 s: near -1 for a pure wave;
@@ -44,17 +44,17 @@ def features(windows: Array) -> Features:
 
     Parameters
     ----------
-    windows : ndarray, shape (n_windows, LONG_S * GRID_HZ)
+    windows : ndarray, shape (n_windows, WINDOW_S * GRID_HZ)
         Contiguous along time.
 
     Examples
     --------
     A wave without pauses, and beats:
 
-    >>> t = np.arange(500) / GRID_HZ
+    >>> t = np.arange(300) / GRID_HZ
     >>> wave, beats = np.sin(2 * np.pi * 4.6 * t), np.exp(-0.5 * ((t % 0.8 - 0.4) / 0.02) ** 2)
     >>> np.round(features(np.stack([wave, beats])).values[:, 0], 1).tolist()
-    [0.9, 0.1]
+    [0.9, 0.2]
 
     References
     ----------
@@ -71,13 +71,11 @@ def features(windows: Array) -> Features:
     swift = np.sqrt((steps * steps).mean(axis=-1))
     steps /= swift[:, None] + _TINY
     slope = np.abs(steps)
-    last = slope[:, n - round(SHORT_S * GRID_HZ) :]
     envelope = moving_sum(slope, _ENVELOPE)
     spectrum = np.abs(np.fft.rfft(x, 1024, axis=-1)) ** 2
     values = np.stack(
         [
             _share_above(slope, 0.98, _BUSY_SHARE),
-            _share_above(last, 0.98, _BUSY_SHARE),
             _share_above(envelope, 0.95, _LIVELY_SHARE),
             _leakage(x),
             _undershoot(spectrum, n),
@@ -130,4 +128,4 @@ def _roaming(x: Array) -> Array:
     return found
 
 
-_STAND_IN = np.sin(np.arange(round(LONG_S * GRID_HZ)))  # for a window without a signal: nothing is told of it
+_STAND_IN = np.sin(np.arange(round(WINDOW_S * GRID_HZ)))  # for a window without a signal: nothing is told of it

@@ -52,6 +52,30 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        "ventricular-fibrillation",
+        "physiological",
+        "high",
+        0.5,
+        0.0,
+        2.0,
+        (
+            "a wave without beats at {value:.0f} /min: ventricular fibrillation",
+            "a wave without beats at {value:.0f} /min on a poor signal: ventricular fibrillation or an artefact",
+        ),
+    ),
+    Rule(
+        "ventricular-tachycardia",
+        "physiological",
+        "high",
+        100.0,
+        0.0,
+        2.0,
+        (
+            "wide beats without pauses at {value:.0f} /min: ventricular tachycardia",
+            "wide beats without pauses at {value:.0f} /min on a poor signal: ventricular tachycardia or an artefact",
+        ),
+    ),
+    Rule(
         "extreme-bradycardia",
         "physiological",
         "high",

@@ -29,6 +29,8 @@ from anomaly.repair import Repair, RepairState
 from anomaly.slow import SlowRing, SlowState
 from anomaly.sos import SosFilter, SosState
 from anomaly.strip import StripRing, StripState
+from anomaly.ventricular import VentricularDetector, VentricularState
+from anomaly.ventricular_watch import FIBRILLATION, TACHYCARDIA, WatchState, nothing_told, watched
 from dataflows import breathing, estimates, tree
 from dataflows.device import HOLE_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
@@ -45,6 +47,7 @@ CENTRE_HZ = 12.0  # of a QRS's band: the slope that a beat is timed by
 FLOOR_SIGMA = 3.0  # the detector's floor over the rms of the noise that it is made from: its peaks stay below it
 TIMING_FLOOR_MS = 0.5  # of a beat, when there is no noise: sampling and interpolation
 STRIP_HZ = 125.0
+WATCH_BEATS, WATCH_NS = 3, 2 * SECOND_NS  # a ventricular rhythm is held against so many beats, the newest not older
 BREATH_OWN_BPM = (0.0, HEARTS_OWN_BPM, 0.0)  # of the lead, interval, height
 
 
@@ -58,6 +61,8 @@ class CardiacState(NamedTuple):
     beats: BeatState
     strip: StripState
     averaged: AveragedState
+    ventricular: VentricularState
+    watch: WatchState
     ring: BeatRing
     heights: BeatRing  # the same beats with their height in the strip in the place of the quality
     slow: SlowState  # of the first lead
@@ -151,6 +156,11 @@ class Cardiac:
         """Keeps what breath does to the lead."""
         return SlowRing(self.rate_hz)
 
+    @cached_property
+    def ventricular(self) -> VentricularDetector:
+        """Tells waves without pauses."""
+        return VentricularDetector(self.rate_hz)
+
     def init(self, first: FloatArray, t0_ns: IntArray) -> CardiacState:
         """Nothing seen yet."""
         n, c = len(first), self.heart.n_channels
@@ -165,6 +175,8 @@ class Cardiac:
             beats=self.beats.init(np.zeros((n, c, self.block_len))),
             strip=self.strip_ring.init(np.zeros((n, c, self.block_len))),
             averaged=self.averaged.init(n),
+            ventricular=self.ventricular.init(np.zeros((n, c, self.block_len))),
+            watch=nothing_told(n),
             ring=intervals.empty(n, KEPT_BEATS, N_MARKS),
             heights=intervals.empty(n, KEPT_BEATS),
             slow=self.slow.init(np.zeros((n, 1, self.block_len))),
@@ -221,6 +233,10 @@ class Cardiac:
         ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality), marks)
         heights = intervals.push(state.heights, at_ns, beat_heights(self.strip_ring, strip, found.at))
         slow, _ = self.slow.step(state.slow, x[:, :1])
+        ventricular, waves = self.ventricular.step(state.ventricular, x)
+        told_ns = times_of(self, waves.at, state.seen, t0_ns)
+        beat_bpm = intervals.young_rate(ring, t0_ns + block_ns(self), WATCH_BEATS, WATCH_NS)
+        watch = watched(state.watch, told_ns, waves, beat_bpm)
         levels = beats.levels
         heard = ~levels.learning & (levels.floor > 0.0)
         snr = np.where(heard, FLOOR_SIGMA * levels.signal / np.where(heard, levels.floor, 1.0), np.nan)
@@ -249,6 +265,8 @@ class Cardiac:
             beats=beats,
             strip=strip,
             averaged=averaged,
+            ventricular=ventricular,
+            watch=watch,
             ring=ring,
             heights=heights,
             slow=slow,
@@ -322,6 +340,13 @@ class Cardiac:
             fibrillation_ns=atrial.onset_ns,
             fibrillation_p=np.where(here, atrial.probability, np.nan),
             grouped=atrial.grouped & here,
+            vf=_stands(state.watch, FIBRILLATION, here),
+            vf_ns=state.watch.onset_ns[:, FIBRILLATION],
+            vf_p=np.where(here, state.watch.ventricular * state.watch.disorder, np.nan),
+            vt=_stands(state.watch, TACHYCARDIA, here),
+            vt_ns=state.watch.onset_ns[:, TACHYCARDIA],
+            vt_p=np.where(here, state.watch.ventricular * (1.0 - state.watch.disorder), np.nan),
+            ventricular_rate=state.watch.rate_bpm,
             breath=said,
             breath_series=n_series,
             pause=_truth(rest, here),
@@ -349,3 +374,7 @@ class Cardiac:
 
 def _truth(evidence: conditions.Evidence, here: BoolArray) -> IntArray:
     return np.where(evidence.known & here, evidence.true.astype(np.int64), -1)
+
+
+def _stands(watch: WatchState, which: int, here: BoolArray) -> IntArray:
+    return np.where(watch.known & here, (watch.onset_ns[:, which] > 0).astype(np.int64), -1)

@@ -45,6 +45,13 @@ class Cardiac(NamedTuple):
     fibrillation_ns: IntArray
     fibrillation_p: FloatArray  # its probability
     grouped: BoolArray  # intervals come in groups: no fibrillation to be alarmed
+    vf: IntArray  # ventricular fibrillation or flutter
+    vf_ns: IntArray
+    vf_p: FloatArray  # its probability
+    vt: IntArray  # ventricular tachycardia, by the shape of seconds
+    vt_ns: IntArray
+    vt_p: FloatArray
+    ventricular_rate: FloatArray  # of the wave, 1/min
     breath: FloatArray  # (n, n_rates) anomaly.breath.evidence of all its series together
     breath_series: IntArray  # that said anything
     pause: IntArray
@@ -113,7 +120,7 @@ class Second(NamedTuple):
     worn: BoolArray  # the patient wears something that a heart rate could come from
 
 
-_JUDGED = frozenset({"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy"})
+_JUDGED = frozenset({"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy", "vf", "vt"})
 LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
 
 

@@ -6,6 +6,8 @@ import msgspec
 
 Condition = Literal[
     "asystole",
+    "ventricular-fibrillation",
+    "ventricular-tachycardia",
     "extreme-bradycardia",
     "extreme-tachycardia",
     "pause",
@@ -75,6 +77,8 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     spo2: Reading = Reading()  # oxygen saturation, %, by a simulated calibration
     spo2_reason: str = ""  # why it could not be measured, in one word; empty: it could
     af: float = NAN  # probability of atrial fibrillation, by the beats of half a minute
+    vf: float = NAN  # probability of ventricular fibrillation or flutter, by the last 5 s
+    vt: float = NAN  # of ventricular tachycardia
 
     @property
     def key(self) -> str:

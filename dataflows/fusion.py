@@ -7,6 +7,7 @@ import numpy as np
 from anomaly.deterioration import QUIET
 from anomaly.motion import OffBodyEvidence, off_body
 from anomaly.quality import Reason
+from anomaly.ventricular_watch import SLOWEST_BPM
 from dataflows.alarms import COLUMN, Evidence, nothing_known
 from dataflows.breathing import Breath
 from dataflows.courses import Course
@@ -70,7 +71,9 @@ def at_rest(second: Second, vitals: Fused, breath: Breath) -> FloatArray:
     Who moves is not at rest, and what has an alarm of its own is no course.
     """
     heart = second.cardiac
-    spoken_of = (heart.asystole == 1) | (heart.bradycardia == 1) | (heart.tachycardia == 1)
+    spoken_of = (
+        (heart.asystole == 1) | (heart.bradycardia == 1) | (heart.tachycardia == 1) | (heart.vf == 1) | (heart.vt == 1)
+    )
     rest = ~second.motion.moving & ~spoken_of
     hr = np.where(rest & (vitals.hr_quality >= GOOD_QUALITY), vitals.hr, np.nan)
     resp = np.where(rest & (breath.quality >= GOOD_QUALITY), breath.rate, np.nan)
@@ -112,8 +115,22 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
     )
     poor = heart.quality < POOR_QUALITY
 
+    # As with an asystole, a poor signal is no reason to be silent; a pulse beside it proves an artefact.
+    beaten = pulse & ~second.motion.moving
+    slow = beaten & (light.pulse < SLOWEST_BPM)
+    ventricular: tuple[tuple[Condition, IntArray, IntArray, BoolArray], ...] = (
+        ("ventricular-fibrillation", heart.vf, heart.vf_ns, beaten),
+        ("ventricular-tachycardia", heart.vt, heart.vt_ns, slow),
+    )
+    stirs = np.zeros(len(end_ns), np.bool_)
+    for condition, truth, onset_ns, against in ventricular:
+        judged = np.where(truth == 1, np.where(fault | off, -1, np.where(against, 0, 1)), truth)
+        say(condition, judged, onset_ns, heart.ventricular_rate, poor.astype(np.int64))
+        stirs |= (truth == 1) & ~fault & ~off
+
+    # A heart that fibrillates or races does not stand still, though no beat of it is found.
     no_beat, word = heart.asystole == 1, word_of(second, "asystole")
-    asystole = np.where(no_beat & word.against, 0, np.where(no_beat & (fault | off), -1, heart.asystole))
+    asystole = np.where(no_beat & (word.against | stirs), 0, np.where(no_beat & (fault | off), -1, heart.asystole))
     say("asystole", asystole, heart.asystole_ns, heart.asystole_s, np.select([word.for_, poor], [2, 1], 0))
 
     rates: tuple[tuple[RateAlarm, IntArray, IntArray, FloatArray], ...] = (
@@ -134,10 +151,10 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
         ("bigeminy", heart.bigeminy, heart.bigeminy_ns, heart.bigeminy_pairs),
     )
     for rhythm, truth, onset_ns, value in rhythms:
-        # Beats that noise invents or hides are as irregular as any rhythm: both ways nothing is known.
-        say(rhythm, np.where(poor | fault | off, -1, truth), onset_ns, value, 0)
+        # Beats that noise or a fibrillation invents or hides are as irregular as any rhythm: nothing is known then.
+        say(rhythm, np.where(poor | fault | off | stirs, -1, truth), onset_ns, value, 0)
     # Who has no pulse stops to breathe, too: that is the arrest's alarm.
-    no_blood = (asystole == 1) | (light.present & (end_ns - light.last_pulse_ns > NO_PULSE_NS)) | off
+    no_blood = (asystole == 1) | stirs | (light.present & (end_ns - light.last_pulse_ns > NO_PULSE_NS)) | off
     paused = np.where(np.isnan(breath.pause_s) | ((breath.pause_s > 0.0) & no_blood), -1, breath.pause_s >= APNOEA_S)
     say("apnoea", paused.astype(np.int64), breath.since_ns + round(APNOEA_S * SECOND_NS), breath.pause_s, 0)
 
@@ -154,10 +171,10 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
     say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS, 0)
     say("off-body", _known(off, second.motion.present & light.present), end_ns, second.thermal.temp, 0)
     # Where a pulse talks an asystole away, what is left is a poor signal.
-    bad = poor & ~fault & ~frozen & ~off & ~heart.settling & (asystole != 1)
+    bad = poor & ~fault & ~frozen & ~off & ~heart.settling & (asystole != 1) & ~stirs
     void = (heart.reason == Reason.NOT_FINITE).astype(np.int64)
     say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, void)
-    blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~off
+    blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~off & ~stirs
     say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan), 0)
     return known
 

@@ -62,6 +62,7 @@ def vitals_rows(
     reason = np.where(heart.present, heart.reason, Reason.NO_SIGNAL).tolist()
     deviation, low, high = course.deviation.tolist(), course.news2_min.tolist(), course.news2_max.tolist()
     af = np.where(heart.quality >= POOR_QUALITY, heart.fibrillation_p, np.nan).tolist()
+    vf, vt = heart.vf_p.tolist(), heart.vt_p.tolist()
     settling, source = heart.settling.tolist(), fused.source.tolist()
     for i, (patient, second, arrival_ns) in enumerate(closings):
         yield Vitals(
@@ -91,6 +92,8 @@ def vitals_rows(
             spo2=spo2[i],
             spo2_reason=SPO2_REASONS[spo2_why[i]],
             af=af[i],
+            vf=vf[i],
+            vt=vt[i],
         )
 
 

@@ -93,7 +93,7 @@ def test_the_weights_written_are_those_fitted() -> None:
     place = np.repeat([0.0, 1.0, 2.0], 200)
     some = []
     for name in ("a", "b"):
-        leads = (place[:, None] + rng.standard_normal((600, 8)))[:, None]
+        leads = (place[:, None] + rng.standard_normal((600, 7)))[:, None]
         nothing = np.zeros(600)
         some.append(Seconds(name, 600.0, nothing, label, label != "N", leads, nothing, nothing, nothing))
     found = models(some)

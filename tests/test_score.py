@@ -170,9 +170,7 @@ def test_latency_runs_from_the_end_of_the_second_to_the_commit() -> None:
 
 
 def test_what_is_due_and_has_no_rule_is_counted_and_missed_by_nobody() -> None:
-    due = AlarmLine(
-        patient="p", condition="ventricular-fibrillation", from_ns=at(20), to_ns=at(30), required=False, due=True
-    )
+    due = AlarmLine(patient="p", condition="st-shift", from_ns=at(20), to_ns=at(30), required=False, due=True)
     truth = ward(beats_s=[], alarms=[due, window("asystole", 20, 22, required=False)])
     score = score_alarms(truth, [], at(90))
     assert (score.expected, score.missed, score.unknown) == (0, [], [due])

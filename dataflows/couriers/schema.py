@@ -93,6 +93,12 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *reading("spo2", "%", "oxygen saturation, by a simulated calibration"),
             *fields("string", "", spo2_reason="why spo2 could not be measured"),
             *fields(
+                "float",
+                "1",
+                vf="probability of ventricular fibrillation or flutter, by the shape of the last 5 s",
+                vt="of ventricular tachycardia",
+            ),
+            *fields(
                 "boolean", "", settling="filters restarted a short time ago", late="evidence older than 30 s on arrival"
             ),
         ),

@@ -15,7 +15,7 @@ import numpy as np
 from anomaly.kernel import Array, IntArray
 from anomaly.logistic import Logistic
 from anomaly.ventricular import VentricularDetector
-from anomaly.ventricular_features import GRID_HZ, LONG_S
+from anomaly.ventricular_features import GRID_HZ, WINDOW_S
 from deploy.evaluate.logistic_fit import balanced, fitted
 from deploy.evaluate.records import names_of
 from deploy.evaluate.request import Request
@@ -23,7 +23,7 @@ from deploy.evaluate.ventricular_windows import FIBRILLATION, OUT, TACHYCARDIA, 
 
 SEED = 1  # of the noise
 N_NOISES, NOISE_S = 240, 20
-TACHYCARDIA_TOO = 0.7  # weight of what is ventricular against the rest: more of it is found, more is wrongly said
+TACHYCARDIA_TOO = 0.6  # weight of what is ventricular against the rest: more of it is found, more is wrongly said
 THINNED = 5  # of windows without anything ventricular, a record's every fifth is taken: they overlap
 
 
@@ -71,17 +71,17 @@ def models(records: Sequence[Seconds]) -> Models:
 
 
 def noise() -> Array:
-    """Features of noise whose power falls with the frequency to some power between 0 and 1, shape (n, n_features)."""
+    """Features of noise whose power falls with the frequency to some power between 0 and 2, shape (n, n_features)."""
     draw = np.random.default_rng(SEED)
     n = round(NOISE_S * GRID_HZ)
     frequency = np.fft.rfftfreq(n, 1.0 / GRID_HZ)
-    steep = draw.uniform(0.0, 1.0, (N_NOISES, 1))
+    steep = draw.uniform(0.0, 2.0, (N_NOISES, 1))
     size = np.maximum(frequency, 0.05) ** (-0.5 * steep) * (frequency > 0.0)
     spectrum = size * (draw.standard_normal(size.shape) + 1j * draw.standard_normal(size.shape))
     x = np.fft.irfft(spectrum, n, axis=-1)[:, None]
     kernel = VentricularDetector(GRID_HZ)
     _, out = kernel.step(kernel.init(x), x)
-    last: Array = out.leads[:, NOISE_S - LONG_S, 0]
+    last: Array = out.leads[:, NOISE_S - WINDOW_S, 0]
     return last
 
 

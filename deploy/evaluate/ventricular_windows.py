@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.kernel import Array, BoolArray
-from anomaly.ventricular import VentricularDetector
-from anomaly.ventricular_features import LONG_S
+from anomaly.ventricular import N_JOINED, VentricularDetector
+from anomaly.ventricular_features import GRID_HZ, WINDOW_S
 from deploy.evaluate import records
 from deploy.evaluate.noise import add, read_noise
 from deploy.evaluate.records import EvaluateError, without_holes
@@ -17,6 +17,7 @@ from deploy.evaluate.request import Request
 
 Words = NDArray[np.str_]
 PACKET_S = 0.25
+LONG_S = WINDOW_S + N_JOINED - 1  # what a decision looks back on
 FIBRILLATION = frozenset({"VF", "VFIB", "VFL"})
 TACHYCARDIA = frozenset({"VT"})
 OUT = frozenset({"NOISE", "ASYS", ""})  # ASYS is scored alone
@@ -104,9 +105,11 @@ def _decisions(recordings: Sequence[Labelled], rate_hz: float) -> Iterator[Secon
         state, out = kernel.step(state, _packet(recordings, k * packet, packet))
         row, slot = np.nonzero(np.isfinite(out.at))
         parts.append((row, *(field[row, slot] for field in out)))
-    row, at, ventricular, fibrillation, disorder, _, leads = (np.concatenate(part) for part in zip(*parts, strict=True))
+    row, at, ventricular, fibrillation, disorder, _, _, _, leads = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
     for number, record in enumerate(recordings):
-        mine = (row == number) & (at < record.signal.shape[1])
+        mine = (row == number) & (at < record.signal.shape[1]) & (at >= LONG_S * rate_hz - rate_hz / GRID_HZ)
         yield Seconds(
             record.name,
             record.signal.shape[1] / rate_hz,

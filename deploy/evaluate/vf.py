@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from anomaly.kernel import Array, BoolArray, IntArray
-from anomaly.ventricular import fused
+from anomaly.ventricular import N_JOINED, fused
 from deploy.evaluate.fit_vf import Models, kinds, models
 from deploy.evaluate.records import EvaluateError, names_of
 from deploy.evaluate.request import Request, Tell
@@ -18,7 +18,7 @@ from deploy.evaluate.ventricular_windows import Seconds, read, streamed
 ALGORITHM = "anomaly.ventricular.VentricularDetector"
 LEAST = 3  # records with fibrillation, and with tachycardia, from which on weights are fitted without each
 RULE = (
-    "windows of the last 5 s, each second, causal, in packets of about 250 ms, all leads; scored where all the window "
+    "the last 5 s, each second, causal, in packets of about 250 ms, all leads; scored where all of these 5 s "
     "has one rhythm label, NOISE left out and ASYS scored alone; vf: VF, VFIB and VFL against all that is neither "
     "these nor VT; ventricular: VF, VFIB, VFL and VT against the rest; at even odds; gross pools the windows, average "
     "is over the records that have such windows; left out: each record is judged by weights fitted to the others of "
@@ -223,8 +223,17 @@ def as_text(report: VfReport) -> str:
 
 
 def _judged(seconds: Seconds, by: Models) -> Judged:
-    said = [fused(model, seconds.leads) > 0.5 for model in by]
+    said = [joined(fused(model, seconds.leads)) > 0.0 for model in by]
     return Judged(seconds, kinds(seconds), *said)
+
+
+def joined(odds: Array) -> Array:
+    """Mean of the log odds of the windows of one record, each with the two before it, as the kernel has it."""
+    before = np.concatenate([np.full(N_JOINED - 1, np.nan), odds])
+    recent = np.lib.stride_tricks.sliding_window_view(before, N_JOINED)
+    there = np.isfinite(recent)
+    total = np.where(there, recent, 0.0).sum(axis=-1)
+    return np.where(np.isfinite(odds), total / np.maximum(there.sum(axis=-1), 1), np.nan)
 
 
 def _counts(one: Judged, *, ventricular: bool = False) -> Array:

@@ -36,7 +36,7 @@ def patient() -> Dashboard:
                     band("SDNN of the RR intervals", "sdnn"),
                 ),
             ),
-            Shelf(9, (_atrial(),)),
+            Shelf(9, (_atrial(), _ventricular())),
             Shelf(9, (_early_warning(), _unusual())),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),
@@ -97,6 +97,18 @@ def _atrial() -> Panel:
         unit=unit("vitals", "af"),
         bounds=(0.0, 1.0),
         empty="Too few beats were measured in the time shown",
+    )
+
+
+def _ventricular() -> Panel:
+    return trend(
+        "Probability of ventricular rhythms",
+        "By the shape of the last 5 s, not by beats: fibrillation or flutter, and tachycardia. An alarm needs more "
+        "than one second of it.",
+        _vitals({"fibrillation": 'max("vf")', "tachycardia": 'max("vt")'}),
+        unit=unit("vitals", "vf"),
+        bounds=(0.0, 1.0),
+        empty="No signal of the heart was measured in the time shown",
     )
 
 
