@@ -33,15 +33,25 @@ PAUSE_UNIT = 0.2  # a pause is longer or shorter by part of a beat
 RATE_UNIT = 0.08  # a rate over 5 beats, by a part of one interval
 STEP_UNIT = 0.3
 TRUST_UNIT = 0.5
+RUN = 0.4  # mean probability of being ventricular of 5 beats: they may not all be told by their shape
+RUN_UNIT = 0.3
+ODDS_UNIT = 2.0  # of the log odds of fibrillation
+WAVE = 2.0  # log odds from which on a wave is ventricular
 CLEAR = 1.0  # a margin beyond it says no more: whatever disturbed the sensor may be as large as it likes
+
+
+class Ventricles(NamedTuple):
+    """What the shape of the heart's own signal says of the ventricles, shape (n_devices,) each; NaN: nothing."""
+
+    run: Array  # highest mean probability, over 5 beats that follow each other, of being ventricular
+    wave: Array  # highest log odds of a ventricular wave, fast or fibrillating, in the lead that shows it least
+    fibrillation: Array  # the same of fibrillation or flutter
 
 
 class Opinion(NamedTuple):
     """What was said of an alarm, shape (n_devices,) each."""
 
-    margin: (
-        Array  # logarithm of what was measured over the limit, in units of the measure: above 0 speaks for the alarm
-    )
+    margin: Array  # logarithm of what was measured over the limit, in units of the measure; above 0: for the alarm
     value: Array  # what was measured, as `in_words` tells it
     witness: IntArray  # whose word that was: 0 the heart's own signal, from 1 on the pulses; -1 nobody's
 
@@ -58,8 +68,8 @@ FITS: Final[dict[Arrhythmia, Fit]] = {
     "asystole": Fit(slope=1.11, at=0.15),
     "extreme-bradycardia": Fit(slope=2.24, at=-0.55),
     "extreme-tachycardia": Fit(slope=2.24, at=-0.4),
-    "ventricular-fibrillation": Fit(slope=1.5, at=0.8),
-    "ventricular-tachycardia": Fit(slope=1.5, at=0.65),
+    "ventricular-fibrillation": Fit(slope=1.5, at=0.35),
+    "ventricular-tachycardia": Fit(slope=1.5, at=0.55),
 }
 # An alarm that is true with probability p is worth raising where a missed one costs five false ones, 1 / (2 + 4 score)
 # at a score of 0.8.
@@ -68,7 +78,10 @@ _WORDS: Final[dict[Arrhythmia, tuple[str, str]]] = {  # of the heart's own signa
     "asystole": ("longest pause in {source} {value:.1f} s", "longest pause in {source} {value:.1f} s"),
     "extreme-bradycardia": ("slowest 5 beats of {source} {value:.0f} /min", "slowest 5 of {source} {value:.0f} /min"),
     "extreme-tachycardia": ("fastest 13 beats of {source} {value:.0f} /min", "fastest 13 of {source} {value:.0f} /min"),
-    "ventricular-fibrillation": ("", "{source} goes on, trust {value:.2f}"),
+    "ventricular-fibrillation": (
+        "log odds of fibrillation in {source} {value:.1f}",
+        "{source} has a trust of {value:.2f}",
+    ),
     "ventricular-tachycardia": (
         "fastest 5 beats of {source} {value:.0f} /min",
         "{source} departs by {value:.0%} at most from its step and height",
@@ -87,8 +100,10 @@ class Judge:
     - asystole: the shortest of the longest pauses of all witnesses, against 4 s. Whoever goes on beating contradicts.
     - extreme bradycardia, extreme tachycardia: the slowest (fastest) rate of the trusted pulses, else of the heart.
     - ventricular tachycardia: contradicted by a trusted pulse that keeps step and height all the while, since a run of
-      ventricular beats breaks them; and by a heart that is at no time faster than 100 /min.
-    - ventricular fibrillation: contradicted by a trusted pulse, since there is none in it.
+      ventricular beats breaks them; by a heart that is at no time faster than 100 /min; and by beats that are not
+      ventricular.
+    - ventricular fibrillation: contradicted by a trusted pulse, since there is none in it; and by a lead that does not
+      show it, since all do.
 
     Low quality alone contradicts nothing.
 
@@ -105,7 +120,9 @@ class Judge:
         if not 0.0 < self.trust < 1.0:
             raise ValueError(f"need 0 < trust={self.trust} < 1")
 
-    def hear(self, alarm: Arrhythmia, heart: Heard, pulses: Sequence[Heard]) -> Opinion:
+    def hear(
+        self, alarm: Arrhythmia, heart: Heard, pulses: Sequence[Heard], ventricles: Ventricles | None = None
+    ) -> Opinion:
         """What witnesses say of an alarm.
 
         Parameters
@@ -116,7 +133,11 @@ class Judge:
             The beats of electrodes or field sensors.
         pulses
             The pulses of light or pressure sensors; a row whose sensor is not there has heard nothing.
+        ventricles
+            What shapes say; None: nothing.
         """
+        nothing = np.full_like(heart.trust, np.nan)
+        shape = Ventricles(nothing, nothing, nothing) if ventricles is None else ventricles
         if alarm == "asystole":
             pauses = _stack([heart.pause_s, *(pulse.pause_s for pulse in pulses)])
             return _least(np.log(np.maximum(pauses, 0.1) * 1e9 / ASYSTOLE_NS) / PAUSE_UNIT, pauses)
@@ -127,13 +148,18 @@ class Judge:
             rates = self._rates(heart.fastest_bpm, pulses, [pulse.fastest_bpm for pulse in pulses])
             return _least(np.log(rates / TACHYCARDIA_BPM) / RATE_UNIT, rates)
         if alarm == "ventricular-fibrillation":
-            trusts = _stack([np.full_like(heart.trust, np.nan), *(pulse.trust for pulse in pulses)])
-            return _least(np.log((1.001 - trusts) / (1.001 - LONE_TRUST)) / TRUST_UNIT, trusts)
+            trusts = [pulse.trust for pulse in pulses]
+            margins = [np.log((1.001 - trust) / (1.001 - LONE_TRUST)) / TRUST_UNIT for trust in trusts]
+            return _least(_stack([shape.fibrillation / ODDS_UNIT, *margins]), _stack([shape.fibrillation, *trusts]))
         steps = [np.where(pulse.trust >= self.trust, pulse.unsteady, np.nan) for pulse in pulses]
-        margins = [np.log(heart.burst_bpm / VENTRICULAR_BPM) / RATE_UNIT]
+        # A wave without pauses has few beats to count or to tell by their shape.
+        beats = ~(shape.wave > WAVE)
+        fast = np.where(beats, np.log(heart.burst_bpm / VENTRICULAR_BPM) / RATE_UNIT, np.nan)
+        broad = np.where(beats, np.log(np.maximum(shape.run, 0.01) / RUN) / RUN_UNIT, np.nan)
+        by_shape = np.isfinite(broad) & ~(fast < broad)
+        margins = [np.where(by_shape, broad, fast)]
         margins += [np.log(np.maximum(step, 0.01) / IN_STEP) / STEP_UNIT for step in steps]
-        values = _stack([heart.burst_bpm, *steps])
-        return _least(_stack(margins), values)
+        return _least(_stack(margins), _stack([np.where(by_shape, shape.run, heart.burst_bpm), *steps]))
 
     def _rates(self, of_heart: Array, pulses: Sequence[Heard], of_pulses: Sequence[Array]) -> Array:
         """Rates of whoever is asked; NaN for the others: of the heart where no pulse is trusted."""
@@ -185,4 +211,6 @@ def in_words(alarm: Arrhythmia, value: float, sources: Sequence[str], witness: i
     """
     if witness < 0:
         return "no sensor knows anything of it"
+    if alarm == "ventricular-tachycardia" and witness == 0 and value <= 1.0:  # no rate, but a probability
+        return f"5 beats of {sources[0]} are ventricular by {value:.0%} at most"
     return _WORDS[alarm][witness > 0].format(source=sources[witness], value=value)

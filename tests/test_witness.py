@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from rings import as_of, every, ring_of
 
 from anomaly import intervals
-from anomaly.judgement import ARRHYTHMIAS, FITS, LEAST, Arrhythmia, Judge, contradicted, in_words, probability
+from anomaly.judgement import (
+    ARRHYTHMIAS,
+    FITS,
+    LEAST,
+    Arrhythmia,
+    Judge,
+    Ventricles,
+    contradicted,
+    in_words,
+    probability,
+)
+from anomaly.kernel import Array
+from anomaly.ventricular_run import likeliest_run
 from anomaly.witness import Heard, Witness
 
 NOTHING = Witness().hear(intervals.empty(1, 64), as_of(120.0))
@@ -121,6 +133,38 @@ def test_a_trusted_pulse_goes_before_the_hearts_own_signal(alarm: Arrhythmia, he
 
 def test_a_heart_that_is_nowhere_fast_has_no_ventricular_tachycardia() -> None:
     assert told("ventricular-tachycardia", hear(every(0.8, 25)))[0] < LEAST
+
+
+def test_beats_that_are_not_ventricular_are_no_ventricular_tachycardia_unless_the_wave_has_no_pauses() -> None:
+    fast, no, calm = hear(every(0.4, 50)), np.array([np.nan]), np.array([-3.0])
+    judge, alarm = Judge(), ARRHYTHMIAS[4]
+
+    def chance(run: float, wave: Array) -> float:
+        opinion = judge.hear(alarm, fast, (), Ventricles(np.array([run]), wave, no))
+        return float(probability(opinion, FITS[alarm])[0])
+
+    assert chance(0.1, calm) < LEAST <= chance(0.9, calm)
+    assert chance(0.1, np.array([4.0])) >= LEAST
+    assert chance(np.nan, no) >= LEAST
+
+
+def test_a_fibrillation_that_one_lead_does_not_show_is_none() -> None:
+    alarm, no = ARRHYTHMIAS[3], np.array([np.nan])
+    for odds, true in ((5.0, True), (-5.0, False)):
+        opinion = Judge().hear(alarm, NOTHING, (), Ventricles(no, no, np.array([odds])))
+        assert (probability(opinion, FITS[alarm])[0] >= LEAST) == true
+
+
+def test_the_likeliest_run_counts_a_beat_without_a_class_as_a_toss_of_a_coin() -> None:
+    times = every(0.5, 12, 110.0)
+    chances = [0.0] * 5 + [1.0] * 3 + [0.2]  # the last three have no class yet
+    classed = ring_of(times[:9], n_kept=64)
+    classed.quality[0, -9:] = chances
+    heart = ring_of(times, n_kept=64)
+    run = likeliest_run(heart, classed, as_of(115.6))
+    windows = np.lib.stride_tricks.sliding_window_view(np.array([*chances, 0.5, 0.5, 0.5]), 5)
+    assert run[0] == pytest.approx(windows.mean(axis=-1).max())
+    assert np.isnan(likeliest_run(intervals.empty(1, 64), intervals.empty(1, 64), as_of(115.6))[0])
 
 
 @pytest.mark.parametrize("alarm", ARRHYTHMIAS)

@@ -14,6 +14,7 @@ from deploy.evaluate.records import EvaluateError
 
 TRUTH = "ALARMS.csv"
 ALARM_S = 300.0  # the alarm came at 5:00: nothing later is looked at
+BEFORE_S = 300.0
 NAMES: Final[dict[str, Arrhythmia]] = {
     "Asystole": "asystole",
     "Bradycardia": "extreme-bradycardia",
@@ -85,6 +86,11 @@ def read(folder: Path, name: str) -> Bedside:
         leads=np.ascontiguousarray(signal[leads]),
         pulses={kind: signal[k] for k, (kind, _) in enumerate(kinds) if kind in PULSES},
     )
+
+
+def is_ventricular(alarms: Sequence[Alarm]) -> BoolArray:
+    """Whether each alarm is of the ventricles."""
+    return np.array([alarm.condition.startswith("ventricular") for alarm in alarms], np.bool_)
 
 
 def truth_of(alarms: Sequence[Alarm]) -> tuple[IntArray, BoolArray]:

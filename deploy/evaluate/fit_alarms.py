@@ -11,7 +11,7 @@ from scipy import special
 from anomaly.judgement import ARRHYTHMIAS, Arrhythmia, Fit, Judge, Opinion, probability
 from anomaly.kernel import Array, BoolArray, IntArray
 from anomaly.witness import Witness
-from deploy.evaluate.bedside import alarms_of, read, truth_of
+from deploy.evaluate.bedside import alarms_of, is_ventricular, read, truth_of
 from deploy.evaluate.listening import Rings, heard, listen
 
 # Alarms of the whole training set of PhysioNet/CinC 2015: true, false.
@@ -53,7 +53,7 @@ def opinions(rings: Rings, kind: IntArray, choice: Choice) -> Opinion:
     """What the witnesses of each record say of its alarm."""
     heart, *pulses = heard(rings, Witness(believed=choice.believed))
     judge = Judge(trust=choice.trust)
-    told = [judge.hear(alarm, heart, pulses) for alarm in ARRHYTHMIAS]
+    told = [judge.hear(alarm, heart, pulses, rings.ventricles) for alarm in ARRHYTHMIAS]
     row = np.arange(len(kind))
     return Opinion(*(np.stack(field)[kind, row] for field in zip(*told, strict=True)))
 
@@ -90,7 +90,7 @@ def main(folder: Path) -> None:
     """Fit on all records of a folder."""
     alarms = alarms_of(folder, None)
     kind, true = truth_of(alarms)
-    rings = listen([read(folder, alarm.record) for alarm in alarms])
+    rings = listen([read(folder, alarm.record) for alarm in alarms], is_ventricular(alarms))
     opinion = opinions(rings, kind, CHOICES[0])
     found = fits(opinion, kind, true, weights_of(kind, true), np.arange(len(kind)))
     for alarm, one in zip(ARRHYTHMIAS, found, strict=True):

@@ -6,17 +6,23 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from anomaly import intervals
+from anomaly.beat_classes import BeatClassifier
 from anomaly.beats import BeatDetector
 from anomaly.intervals import BeatRing
-from anomaly.kernel import Array, IntArray
+from anomaly.judgement import Ventricles
+from anomaly.kernel import Array, BoolArray, IntArray
 from anomaly.pulse import PulseDetector
 from anomaly.repair import Repair
+from anomaly.ventricular import VentricularDetector
+from anomaly.ventricular_model import FIBRILLATION, VENTRICULAR
+from anomaly.ventricular_run import least_odds, likeliest_run
 from anomaly.witness import Heard, Witness
 from deploy.evaluate.bedside import Bedside
 from deploy.evaluate.records import EvaluateError
 
 PACKET_S = 0.25
 KEPT = 128  # beats
+LATE_S = 10.0  # a shape is of the alarm if its window ends so shortly before it
 # A pulse sensor counts photons: a wave is told to it as the counts that such an absorbance lets through.
 COUNTS = 1e7  # at a wave of 0: shot noise of 0.03 %
 DEPTH: Final = {"PLETH": 0.05, "ABP": 0.003}  # absorbance per unit of the wave (without unit; mmHg)
@@ -29,26 +35,43 @@ class Rings(NamedTuple):
     heart: BeatRing  # by all leads together
     light: BeatRing  # marked with the height of each pulse; empty where there is no sensor, as is the next
     pressure: BeatRing
+    ventricles: Ventricles
     as_of_ns: IntArray  # (n_records,) time of the alarm
 
 
-def listen(bedsides: Sequence[Bedside]) -> Rings:
+def listen(bedsides: Sequence[Bedside], shapes: BoolArray) -> Rings:
     """Stream records through the flow's detectors, in packets of about 250 ms, and keep their beats as the flow does.
 
     Records of the same rate and shape are rows of one bank. What is decided only after the alarm is not known at the
     alarm.
+
+    Parameters
+    ----------
+    bedsides
+        Records up to their alarms.
+    shapes : ndarray of bool, shape (n_records,)
+        Of which the shapes of beats and waves are wanted: those of ventricular alarms.
     """
     n = len(bedsides)
-    heart, light, pressure = intervals.empty(n, KEPT), intervals.empty(n, KEPT, 1), intervals.empty(n, KEPT, 1)
-    for rows, rate_hz, bank in _banks([bedside.leads for bedside in bedsides], [b.rate_hz for b in bedsides]):
-        _put(heart, rows, _beats(bank, rate_hz))
+    as_of = np.array([round(bedside.leads.shape[1] / bedside.rate_hz * 1e9) for bedside in bedsides], np.int64)
+    heart, classed = intervals.empty(n, KEPT), intervals.empty(n, KEPT)
+    wave, fibrillation = np.full(n, np.nan), np.full(n, np.nan)
+    for asked in (False, True):
+        have = np.flatnonzero(shapes == asked)
+        those = [bedsides[k] for k in have.tolist()]
+        for rows, rate_hz, bank in _banks([b.leads for b in those], [b.rate_hz for b in those]):
+            here, found = have[rows], _heart(bank, rate_hz, shapes=asked)
+            _put(heart, here, found.beats)
+            _put(classed, here, found.classed)
+            wave[here], fibrillation[here] = found.wave, found.fibrillation
+    light, pressure = intervals.empty(n, KEPT, 1), intervals.empty(n, KEPT, 1)
     for kind, ring in (("PLETH", light), ("ABP", pressure)):
-        have = [k for k, bedside in enumerate(bedsides) if kind in bedside.pulses]
-        waves = [bedsides[k].pulses[kind][None] for k in have]
-        for rows, rate_hz, bank in _banks(waves, [bedsides[k].rate_hz for k in have]):
-            _put(ring, np.array(have)[rows], _pulses(bank, rate_hz, DEPTH[kind]))
-    as_of = [round(bedside.leads.shape[1] / bedside.rate_hz * 1e9) for bedside in bedsides]
-    return Rings(heart, light, pressure, np.array(as_of, np.int64))
+        have = np.array([k for k, bedside in enumerate(bedsides) if kind in bedside.pulses], np.int64)
+        those = [bedsides[k] for k in have.tolist()]
+        for rows, rate_hz, bank in _banks([b.pulses[kind][None] for b in those], [b.rate_hz for b in those]):
+            _put(ring, have[rows], _pulses(bank, rate_hz, DEPTH[kind]))
+    ventricles = Ventricles(likeliest_run(heart, classed, as_of), wave, fibrillation)
+    return Rings(heart, light, pressure, ventricles, as_of)
 
 
 def heard(rings: Rings, witness: Witness) -> tuple[Heard, Heard, Heard]:
@@ -57,17 +80,42 @@ def heard(rings: Rings, witness: Witness) -> tuple[Heard, Heard, Heard]:
     return heart, light, pressure
 
 
-def _beats(bank: Array, rate_hz: float) -> BeatRing:
-    """The newest beats that are decided at the end of a bank of leads."""
+class Hearts(NamedTuple):
+    """What is known of hearts at the end of a bank of leads."""
+
+    beats: BeatRing
+    classed: BeatRing  # beats whose class is known, with the probability of being ventricular for their quality
+    wave: Array  # (n,) as in Ventricles
+    fibrillation: Array  # (n,)
+
+
+def _heart(bank: Array, rate_hz: float, *, shapes: bool) -> Hearts:
+    """Find beats; where shapes are wanted, their classes and the shape of the wave too."""
     try:
-        kernel = BeatDetector(rate_hz)
+        detector, classifier, shape = BeatDetector(rate_hz), BeatClassifier(rate_hz), VentricularDetector(rate_hz)
     except ValueError as error:
         raise EvaluateError(f"the records are sampled at {rate_hz:g} Hz: {error}") from error
-    ring, state = intervals.empty(len(bank), KEPT), None
+    first = next(_packets(bank, rate_hz))
+    of_beats, of_classes, of_shape = detector.init(first), classifier.init(first), shape.init(first)
+    beats, classed = intervals.empty(len(bank), KEPT), intervals.empty(len(bank), KEPT)
+    wave, fibrillation = np.full(len(bank), -np.inf), np.full(len(bank), -np.inf)
     for block in _packets(bank, rate_hz):
-        state, out = kernel.step(kernel.init(block) if state is None else state, block)
-        ring = intervals.push(ring, _times_ns(out.at, rate_hz), np.nan_to_num(out.quality))
-    return ring
+        of_beats, out = detector.step(of_beats, block)
+        beats = intervals.push(beats, _times_ns(out.at, rate_hz), np.nan_to_num(out.quality))
+        if not shapes:
+            continue
+        of_classes, kinds = classifier.step(of_classes, block, out.at, out.decided)
+        of_shape, seen = shape.step(of_shape, block)
+        classed = intervals.push(classed, _times_ns(kinds.at, rate_hz), np.nan_to_num(kinds.ventricular))
+        late = seen.at >= bank.shape[-1] - LATE_S * rate_hz
+        wave = np.maximum(wave, least_odds(VENTRICULAR, seen.leads, late))
+        fibrillation = np.maximum(fibrillation, least_odds(FIBRILLATION, seen.leads, late))
+    return Hearts(
+        beats,
+        classed,
+        np.where(np.isfinite(wave), wave, np.nan),
+        np.where(np.isfinite(fibrillation), fibrillation, np.nan),
+    )
 
 
 def _pulses(bank: Array, rate_hz: float, depth: float) -> BeatRing:
