@@ -115,7 +115,7 @@ RULES: tuple[Rule, ...] = (
         5.0,
         0.0,
         0.0,
-        tuple(f"{words}; NEWS2 is {{value:.0f}} or more" for words in _COURSES),
+        tuple(f"{words}; NEWS2 {{value:.0f}}+" for words in _COURSES),
     ),
     Rule(
         "lost-contact",

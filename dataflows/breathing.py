@@ -14,9 +14,10 @@ from dataflows.events import SECOND_NS
 
 GOOD_QUALITY = 0.5  # belief near the rate, from which on it is told
 FORGET_NS = 30 * SECOND_NS  # without a look: what was believed is not worth more than what is usual
-HOLD_NS = 3 * EVERY_S * SECOND_NS  # a rate holds for so long without a series that says anything
+HOLD_NS = 40 * SECOND_NS  # a rate holds for so long without a series that says anything, if it is believed so long
+STIRRED_NS = 28 * SECOND_NS  # a movement hides breath for so long: a step in a window is louder than any breath
 PAUSE_S = 12.0  # without breath, from which on there is no rate
-REASONS = ("", "no-signal", "settling", "unclear", "no-breath")
+REASONS = ("", "no-signal", "settling", "unclear", "no-breath", "moving")
 LANES = ("mcg", "ppg", "motion")
 
 TRACKER = BreathTracker()
@@ -70,6 +71,7 @@ class PatientState(NamedTuple):
     heard_ns: IntArray  # (n,) the same of the last look at which any series said anything
     lanes: IntArray  # (n,) who said anything then, a bit for each of `LANES`
     chest: ChestState
+    stirred_ns: IntArray  # (n,) end of the second of the last movement that is no breath; 0: none
 
 
 class Breath(NamedTuple):
@@ -112,6 +114,8 @@ class Breathing:
         stale = np.flatnonzero((state.looked_ns > 0) & (end_ns - state.looked_ns > FORGET_NS))
         if len(stale):
             tree.put(state, stale, _nothing_heard(len(stale)))
+        stirs = known.motion.moving | (known.motion.swing > CHEST.most_ms2)  # NaN compares false
+        state = state._replace(stirred_ns=np.where(stirs, end_ns, state.stirred_ns))
         rows = np.flatnonzero(due(end_ns))
         if len(rows):
             part = tree.take(known, rows)
@@ -124,13 +128,16 @@ class Breathing:
 
 def _nothing_heard(n: int) -> PatientState:
     zero = np.zeros(n, np.int64)
-    return PatientState(TRACKER.init(np.zeros((n, 1))), zero, zero, zero, CHEST.init(n))
+    return PatientState(TRACKER.init(np.zeros((n, 1))), zero, zero, zero, CHEST.init(n), zero)
 
 
 def _looked(state: PatientState, known: Second, end_ns: IntArray) -> PatientState:
-    tracker, _ = TRACKER.step(state.tracker, known.cardiac.breath + known.optical.breath + known.motion.breath)
-    spoke = (known.cardiac.breath_series > 0, known.optical.breath_series > 0, known.motion.breath_series > 0)
-    lanes = sum((said.astype(np.int64) << bit for bit, said in enumerate(spoke)), np.zeros(len(end_ns), np.int64))
+    calm = end_ns - state.stirred_ns >= STIRRED_NS
+    said = known.cardiac.breath + known.optical.breath + known.motion.breath
+    tracker, _ = TRACKER.step(state.tracker, np.where(calm[:, None], said, 0.0))
+    lanes_here = known.cardiac, known.optical, known.motion
+    spoke = [calm & (lane.breath_series > 0) for lane in lanes_here]
+    lanes = sum((one.astype(np.int64) << bit for bit, one in enumerate(spoke)), np.zeros(len(end_ns), np.int64))
     anyone = lanes > 0
     return state._replace(
         tracker=tracker,
@@ -146,7 +153,8 @@ def _told(state: PatientState, known: Second, pause: ChestOut, end_ns: IntArray)
     clear = out.quality >= GOOD_QUALITY
     present = known.cardiac.present | known.optical.present | known.motion.present
     paused = pause.pause_s >= PAUSE_S  # NaN compares false
-    why = np.select([~present, paused, ~lately, ~clear], [1, 4, 2, 3], 0)
+    moving = (~lately | ~clear) & (end_ns - state.stirred_ns < STIRRED_NS)
+    why = np.select([~present, paused, moving, ~lately, ~clear], [1, 4, 5, 2, 3], 0)
     told = why == 0
     return Breath(
         rate=np.where(told, out.rate_bpm, np.nan),
