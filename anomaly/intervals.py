@@ -176,7 +176,11 @@ def heart_rate(beats: Beats, as_of_ns: IntArray) -> tuple[Array, Array, IntArray
 
 
 def summary(
-    ring: BeatRing, as_of_ns: IntArray, timing_u_ms: Array | float = 1.0, since_ns: IntArray | None = None
+    ring: BeatRing,
+    as_of_ns: IntArray,
+    timing_u_ms: Array | float = 1.0,
+    since_ns: IntArray | None = None,
+    ectopic: BoolArray | None = None,
 ) -> IntervalsOut:
     """Return heart rate and variability from the beats at or before a time.
 
@@ -194,11 +198,14 @@ def summary(
         Standard uncertainty of the time of one beat.
     since_ns : ndarray of int, shape (n_devices,), optional
         Start of the unbroken evidence; earlier beats are left out.
+    ectopic : ndarray of bool, shape (n_devices, n_kept), optional
+        Beats of the ring that are known not to be normal: no interval that begins or ends with one counts for the
+        variability.
 
     References
     ----------
     Task Force of the ESC and NASPE, Heart rate variability, Circulation 93 (1996), doi:10.1161/01.CIR.93.5.1043.
-    Differs from it in: 60 s instead of 5 min, and NN intervals are told by their length alone.
+    Differs from it in: 60 s instead of 5 min, and NN intervals are told by their length too.
     """
     jitter = np.broadcast_to(np.asarray(timing_u_ms, np.float64), as_of_ns.shape)
     beats = newest(ring, as_of_ns, RATE_INTERVALS + 1, since_ns)
@@ -209,7 +216,7 @@ def summary(
     mean_u = np.hypot(np.sqrt(2.0) * jitter / least, spread / np.sqrt(least))
     last = beats.times_ns[:, -1]
     has_rr = beats.there[:, -2] & (last >= as_of_ns - RATE_SPAN_NS)
-    rmssd, rmssd_u, sdnn, sdnn_u, n_beats = _variability(ring, as_of_ns, jitter, since_ns)
+    rmssd, rmssd_u, sdnn, sdnn_u, n_beats = _variability(ring, as_of_ns, jitter, since_ns, ectopic)
     in_rate = beats.there & (np.arange(RATE_INTERVALS + 1) >= (RATE_INTERVALS - n)[:, None]) & known[:, None]
     quality = np.where(in_rate, beats.quality, 0.0).sum(axis=-1) / np.maximum(np.count_nonzero(in_rate, axis=-1), 1)
     return IntervalsOut(
@@ -228,13 +235,15 @@ def summary(
 
 
 def _variability(
-    ring: BeatRing, as_of_ns: IntArray, jitter: Array, since_ns: IntArray | None
+    ring: BeatRing, as_of_ns: IntArray, jitter: Array, since_ns: IntArray | None, ectopic: BoolArray | None
 ) -> tuple[Array, Array, Array, Array, IntArray]:
     start = as_of_ns - VARIABILITY_SPAN_NS
     since = np.maximum(start, 1) if since_ns is None else np.maximum(np.maximum(start, since_ns), 1)
     inside = (ring.times_ns >= since[:, None]) & (ring.times_ns <= as_of_ns[:, None])
     rr = np.diff(ring.times_ns, axis=-1) / NS_PER_MS
     plausible = inside[:, :-1] & inside[:, 1:] & (rr >= PLAUSIBLE_MS[0]) & (rr <= PLAUSIBLE_MS[1])
+    if ectopic is not None:
+        plausible &= ~(ectopic[:, :-1] | ectopic[:, 1:])
     step = np.diff(rr, axis=-1)
     nn = plausible[:, 1:] & plausible[:, :-1] & (np.abs(step) <= JUMP * rr[:, :-1])
     n_nn = np.count_nonzero(nn, axis=-1)

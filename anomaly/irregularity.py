@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomaly.averaged import BeatMarks
+from anomaly.averaged import N_MARKS, BeatMarks
 from anomaly.intervals import BeatRing, newest
 from anomaly.kernel import Array, BoolArray, IntArray
 
@@ -125,7 +125,8 @@ def marks_of(ring: BeatRing, as_of_ns: IntArray, there: BoolArray) -> BeatMarks:
     past = np.count_nonzero(ring.times_ns <= as_of_ns[:, None], axis=-1)
     wanted = there.shape[-1]
     source = np.maximum(past[:, None] - wanted + np.arange(wanted), 0)
-    marks = np.take_along_axis(ring.marks, source[..., None], axis=1).astype(np.float64)
+    own = ring.marks[..., :N_MARKS]
+    marks = np.take_along_axis(own, source[..., None], axis=1).astype(np.float64)
     ordinary, *sizes = (np.ascontiguousarray(mark) for mark in np.moveaxis(marks, -1, 0))
     return BeatMarks(ordinary > 0.5, *sizes)
 

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly import conditions, intervals, patterns
+from anomaly import conditions, ectopy, intervals, patterns
 from anomaly.averaged import N_MARKS, AveragedBeat, AveragedState
+from anomaly.beat_classes import BeatClassifier
+from anomaly.beat_context import ContextState
 from anomaly.beats import BeatDetector, BeatState
 from anomaly.breath import HEARTS_OWN_BPM
 from anomaly.fibrillation import fibrillation
@@ -59,6 +61,7 @@ class CardiacState(NamedTuple):
     notch: SosState
     reference: ReferenceState
     beats: BeatState
+    classes: ContextState
     strip: StripState
     averaged: AveragedState
     ventricular: VentricularState
@@ -142,6 +145,11 @@ class Cardiac:
         return BeatDetector(self.rate_hz)
 
     @cached_property
+    def classes(self) -> BeatClassifier:
+        """Tells what kind of beats they are."""
+        return BeatClassifier(self.rate_hz)
+
+    @cached_property
     def strip_ring(self) -> StripRing:
         """Keeps the last seconds for the eye."""
         return StripRing(self.rate_hz, STRIP_HZ)
@@ -173,11 +181,12 @@ class Cardiac:
             notch=self.notch.init(whole.block),
             reference=self.reference.init(whole.block),
             beats=self.beats.init(np.zeros((n, c, self.block_len))),
+            classes=self.classes.init(np.zeros((n, c, self.block_len))),
             strip=self.strip_ring.init(np.zeros((n, c, self.block_len))),
             averaged=self.averaged.init(n),
             ventricular=self.ventricular.init(np.zeros((n, c, self.block_len))),
             watch=nothing_told(n),
-            ring=intervals.empty(n, KEPT_BEATS, N_MARKS),
+            ring=intervals.empty(n, KEPT_BEATS, N_MARKS + ectopy.N_CLASS_MARKS),
             heights=intervals.empty(n, KEPT_BEATS),
             slow=self.slow.init(np.zeros((n, 1, self.block_len))),
             start_ns=t0_ns,
@@ -230,7 +239,10 @@ class Cardiac:
         strip, _ = self.strip_ring.step(state.strip, x)
         at_ns = times_of(self, found.at, state.seen, t0_ns)
         averaged, marks = self.averaged.step(state.averaged, strip, found.at, found.decided)
+        marks = np.concatenate([marks, ectopy.unmarked(*at_ns.shape)], axis=-1)
         ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality), marks)
+        classes, told = self.classes.step(state.classes, x, found.at, found.decided)
+        ring = ectopy.mark(ring, times_of(self, told.at, state.seen, t0_ns), told.kind, told.ventricular)
         heights = intervals.push(state.heights, at_ns, beat_heights(self.strip_ring, strip, found.at))
         slow, _ = self.slow.step(state.slow, x[:, :1])
         ventricular, waves = self.ventricular.step(state.ventricular, x)
@@ -263,6 +275,7 @@ class Cardiac:
             notch=notch,
             reference=reference,
             beats=beats,
+            classes=classes,
             strip=strip,
             averaged=averaged,
             ventricular=ventricular,
@@ -299,13 +312,16 @@ class Cardiac:
         as_of, since = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS, state.start_ns + SETTLE_NS
         # A peak of a band around CENTRE_HZ is timed to 1 / (2 pi f SNR): the noise over the slope beside it.
         blur_ms = 1e3 / (2.0 * np.pi * CENTRE_HZ * np.maximum(np.nan_to_num(state.snr, nan=1.0), 1.0))
-        rate = intervals.summary(state.ring, as_of, np.hypot(TIMING_FLOOR_MS, blur_ms), since)
+        rate = intervals.summary(
+            state.ring, as_of, np.hypot(TIMING_FLOOR_MS, blur_ms), since, ectopy.ectopic(state.ring)
+        )
         still = conditions.asystole(state.ring, as_of, since)
         slow = conditions.extreme_bradycardia(state.ring, as_of, since)
         fast = conditions.extreme_tachycardia(state.ring, as_of, since)
         atrial = fibrillation(state.ring, as_of, since)
         rest = patterns.pause(state.ring, as_of, since)
         pairs = patterns.bigeminy(state.ring, as_of, since)
+        early = ectopy.ventricular(state.ring, as_of, since)
         worst = np.argmin(state.quality, axis=-1)[:, None]
         said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
         return estimates.Cardiac(
@@ -355,6 +371,9 @@ class Cardiac:
             bigeminy=_truth(pairs, here),
             bigeminy_ns=pairs.onset_ns,
             bigeminy_pairs=pairs.value,
+            pvc=np.where(here, early.per_minute, np.nan),
+            pvc_u=early.u,
+            ectopic=np.where(here, ectopy.shares_in(state.ring, as_of, intervals.RATE_SPAN_NS), 0.0),
         )
 
     def _series(self, state: CardiacState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:

@@ -60,6 +60,9 @@ class Cardiac(NamedTuple):
     bigeminy: IntArray
     bigeminy_ns: IntArray
     bigeminy_pairs: FloatArray  # in a row
+    pvc: FloatArray  # ventricular beats in a minute
+    pvc_u: FloatArray
+    ectopic: FloatArray  # share of the beats of the last 10 s that are known to be ectopic
 
 
 class Optical(NamedTuple):

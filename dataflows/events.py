@@ -79,6 +79,7 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     af: float = NAN  # probability of atrial fibrillation, by the beats of half a minute
     vf: float = NAN  # probability of ventricular fibrillation or flutter, by the last 5 s
     vt: float = NAN  # of ventricular tachycardia
+    pvc: Reading = Reading()  # ventricular beats in a minute
 
     @property
     def key(self) -> str:

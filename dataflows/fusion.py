@@ -22,6 +22,7 @@ NO_PULSE_NS = 10 * SECOND_NS  # without one, where there is light: no blood move
 APNOEA_S = 20.0  # without breath
 FROZEN_NS = 2 * SECOND_NS
 WIDER = 3.0  # times the uncertainty of a pulse: a rate as uncertain as that yields to it
+MANY_ECTOPIC = 0.15  # share of the beats: their pulses are missing from the light
 RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
 
 RateAlarm = Literal["extreme-bradycardia", "extreme-tachycardia"]
@@ -51,6 +52,8 @@ def fused(second: Second) -> Fused:
     both = heart_ok & light_ok & agree & (q_heart < GOOD_QUALITY)
     # A beat missed or invented widens the uncertainty of a rate beyond that of a pulse which contradicts it.
     outspoken = (q_light >= GOOD_QUALITY) & ~agree & (heart.hr_u > WIDER * light.pulse_u)
+    # But early beats drive little blood: where they are known to be ectopic, a slower pulse contradicts nothing.
+    outspoken &= ~((heart.ectopic >= MANY_ECTOPIC) & (q_heart >= GOOD_QUALITY) & (light.pulse < heart.hr))
     by_heart = heart_ok & ~both & ~outspoken & ((q_heart >= GOOD_QUALITY) | (q_heart >= q_light))
     by_light = light_ok & ~both & ~by_heart
 

@@ -61,6 +61,8 @@ def vitals_rows(
     resp_why, resp_lanes = breath.why.tolist(), breath.lanes.tolist()
     reason = np.where(heart.present, heart.reason, Reason.NO_SIGNAL).tolist()
     deviation, low, high = course.deviation.tolist(), course.news2_min.tolist(), course.news2_max.tolist()
+    fair = heart.quality >= POOR_QUALITY
+    pvc = _readings(np.where(fair, heart.pvc, np.nan), heart.pvc_u, heart.quality)
     af = np.where(heart.quality >= POOR_QUALITY, heart.fibrillation_p, np.nan).tolist()
     vf, vt = heart.vf_p.tolist(), heart.vt_p.tolist()
     settling, source = heart.settling.tolist(), fused.source.tolist()
@@ -94,6 +96,7 @@ def vitals_rows(
             af=af[i],
             vf=vf[i],
             vt=vt[i],
+            pvc=pvc[i],
         )
 
 

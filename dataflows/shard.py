@@ -51,7 +51,7 @@ _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 class Shard:
     """Everything that is known of the patients of one key."""
 
-    VERSION = 5  # of the snapshot
+    VERSION = 6  # of the snapshot
 
     def __init__(self) -> None:
         self.roster = Roster()

@@ -26,7 +26,7 @@ def one(line: list[str]) -> Point:
 
 def test_vitals_become_one_point_with_the_measured_only() -> None:
     point = one(lines(vitals(reason='noisy "lead", 50 Hz')))
-    unmeasured = ("rr_interval", "rmssd", "sdnn", "pulse", "temp", "resp", "spo2")
+    unmeasured = ("rr_interval", "rmssd", "sdnn", "pulse", "temp", "resp", "spo2", "pvc")
     assert point.measurement == "vitals"
     assert point.tags == {"site": "north", "patient": "p1"}
     assert point.time_ns == SECOND * NS

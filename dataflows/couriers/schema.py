@@ -92,6 +92,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *fields("string", "", resp_reason="why resp could not be measured", resp_source="what resp was made from"),
             *reading("spo2", "%", "oxygen saturation, by a simulated calibration"),
             *fields("string", "", spo2_reason="why spo2 could not be measured"),
+            *reading("pvc", "/min", "ventricular beats in the minute before"),
             *fields(
                 "float",
                 "1",

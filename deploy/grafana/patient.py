@@ -36,7 +36,7 @@ def patient() -> Dashboard:
                     band("SDNN of the RR intervals", "sdnn"),
                 ),
             ),
-            Shelf(9, (_atrial(), _ventricular())),
+            Shelf(9, (_atrial(), _ventricular(), _premature())),
             Shelf(9, (_early_warning(), _unusual())),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),
@@ -109,6 +109,17 @@ def _ventricular() -> Panel:
         unit=unit("vitals", "vf"),
         bounds=(0.0, 1.0),
         empty="No signal of the heart was measured in the time shown",
+    )
+
+
+def _premature() -> Panel:
+    return trend(
+        "Ventricular beats",
+        "In the minute before, by their time and wave among the patient's own beats. Nothing is shown where the signal "
+        "is poor, and not before a whole minute of it.",
+        _vitals({"ventricular beats": 'max("pvc")'}),
+        unit=unit("vitals", "pvc"),
+        empty="Too few beats were told in the time shown",
     )
 
 

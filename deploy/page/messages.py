@@ -59,6 +59,7 @@ class Tile(msgspec.Struct, frozen=True):
     resp: Value  # breath rate
     rmssd: Value
     af: Value  # probability of atrial fibrillation, %
+    pvc: Value  # ventricular beats in a minute
     trust: str  # how good the heart rate is, of whichever sensor: good, fair, poor, none or settling
     signal: str  # how good the cardiac lead is, likewise
     reason: str  # why the signal is not good

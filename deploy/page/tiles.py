@@ -30,6 +30,7 @@ def tile(key: str, bed: Bed) -> Tile:
         resp=_value(v.resp) if v else NONE,
         rmssd=_value(v.rmssd) if v else NONE,
         af=_value(Reading(100.0 * v.af)) if v else NONE,
+        pvc=_value(v.pvc) if v else NONE,
         trust=_trust(v) if v else "none",
         signal=quality_word(v) if v else "none",
         reason=v.reason if v else "",

@@ -9,6 +9,7 @@ const FIGURES = [
   ["skin", "°C", "temp", tenths],
   ["RMSSD", "ms", "rmssd", whole],
   ["AF", "%", "af", whole],
+  ["PVC", "/min", "pvc", whole],
 ];
 const SILENT_S = 3.5; // without a new second of the waveform: one takes about one and a half to be here
 

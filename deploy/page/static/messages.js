@@ -5,7 +5,7 @@
  * @typedef {{id: string, condition: string, category: "physiological"|"technical", priority: "high"|"medium"|"low",
  *   state: "active"|"acknowledged", onset_ms: number, event_ms: number, need: number, words: string, reason: string, actor: string, note: string}} Alarm
  * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, words: string, second: number|null,
- *   hr: Value, pulse: Value, temp: Value, resp: Value, rmssd: Value, af: Value,
+ *   hr: Value, pulse: Value, temp: Value, resp: Value, rmssd: Value, af: Value, pvc: Value,
  *   trust: string, signal: string, reason: string, source: string,
  *   late: boolean, alarms: Alarm[]}} Tile
  * @typedef {{key: string, second: number, stream: string, unit: string, scale: number, rate_hz: number,
