@@ -163,7 +163,7 @@ def run_simulation(
             while not stopping.is_set() and (step := pace.next_step(maker, stopping)) is not None:
                 pace.play(step, stopping, truth)
                 if witness is not None:
-                    witness.packets(step.packets)
+                    witness.packets([*step.births, *step.packets])
                     witness.lines(step.lines)
                 if progress is not None and step.number % 4 == 3:
                     seconds = (step.number + 1) * PACKET_NS / 1e9

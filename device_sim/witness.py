@@ -36,7 +36,7 @@ class Witness:
         self.packets(list(enumerate(encode_birth(birth) for birth in fleet.births)))
 
     def packets(self, leaving: list[tuple[int, bytes]]) -> None:
-        """Take in what leaves the devices."""
+        """Take in what leaves the devices: births that are said anew, then packets."""
         for device, payload in leaving:
             self._hash.update(b"%d %d " % (device, len(payload)))
             self._hash.update(payload)
@@ -71,7 +71,8 @@ def witnessed(options: FleetOptions, from_ns: int = T_START_NS) -> WitnessLine:
     fleet = Fleet(options, from_ns)
     witness = Witness(options, fleet, from_ns)
     for _ in range(round(options.seconds * STEPS_PER_S)):
-        witness.packets(fleet.step())
+        leaving = fleet.step()
+        witness.packets([*fleet.rebirths(), *leaving])
         witness.lines(fleet.truth_lines())
     witness.lines(fleet.closing_lines())
     return witness.line()

@@ -117,3 +117,10 @@ def test_the_start_and_the_site_change_the_bytes_but_no_beat() -> None:
     first, later = witnessed(options), witnessed(options, T_START_NS + 1_000_000_000)
     assert first.sha256 != later.sha256
     assert (later.from_ns, later.scenario_sha256) == (T_START_NS + 1_000_000_000, first.scenario_sha256)
+
+
+def test_a_birth_that_is_said_anew_is_witnessed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = FleetOptions(patients=1, scenario="quiet", seconds=1.0)
+    plain = witnessed(options).sha256
+    monkeypatch.setattr(Fleet, "rebirths", lambda _: [(0, b"another birth")])
+    assert witnessed(options).sha256 != plain
