@@ -13,7 +13,7 @@ from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS, Condition
-from dataflows.witnesses import word_of
+from dataflows.witnesses import keeps_step, word_of
 
 GOOD_QUALITY = 0.5  # a source of this quality is believed by itself
 POOR_QUALITY = 0.3  # below it, a source is not believed
@@ -120,7 +120,7 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
 
     # As with an asystole, a poor signal is no reason to be silent; a pulse beside it proves an artefact.
     beaten = pulse & ~second.motion.moving
-    slow = beaten & (light.pulse < SLOWEST_BPM)
+    slow = (beaten & (light.pulse < SLOWEST_BPM)) | keeps_step(second, end_ns)
     ventricular: tuple[tuple[Condition, IntArray, IntArray, BoolArray], ...] = (
         ("ventricular-fibrillation", heart.vf, heart.vf_ns, beaten),
         ("ventricular-tachycardia", heart.vt, heart.vt_ns, slow),

@@ -6,9 +6,11 @@ import numpy as np
 
 from anomaly.judgement import FITS, LEAST, Arrhythmia, Judge, contradicted, probability
 from anomaly.witness import Heard
-from dataflows.estimates import BoolArray, Cardiac, Optical, Second
+from dataflows.estimates import BoolArray, Cardiac, IntArray, Optical, Second
+from dataflows.events import SECOND_NS
 
 JUDGE: Final = Judge()
+BEGUN_NS = 8 * SECOND_NS  # so far back, a tachycardia has begun within the look-back of 14 s, with a pulse before it
 LIT = 0.3  # of the light while there was a pulse: with less, the sensor may be off the finger
 
 
@@ -33,6 +35,14 @@ def word_of(second: Second, alarm: Arrhythmia) -> Word:
     unlikely = told & contradicted(probability(opinion, FITS[alarm]), LEAST)
     lit = (light.last_pulse_ns > 0) & (light.light_share >= LIT)
     return Word(against=unlikely & ~second.motion.moving, for_=told & lit & ~unlikely)
+
+
+def keeps_step(second: Second, end_ns: IntArray) -> BoolArray:
+    """Whether a pulse that has kept step and height since before it began contradicts a ventricular tachycardia.
+
+    One that has lasted for longer has a pulse of its own, if any, and that may keep step.
+    """
+    return word_of(second, "ventricular-tachycardia").against & (end_ns - second.cardiac.vt_ns < BEGUN_NS)
 
 
 def _heard(light: Optical) -> Heard:
