@@ -24,6 +24,16 @@ _COURSES = (
     "heart and breath slower than is usual for this patient",
 )
 
+# By anomaly.sensor_faults.SensorFault, from its first on.
+_SENSOR_FAULTS = (
+    "a channel of the sensor is dead: the others are used",
+    "the sensor flickers: its noise has grown, most of all where the heart is",
+    "the sensor is noisier than it was",
+    "a line that is no mains is in the sensor, such as its heater's current",
+    "the sensor's channels are scaled otherwise than before: is its calibration its own?",
+    "the sensor has lost a part of its gain",
+)
+
 
 class Rule(NamedTuple):
     """What makes an alarm of a condition."""
@@ -126,6 +136,7 @@ RULES: tuple[Rule, ...] = (
         0.0,
         ("no usable packet from the device for 10 s: see `femtoward devices show`",),
     ),
+    Rule("sensor-fault", "technical", "low", 0.0, 0.0, 0.0, _SENSOR_FAULTS),
     Rule("frozen", "technical", "medium", 2.0, 0.0, 2.0, ("the sensor repeats one value",)),
     Rule(
         "saturated",

@@ -28,6 +28,7 @@ from anomaly.quality import (
 )
 from anomaly.reference import ReferenceCanceller, ReferenceState
 from anomaly.repair import Repair, RepairState
+from anomaly.sensor_faults import SensorFaultState, SensorFaultWatch
 from anomaly.slow import SlowRing, SlowState
 from anomaly.sos import SosFilter, SosState
 from anomaly.strip import StripRing, StripState
@@ -82,6 +83,9 @@ class CardiacState(NamedTuple):
     void_ns: IntArray  # how long there have been no numbers in the newest samples
     blind: BoolArray  # nothing of the heart can be in the newest block
     frozen_ns: IntArray  # since when one value is repeated; 0: it is not
+    sensors: SensorFaultState
+    named: IntArray  # anomaly.sensor_faults.SensorFault of the newest block
+    named_ns: IntArray  # since when; 0: none
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,11 @@ class Cardiac:
         """Tells waves without pauses."""
         return VentricularDetector(self.rate_hz)
 
+    @cached_property
+    def sensors(self) -> SensorFaultWatch:
+        """Names faults of the sensors."""
+        return SensorFaultWatch(self.rate_hz, self.block_len)
+
     def init(self, first: FloatArray, t0_ns: IntArray) -> CardiacState:
         """Nothing seen yet."""
         n, c = len(first), self.heart.n_channels
@@ -200,6 +209,9 @@ class Cardiac:
             zeroing=no,
             fault_ns=zero,
             frozen_ns=zero,
+            sensors=self.sensors.init(n, self.heart.n_channels),
+            named=np.zeros(n, np.int64),
+            named_ns=np.zeros(n, np.int64),
             void_ns=zero,
             blind=no,
         )
@@ -213,7 +225,7 @@ class Cardiac:
         seen = self._step(state, block, t0_ns, flags)
         again = np.flatnonzero(state.blind & ~seen.blind)
         if len(again):
-            anew = self.init(block[again], t0_ns[again])
+            anew = self.init(block[again], t0_ns[again])._replace(sensors=tree.take(state.sensors, again))
             tree.put(seen, again, self._step(anew, block[again], t0_ns[again], flags[again]))
         return seen
 
@@ -269,6 +281,7 @@ class Cardiac:
                 snr=snr,
             )
         )
+        sensors, named = self.sensors.step(state.sensors, heart, ~fault & (not_finite == 0.0))
         return CardiacState(
             repair=repair,
             signal=signal,
@@ -296,6 +309,9 @@ class Cardiac:
             frozen_ns=np.where(frozen, end_ns - np.rint(raw.frozen_s * SECOND_NS).astype(np.int64), 0),
             void_ns=void_ns,
             blind=fault | frozen | (void_ns >= HOLE_NS),
+            sensors=sensors,
+            named=named,
+            named_ns=np.where(named > 0, np.where(state.named == named, state.named_ns, end_ns), 0),
         )
 
     def _faded_in(self, x: FloatArray, seen: IntArray) -> FloatArray:
@@ -342,6 +358,8 @@ class Cardiac:
             zeroing=state.zeroing & here,
             fault_ns=state.fault_ns,
             frozen_ns=np.where(here, state.frozen_ns, 0),
+            sensor_fault=np.where(here, state.named, -1),
+            sensor_fault_ns=state.named_ns,
             # Absence of beats is no evidence where there is no signal that could hold them.
             asystole=_truth(still, here & (state.void_ns < HOLE_NS)),
             asystole_ns=still.onset_ns,

@@ -32,6 +32,8 @@ class Cardiac(NamedTuple):
     zeroing: BoolArray
     fault_ns: IntArray  # since when saturated, unlocked or zeroing; 0: it is not
     frozen_ns: IntArray  # since when one value is repeated; 0: it is not
+    sensor_fault: IntArray  # anomaly.sensor_faults.SensorFault; -1: not known
+    sensor_fault_ns: IntArray  # since when; 0: none
     asystole: IntArray  # 1 true, 0 false, -1 not known
     asystole_ns: IntArray  # onset
     asystole_s: FloatArray  # time without a beat
@@ -123,7 +125,9 @@ class Second(NamedTuple):
     worn: BoolArray  # the patient wears something that a heart rate could come from
 
 
-_JUDGED = frozenset({"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy", "vf", "vt"})
+_JUDGED = frozenset(
+    {"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy", "vf", "vt", "sensor_fault"}
+)
 LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
 
 

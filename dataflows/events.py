@@ -18,6 +18,7 @@ Condition = Literal[
     "urgent-deterioration",
     "lost-contact",
     "frozen",
+    "sensor-fault",
     "saturated",
     "poor-signal",
     "cannot-analyse",

@@ -1,5 +1,6 @@
 """One patient out of many lanes: which heart rate to believe, and what is wrong."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of
 
 RateAlarm = Literal["extreme-bradycardia", "extreme-tachycardia"]
 SOURCES = ("none", "mcg", "ppg", "mcg+ppg")
+
+Say = Callable[[Condition, IntArray, IntArray, FloatArray, IntArray | int], None]
 
 
 class Fused(NamedTuple):
@@ -161,14 +164,12 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
     paused = np.where(np.isnan(breath.pause_s) | ((breath.pause_s > 0.0) & no_blood), -1, breath.pause_s >= APNOEA_S)
     say("apnoea", paused.astype(np.int64), breath.since_ns + round(APNOEA_S * SECOND_NS), breath.pause_s, 0)
 
-    stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
-    pattern = np.maximum(course.pattern, 0)
-    say("deterioration", _known(stands, looked | stands), course.since_ns, course.deviation, pattern)
-    say("urgent-deterioration", _known(course.urgent, looked | stands), course.urgent_ns, course.news2_min, pattern)
-
+    _say_of_course(say, course)
     here = heart.present
     why = np.select([heart.zeroing, heart.unlocked], [2, 1], 0)
     say("saturated", _known(fault, here), heart.fault_ns, np.full(len(end_ns), np.nan), why)
+    named = np.minimum(heart.sensor_fault, 1)
+    say("sensor-fault", named, heart.sensor_fault_ns, np.full(len(end_ns), np.nan), heart.sensor_fault - named)
     # A sensor at the end of its range repeats one value too: that has its name already.
     frozen = (heart.frozen_ns > 0) & (end_ns - heart.frozen_ns >= FROZEN_NS) & ~fault
     say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS, 0)
@@ -180,6 +181,14 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
     blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~off & ~stirs
     say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan), 0)
     return known
+
+
+def _say_of_course(say: Say, course: Course) -> None:
+    """What the minutes have shown."""
+    stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
+    pattern = np.maximum(course.pattern, 0)
+    say("deterioration", _known(stands, looked | stands), course.since_ns, course.deviation, pattern)
+    say("urgent-deterioration", _known(course.urgent, looked | stands), course.urgent_ns, course.news2_min, pattern)
 
 
 def _known(truth: BoolArray, known: BoolArray) -> IntArray:

@@ -23,18 +23,18 @@ _MUST: dict[str, tuple[str, float]] = {
     "calibrating": ("saturated", NOTICED_S),  # and so one that listens to its own tones
 }
 _MAY: dict[str, tuple[str, ...]] = {
-    "saturation": ("frozen", "poor-signal", "cannot-analyse"),
-    "stuck": ("poor-signal", "cannot-analyse"),
-    "noise": ("cannot-analyse",),
-    "lost-lock": ("frozen", "poor-signal", "cannot-analyse"),
-    "laser-step": ("saturated", "poor-signal", "cannot-analyse"),
-    "cell-cooling": ("saturated", "poor-signal", "cannot-analyse", "asystole"),
-    "heater-line": ("poor-signal", "cannot-analyse"),
-    "flicker": ("poor-signal", "cannot-analyse"),
-    "dead-channel": ("frozen", "poor-signal", "cannot-analyse"),
-    "gain-step": ("poor-signal", "cannot-analyse"),
-    "wrong-calibration": ("poor-signal", "cannot-analyse"),
-    "calibrating": ("frozen", "poor-signal", "cannot-analyse"),
+    "saturation": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
+    "stuck": ("poor-signal", "cannot-analyse", "sensor-fault"),
+    "noise": ("cannot-analyse", "sensor-fault"),
+    "lost-lock": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
+    "laser-step": ("saturated", "poor-signal", "cannot-analyse", "sensor-fault"),
+    "cell-cooling": ("saturated", "poor-signal", "cannot-analyse", "asystole", "sensor-fault"),
+    "heater-line": ("poor-signal", "cannot-analyse", "sensor-fault"),
+    "flicker": ("poor-signal", "cannot-analyse", "sensor-fault"),
+    "dead-channel": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
+    "gain-step": ("poor-signal", "cannot-analyse", "sensor-fault"),
+    "wrong-calibration": ("poor-signal", "cannot-analyse", "sensor-fault"),
+    "calibrating": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
     "clock-skew": ("late-data",),
     "clock-step": ("late-data", "lost-contact", "poor-signal", "cannot-analyse"),
     "packet-loss": ("poor-signal", "cannot-analyse", "lost-contact"),
@@ -79,7 +79,7 @@ class FaultExpectations:
         ended = fault.to_s + AFTERMATH_S
         if fault.name in MUTE:
             # After a restart the sensor has to warm up and to zero itself.
-            after = ("saturated", "poor-signal", "cannot-analyse") if fault.name == "reboot" else ()
+            after = ("saturated", "poor-signal", "cannot-analyse", "sensor-fault") if fault.name == "reboot" else ()
             ended += warm_up_s(fault) if after else 0.0
             return [
                 *self._contact(fault),
