@@ -63,6 +63,12 @@ def ectopic(ring: BeatRing) -> BoolArray:
     return found
 
 
+def are_ventricular(ring: BeatRing) -> BoolArray:
+    """Beats that are known to be ventricular, shape ``(n_devices, n_kept)``."""
+    found: BoolArray = ring.marks[..., -2] == BeatClass.VENTRICULAR
+    return found
+
+
 def ventricular(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> Ectopy:
     """Count ventricular beats.
 

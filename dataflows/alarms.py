@@ -117,6 +117,7 @@ RULES: tuple[Rule, ...] = (
         "bigeminy", "physiological", "low", 5.0, 10.0, 30.0, ("every second beat comes early and is of another kind",)
     ),
     Rule("apnoea", "physiological", "high", 20.0, 0.0, 3.0, ("no breath for {value:.0f} s",)),
+    Rule("ventricular-run", "physiological", "medium", 3.0, 0.0, 30.0, ("{value:.0f} ventricular beats in a row",)),
     Rule("deterioration", "physiological", "medium", 0.0, 0.0, 0.0, _COURSES),
     Rule(
         "urgent-deterioration",

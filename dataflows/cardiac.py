@@ -337,6 +337,7 @@ class Cardiac:
         atrial = fibrillation(state.ring, as_of, since)
         rest = patterns.pause(state.ring, as_of, since)
         pairs = patterns.bigeminy(state.ring, as_of, since)
+        runs = patterns.run(state.ring, ectopy.are_ventricular(state.ring), as_of, since)
         early = ectopy.ventricular(state.ring, as_of, since)
         worst = np.argmin(state.quality, axis=-1)[:, None]
         said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
@@ -389,6 +390,9 @@ class Cardiac:
             bigeminy=_truth(pairs, here),
             bigeminy_ns=pairs.onset_ns,
             bigeminy_pairs=pairs.value,
+            run=_truth(runs, here),
+            run_ns=runs.onset_ns,
+            run_beats=runs.value,
             pvc=np.where(here, early.per_minute, np.nan),
             pvc_u=early.u,
             ectopic=np.where(here, ectopy.shares_in(state.ring, as_of, intervals.RATE_SPAN_NS), 0.0),

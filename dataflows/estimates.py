@@ -62,6 +62,9 @@ class Cardiac(NamedTuple):
     bigeminy: IntArray
     bigeminy_ns: IntArray
     bigeminy_pairs: FloatArray  # in a row
+    run: IntArray  # of ventricular beats
+    run_ns: IntArray
+    run_beats: FloatArray
     pvc: FloatArray  # ventricular beats in a minute
     pvc_u: FloatArray
     ectopic: FloatArray  # share of the beats of the last 10 s that are known to be ectopic
@@ -126,7 +129,7 @@ class Second(NamedTuple):
 
 
 _JUDGED = frozenset(
-    {"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy", "vf", "vt", "sensor_fault"}
+    {"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy", "run", "vf", "vt", "sensor_fault"}
 )
 LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
 

@@ -13,6 +13,7 @@ Condition = Literal[
     "pause",
     "atrial-fibrillation",
     "bigeminy",
+    "ventricular-run",
     "apnoea",
     "deterioration",
     "urgent-deterioration",

@@ -155,6 +155,7 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
         ("pause", heart.pause, heart.pause_ns, heart.pause_s),
         ("atrial-fibrillation", fibrillation, heart.fibrillation_ns, heart.fibrillation_p),
         ("bigeminy", heart.bigeminy, heart.bigeminy_ns, heart.bigeminy_pairs),
+        ("ventricular-run", heart.run, heart.run_ns, heart.run_beats),
     )
     for rhythm, truth, onset_ns, value in rhythms:
         # Beats that noise or a fibrillation invents or hides are as irregular as any rhythm: nothing is known then.

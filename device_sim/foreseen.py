@@ -61,7 +61,7 @@ _VENTRICULAR = ("ventricular-tachycardia", "ventricular-fibrillation")
 # What may be said of a rhythm as long as it lasts: its own name, and those of its neighbours.
 _MAY: dict[RhythmName, tuple[str, ...]] = {
     "ventricular-tachycardia": (*_VENTRICULAR, "ventricular-run", *_MAY_WHEN_HARD),
-    "ventricular-fibrillation": (*_VENTRICULAR, *_MAY_WHEN_HARD),
+    "ventricular-fibrillation": (*_VENTRICULAR, "ventricular-run", *_MAY_WHEN_HARD),
     "ventricular-runs": ("ventricular-run", "ventricular-tachycardia", "pause", *_MAY_WHEN_HARD),
     "agonal": (*_VENTRICULAR, "pause", *_MAY_WHEN_HARD),
     "pulseless": ("pulseless",),

@@ -94,6 +94,7 @@ def test_the_vitals_of_a_code_are_those_of_a_body_and_not_of_a_sensor(code_blue:
     [
         ("bigeminy", 28.0, "bigeminy"),
         ("pauses", 28.0, "pause"),
+        ("ventricular-runs", 28.0, "ventricular-run"),
         pytest.param("atrial-fibrillation", 75.0, "atrial-fibrillation", marks=pytest.mark.long),
     ],
 )
