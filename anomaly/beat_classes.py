@@ -53,6 +53,23 @@ class BeatClassifier:
         Probability from which on a beat is called ventricular, or supraventricular.
     ventricular, supraventricular : Trees
         Log odds of a beat's being ventricular, and of its being supraventricular if it is not ventricular.
+
+    Notes
+    -----
+    On 23 records of the MIT-BIH Arrhythmia Database without paced beats (Moody & Mark 2001), each judged by trees that
+    were fitted on five sixths of them without it, ventricular beats are told with F1 94.1 % on the first lead and
+    94.2 % on both (EC57, our own detections; 95 % confidence 89 to 97.5: patients differ more than beats do). Fitted on
+    half of the records, 12 patients, it is 86 and 88 %: one patient whose slow ventricular runs have no like in the
+    other half makes most of the difference. What its kind says of each beat brings 2.0 and 1.5 of these points.
+    Supraventricular beats are told poorly, with F1 37 %: in atrial fibrillation every early beat looks like one.
+
+    Paced beats are not told from others: that asks for the pacemaker's spike, which is above the band kept here.
+
+    References
+    ----------
+    de Chazal, O'Dwyer & Reilly 2004, doi:10.1109/TBME.2004.827359, for features of intervals and shape; Llamedo &
+    Martinez 2011, doi:10.1109/TBME.2010.2068048, for ratios to the patient's own. Differ in: running kinds of beats
+    instead of fixed shapes, nothing that has a unit or a sign, and a decision 1.4 s after each beat.
     """
 
     rate_hz: float

@@ -86,7 +86,7 @@ class ClassesReport(msgspec.Struct, frozen=True, tag_field="task", tag="classes"
     unseen: ClassScores | None  # ventricular beats of the records that no model was fitted on
     per_record: tuple[ClassRecord, ...]
     decision_s_median: float  # from the R peak to the class
-    decision_s_max: float  # of beats that no search-back found
+    decision_s_max: float  # more than 1.5 s of beats that a search-back found only
     cpu_s_per_hour: float  # of detection and classes, per hour of signal
     algorithm: str
     version: str
@@ -138,7 +138,7 @@ def classify(signals: Sequence[Array], rate_hz: float, fold: int = SHIPPED) -> l
         By the models that do not know the records of this fold.
     """
     packet = max(1, round(PACKET_S * rate_hz))
-    n_packets = -(-max(x.shape[-1] for x in signals) // packet) + round(2.0 / PACKET_S)
+    n_packets = -(-max(x.shape[-1] for x in signals) // packet) + max(1, round(2.0 / PACKET_S))
     bank = np.stack([np.pad(x, ((0, 0), (0, n_packets * packet - x.shape[-1])), mode="edge") for x in signals])
     try:
         detector, judge = BeatDetector(rate_hz), classifier(rate_hz, fold)
