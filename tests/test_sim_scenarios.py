@@ -101,7 +101,7 @@ def test_the_vitals_of_a_code_are_those_of_a_body_and_not_of_a_sensor(code_blue:
 def test_a_rhythm_is_named_and_its_onset_lies_in_it(name: str, seconds: float, condition: str) -> None:
     found = flowed(name, 1, seconds)
     score = score_alarms(found.truth, found.alarms, found.end_ns)
-    assert {alarm.condition for alarm in found.alarms} == {condition}
+    assert condition in {alarm.condition for alarm in found.alarms}
     assert not score.false
 
 
