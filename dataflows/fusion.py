@@ -123,7 +123,9 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
 
     # As with an asystole, a poor signal is no reason to be silent; a pulse beside it proves an artefact.
     beaten = pulse & ~second.motion.moving
-    slow = (beaten & (light.pulse < SLOWEST_BPM)) | keeps_step(second, end_ns)
+    # A racing heart moves little blood: its pulse may be slow, but then its beats are not.
+    slow = beaten & (light.pulse < SLOWEST_BPM) & ~(heart.hr >= SLOWEST_BPM)
+    slow |= keeps_step(second, end_ns)
     ventricular: tuple[tuple[Condition, IntArray, IntArray, BoolArray], ...] = (
         ("ventricular-fibrillation", heart.vf, heart.vf_ns, beaten),
         ("ventricular-tachycardia", heart.vt, heart.vt_ns, slow),

@@ -7,6 +7,7 @@ for fibrillation where there are no beats, drawn noise is added to what is neith
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +71,7 @@ def models(records: Sequence[Seconds]) -> Models:
     )
 
 
+@cache
 def noise() -> Array:
     """Features of noise whose power falls with the frequency to some power between 0 and 2, shape (n, n_features)."""
     draw = np.random.default_rng(SEED)
