@@ -64,7 +64,7 @@ class AveragedBeat:
 
     References
     ----------
-    Averaging in step with the R peak to bring out the P wave: Ladavich & Ghoraani 2015, doi:10.1016/j.bspc.2014.11.002,
+    Averaging in step with the R peak to bring out the P wave: Ladavich & Ghoraani 2015, doi:10.1016/j.bspc.2015.01.007,
     which classifies single P waves; differs in: running averages only, and no training on shapes.
     """
 
