@@ -29,25 +29,45 @@ class Candidates(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """What a row knows of its beats and of its noise. Times are sample numbers, levels are in the feature's unit."""
+    """What a row knows of its beats and of its noise, in one table: a row is gathered and scattered as one piece."""
 
-    beats: Array  # (n, 8) peaks of the last beats
-    others: Array  # (n, 8) peaks of the last candidates that were no beats
-    recent: Array  # (n, 2, 16) valley and peak of the last candidates, whatever they were
-    intervals: Array  # (n, 8) last RR intervals, samples
-    turn: IntArray  # (n, 5) entries ever made in beats, others, recent, intervals, memory
-    memory_place: Array  # (n, 16) rejected candidates since the last beat
-    memory_peak: Array  # (n, 16), 0 where there is none
-    memory_at: Array  # (n, 16)
-    last: Array  # (n,) place of the last beat
-    last_peak: Array  # (n,)
-    due: Array  # (n,) when learning ends, later when to search back
-    signal: Array  # (n,) level of beats
-    noise: Array  # (n,) level of other candidates
-    floor: Array  # (n,) what noise alone does not exceed
-    rr: Array  # (n,) median RR interval, samples
-    learning: BoolArray  # (n,)
-    undisturbed: BoolArray  # (n,) no candidate was rejected since the last beat
+    book: Array  # (n, WIDTH) columns as named below; times are sample numbers, levels are in the feature's unit
+
+    @property
+    def signal(self) -> Array:
+        """Level of beats, shape ``(n,)``."""
+        return self.book[:, SIGNAL]
+
+    @property
+    def noise(self) -> Array:
+        """Level of other candidates."""
+        return self.book[:, NOISE]
+
+    @property
+    def floor(self) -> Array:
+        """What noise alone does not exceed."""
+        return self.book[:, FLOOR]
+
+    @property
+    def learning(self) -> BoolArray:
+        """Whether first levels are still being learned."""
+        return self.book[:, LEARNING] > 0.0
+
+
+BEATS = slice(0, 8)  # peaks of the last beats
+OTHERS = slice(8, 16)  # peaks of the last candidates that were no beats
+INTERVALS = slice(16, 24)  # last RR intervals, samples
+VALLEYS = slice(24, 40)  # of the last candidates, whatever they were
+PEAKS = slice(40, 56)  # likewise
+PLACES = slice(56, 72)  # of the rejected candidates since the last beat, to search back in
+REMEMBERED = slice(72, 88)  # their peaks, 0 where there is none
+TIMES = slice(88, 104)  # their R peaks
+N_BEAT, N_OTHER, N_INTERVAL, N_CANDIDATE, N_KEPT = range(104, 109)  # entries ever made in these rings
+LAST, LAST_PEAK = 109, 110  # place and peak of the last beat
+DUE = 111  # when learning ends, later when to search back
+SIGNAL, NOISE, FLOOR, RR, LEARNING = range(112, 117)
+UNDISTURBED = 117  # 1: no candidate was rejected since the last beat
+WIDTH = 118
 
 
 class Found(NamedTuple):
@@ -93,7 +113,7 @@ class BeatRules:
     learn_s: float = 2.0
     share: float = 0.35
     back_share: float = 0.5  # of the share, in a search-back
-    clear: float = 4.0  # times the median valley
+    clear: float = 4.2  # times the median valley
     tall: float = 2.4  # times the lower quartile of the peaks
     clear_alone: float = 1.3  # times both, where no beat came for `lone_s`, and for the largest of several
     lone_s: float = 3.0  # longer intervals say nothing about the rhythm; older candidates are not searched
@@ -108,215 +128,199 @@ class BeatRules:
 
     def init(self, n: int) -> Levels:
         """Rows that have yet to learn their levels."""
-        zero = np.zeros(n)
-        return Levels(
-            beats=np.zeros((n, N_BEATS)),
-            others=np.zeros((n, N_BEATS)),
-            recent=np.zeros((n, 2, N_RECENT)),
-            intervals=np.full((n, N_BEATS), 0.8 * self.second),
-            turn=np.zeros((n, 5), np.int64),
-            memory_place=np.zeros((n, N_MEMORY)),
-            memory_peak=np.zeros((n, N_MEMORY)),
-            memory_at=np.zeros((n, N_MEMORY)),
-            last=zero,
-            last_peak=zero.copy(),
-            due=np.full(n, self.learn_s * self.second),
-            signal=zero.copy(),
-            noise=zero.copy(),
-            floor=zero.copy(),
-            rr=np.full(n, 0.8 * self.second),
-            learning=np.ones(n, np.bool_),
-            undisturbed=np.ones(n, np.bool_),
-        )
+        book = np.zeros((n, WIDTH))
+        book[:, INTERVALS] = book[:, RR, None] = 0.8 * self.second
+        book[:, DUE] = self.learn_s * self.second
+        book[:, LEARNING] = book[:, UNDISTURBED] = 1.0
+        return Levels(book)
 
     def decide(self, levels: Levels, candidates: Candidates, end: IntArray) -> tuple[Levels, Found]:
         """All events up to the sample numbers `end`, shape ``(n,)``, in the order of their time in each row."""
-        levels = Levels._make(leaf.copy() for leaf in levels)
+        book = levels.book.copy()
         n = len(end)
         stop = np.searchsorted(candidates.row, np.arange(n), side="right")
         following = np.concatenate([np.zeros(1, np.int64), stop[:-1]])
         decided = np.append(candidates.place + self.lookahead, np.inf)
-        used = np.zeros(n, np.int64)
         found: list[Found] = []
-        rows = np.flatnonzero((following < stop) | (levels.due <= end))
+        rows = np.flatnonzero((following < stop) | (book[:, DUE] <= end))
         while len(rows):
             index = np.where(following[rows] < stop[rows], following[rows], len(candidates.row))
-            at_time = decided[index]
-            due = levels.due[rows]
-            first = (due <= at_time) & (due <= end[rows])
+            due = book[rows, DUE]
+            first = (due <= decided[index]) & (due <= end[rows])
             if first.any():
-                early = rows[first]
-                learned = levels.learning[early]
-                if learned.any():
-                    self._learn(levels, early[learned])
-                if not learned.all():
-                    found += self._search_back(levels, early[~learned])
-            if not first.all():
-                late, index = rows[~first], index[~first]
-                found += self._judge(
-                    levels, late, Candidates._make(field[index] for field in candidates), decided[index]
-                )
-                following[late] += 1
-            rows = rows[(following[rows] < stop[rows]) | (levels.due[rows] <= end[rows])]
-        return levels, _in_slots(found, used)
+                self._wait_is_over(book, rows[first], found)
+                rows, index = rows[~first], index[~first]
+            if len(rows):
+                self._judge(book, rows, Candidates._make(field[index] for field in candidates), decided[index], found)
+                following[rows] += 1
+            rows = np.flatnonzero((following < stop) | (book[:, DUE] <= end))
+        return Levels(book), _in_slots(found, np.zeros(n, np.int64))
 
-    def _judge(self, levels: Levels, row: IntArray, candidate: Candidates, now: Array) -> list[Found]:
+    def _judge(self, book: Array, rows: IntArray, candidate: Candidates, now: Array, found: list[Found]) -> None:
         """One candidate in each of the rows named."""
-        peak = candidate.peak
-        where = levels.turn[row, 2] % N_RECENT
-        levels.recent[row, 0, where] = candidate.valley
-        levels.recent[row, 1, where] = peak
-        levels.turn[row, 2] += 1
-        levels.floor[row] = self._floor(levels.recent[row])
-        since = candidate.place - levels.last[row]
-        signal, noise = levels.signal[row], levels.noise[row]
+        b = book[rows]
+        place, peak, valley = candidate.place, candidate.peak, candidate.valley
+        each = np.arange(len(rows))
+        which = b[:, N_CANDIDATE].astype(np.int64) % N_RECENT
+        b[each, VALLEYS.start + which] = valley
+        b[each, PEAKS.start + which] = peak
+        b[:, N_CANDIDATE] += 1.0
+        b[:, FLOOR] = floor = self._floor(b)
+        since = place - b[:, LAST]
+        signal, noise, learning = b[:, SIGNAL], b[:, NOISE], b[:, LEARNING] > 0.0
         # Where there is no rhythm to expect a beat from, more is asked of it.
-        floor = levels.floor[row] * np.where(since > self.lone_s * self.second, self.clear_alone, 1.0)
-        threshold = np.maximum(noise + self.share * (signal - noise), floor)
-        t_wave = (since < self.t_wave_s * self.second) & (peak < self.t_wave_share * levels.last_peak[row])
-        learning = levels.learning[row]
+        alone = np.where(since > self.lone_s * self.second, self.clear_alone, 1.0)
+        threshold = np.maximum(noise + self.share * (signal - noise), floor * alone)
+        t_wave = (since < self.t_wave_s * self.second) & (peak < self.t_wave_share * b[:, LAST_PEAK])
         heard = ~learning & (since > self.refractory_s * self.second)
         beat = heard & (peak > threshold) & ~t_wave
         other = heard & ~beat
-        if other.any():
-            chosen = row[other]
+        chosen = np.flatnonzero(other)
+        if len(chosen):
             # A T wave or an artefact larger than the beats must not raise the noise above them.
-            _push(levels.others, levels.turn, 1, chosen, np.minimum(peak[other], signal[other]))
-            levels.noise[chosen] = np.sort(levels.others[chosen], axis=1)[:, 3]
-            levels.undisturbed[chosen] = False
-        kept = learning | (other & ~t_wave)
-        if kept.any():
-            chosen = row[kept]
-            where = levels.turn[chosen, 4] % N_MEMORY
-            levels.memory_place[chosen, where] = candidate.place[kept]
-            levels.memory_peak[chosen, where] = peak[kept]
-            levels.memory_at[chosen, where] = candidate.at[kept]
-            levels.turn[chosen, 4] += 1
-        if not beat.any():
-            return []
-        chosen, now = row[beat], now[beat]
-        quality = _quality(levels, chosen, peak[beat])
-        quiet = levels.undisturbed[chosen]
-        self._accept(levels, chosen, candidate.place[beat], peak[beat])
-        if quiet.any():
+            _push(b, OTHERS, N_OTHER, chosen, np.minimum(peak, signal)[chosen])
+            b[chosen, UNDISTURBED] = 0.0
+        chosen = np.flatnonzero(learning | (other & ~t_wave))
+        if len(chosen):
+            kept = b[chosen, N_KEPT].astype(np.int64) % N_MEMORY
+            b[chosen, PLACES.start + kept] = place[chosen]
+            b[chosen, REMEMBERED.start + kept] = peak[chosen]
+            b[chosen, TIMES.start + kept] = candidate.at[chosen]
+            b[chosen, N_KEPT] += 1.0
+        chosen = np.flatnonzero(beat)
+        if len(chosen):
+            b[:, NOISE] = np.sort(b[:, OTHERS], axis=1)[:, 3]
+            part, now = b[chosen], now[chosen]
+            quality = _quality(part, peak[chosen])
+            self._accept(part, place[chosen], peak[chosen])
             # Fast rhythms leave no candidates between beats: then the quiet is the noise.
-            _push(levels.others, levels.turn, 1, chosen[quiet], candidate.valley[beat][quiet])
-            levels.noise[chosen[quiet]] = np.sort(levels.others[chosen[quiet]], axis=1)[:, 3]
-        levels.undisturbed[chosen] = True
-        levels.memory_peak[chosen] = 0.0
-        levels.due[chosen] = np.maximum(levels.last[chosen] + self.patience * levels.rr[chosen], now)
-        return [Found(chosen, chosen, candidate.at[beat], now, np.zeros(len(chosen), np.bool_), quality)]
+            quiet = np.flatnonzero(part[:, UNDISTURBED] > 0.0)
+            _push(part, OTHERS, N_OTHER, quiet, valley[chosen[quiet]])
+            part[:, UNDISTURBED] = 1.0
+            part[:, REMEMBERED] = 0.0
+            part[:, DUE] = np.maximum(part[:, LAST] + self.patience * part[:, RR], now)
+            b[chosen] = part
+            row = rows[chosen]
+            found.append(Found(row, row, candidate.at[chosen], now, np.zeros(len(row), np.bool_), quality))
+        b[:, NOISE] = np.sort(b[:, OTHERS], axis=1)[:, 3]
+        book[rows] = b
 
-    def _search_back(self, levels: Levels, row: IntArray) -> list[Found]:
+    def _wait_is_over(self, book: Array, rows: IntArray, found: list[Found]) -> None:
+        learning = book[rows, LEARNING] > 0.0
+        if learning.any():
+            self._learn(book, rows[learning])
+            rows = rows[~learning]
+        if len(rows):
+            self._search_back(book, rows, found)
+
+    def _search_back(self, book: Array, rows: IntArray, found: list[Found]) -> None:
         """The largest candidate since the last beat, if it is clear of the noise; else hear better from now on."""
-        now = levels.due[row]
-        signal, noise = levels.signal[row], levels.noise[row]
-        threshold = np.maximum(
-            noise + self.back_share * self.share * (signal - noise), self.clear_alone * levels.floor[row]
-        )
-        place = levels.memory_place[row]
-        earliest = np.maximum(levels.last[row] + self.back_refractory_s * self.second, now - self.lone_s * self.second)
-        peaks = np.where(place > earliest[:, None], levels.memory_peak[row], 0.0)
+        b = book[rows]
+        now, signal, noise = b[:, DUE].copy(), b[:, SIGNAL], b[:, NOISE]
+        threshold = np.maximum(noise + self.back_share * self.share * (signal - noise), self.clear_alone * b[:, FLOOR])
+        earliest = np.maximum(b[:, LAST] + self.back_refractory_s * self.second, now - self.lone_s * self.second)
+        peaks = np.where(b[:, PLACES] > earliest[:, None], b[:, REMEMBERED], 0.0)
         best = peaks.argmax(axis=1)
-        peak = peaks[np.arange(len(row)), best]
+        peak = peaks[np.arange(len(rows)), best]
         beat = peak > threshold
-        missed = row[~beat]
+        missed = np.flatnonzero(~beat)
         if len(missed):
-            levels.due[missed] += self.retry_s * self.second
+            part = b[missed]
+            part[:, DUE] += self.retry_s * self.second
+            low = np.maximum(part[:, BEATS] * self.sink, part[:, FLOOR, None])
             # Nothing yet, or nothing for long: what was learned may have been an artefact far above the beats.
-            lost = (levels.turn[missed, 0] == 0) | (now[~beat] - levels.last[missed] >= self.sink_s * self.second)
-            if lost.any():
-                self._forget(levels, missed[lost])
-            missed = missed[~lost]
-            low = np.maximum(levels.beats[missed] * self.sink, levels.floor[missed, None])
-            levels.beats[missed] = low
-            levels.signal[missed] = np.sort(low, axis=1)[:, 3]
-        if not beat.any():
-            return []
-        chosen, best, now, peak = row[beat], best[beat], now[beat], peak[beat]
-        quality = _quality(levels, chosen, peak)
-        place = levels.memory_place[chosen, best]
-        self._accept(levels, chosen, place, peak)
-        levels.memory_peak[chosen] = np.where(
-            levels.memory_place[chosen] <= place[:, None], 0.0, levels.memory_peak[chosen]
-        )
-        levels.due[chosen] = np.maximum(
-            place + self.patience * levels.rr[chosen], now + self.refractory_s * self.second
-        )
-        return [Found(chosen, chosen, levels.memory_at[chosen, best], now, np.ones(len(chosen), np.bool_), quality)]
+            lost = (part[:, N_BEAT] == 0.0) | (now[missed] - part[:, LAST] >= self.sink_s * self.second)
+            part[:, BEATS] = np.where(lost[:, None], part[:, BEATS], low)
+            part[:, SIGNAL] = np.sort(part[:, BEATS], axis=1)[:, 3]
+            part[lost, LEARNING] = 1.0
+            part[lost, REMEMBERED] = 0.0
+            part[lost, N_KEPT] = 0.0
+            part[lost, DUE] += self.learn_s * self.second
+            b[missed] = part
+        chosen = np.flatnonzero(beat)
+        if len(chosen):
+            part, now, peak = b[chosen], now[chosen], peak[chosen]
+            each, best = np.arange(len(chosen)), best[chosen]
+            place, at = part[each, PLACES.start + best], part[each, TIMES.start + best]
+            quality = _quality(part, peak)
+            self._accept(part, place, peak)
+            part[:, REMEMBERED] = np.where(part[:, PLACES] <= place[:, None], 0.0, part[:, REMEMBERED])
+            part[:, DUE] = np.maximum(place + self.patience * part[:, RR], now + self.refractory_s * self.second)
+            b[chosen] = part
+            row = rows[chosen]
+            found.append(Found(row, row, at, now, np.ones(len(row), np.bool_), quality))
+        book[rows] = b
 
-    def _accept(self, levels: Levels, row: IntArray, place: Array, peak: Array) -> None:
-        """Levels and rhythm after a beat."""
-        since = place - levels.last[row]
-        steady = since < self.lone_s * self.second
-        chosen = row[steady]
-        _push(levels.intervals, levels.turn, 3, chosen, since[steady])
-        ordered = np.sort(levels.intervals[chosen], axis=1)
-        levels.rr[chosen] = 0.5 * (ordered[:, 3] + ordered[:, 4])
+    def _accept(self, part: Array, place: Array, peak: Array) -> None:
+        """Levels and rhythm after a beat, in rows of their own."""
+        since = place - part[:, LAST]
+        steady = np.flatnonzero(since < self.lone_s * self.second)
+        _push(part, INTERVALS, N_INTERVAL, steady, since[steady])
+        ordered = np.sort(part[:, INTERVALS], axis=1)
+        part[:, RR] = 0.5 * (ordered[:, 3] + ordered[:, 4])
         # One step of a sensor may be 10,000 beats tall. What was learned may be noise beside a single slow beat: until
         # it has been replaced, the lower of two beats stands for all those to come.
-        turn = levels.turn[row, 0]
-        level = np.minimum(peak, np.where(turn < N_BEATS, 10.0, 4.0) * levels.signal[row])
-        before = levels.beats[row, (turn - 1) % N_BEATS]
-        to_come = (turn[:, None] > 0) & (np.arange(N_BEATS) >= turn[:, None])
-        levels.beats[row] = np.where(to_come, np.minimum(level, before)[:, None], levels.beats[row])
-        _push(levels.beats, levels.turn, 0, row, level)
-        levels.signal[row] = np.sort(levels.beats[row], axis=1)[:, 3]
-        levels.last[row] = place
-        levels.last_peak[row] = peak
+        turn = part[:, N_BEAT]
+        level = np.minimum(peak, np.where(turn < N_BEATS, 10.0, 4.0) * part[:, SIGNAL])
+        early = np.flatnonzero((turn > 0.0) & (turn < N_BEATS))
+        if len(early):
+            count = turn[early].astype(np.int64)
+            lower = np.minimum(level[early], part[early, BEATS.start + count - 1])
+            part[early, BEATS] = np.where(np.arange(N_BEATS) >= count[:, None], lower[:, None], part[early, BEATS])
+        _push(part, BEATS, N_BEAT, np.arange(len(part)), level)
+        part[:, SIGNAL] = np.sort(part[:, BEATS], axis=1)[:, 3]
+        part[:, LAST] = place
+        part[:, LAST_PEAK] = peak
 
-    def _learn(self, levels: Levels, row: IntArray) -> None:
+    def _learn(self, book: Array, rows: IntArray) -> None:
         """First levels from the candidates of the first seconds; a row that had none goes on learning."""
-        seen = np.minimum(levels.turn[row, 4], N_MEMORY)
-        levels.due[row] += np.where(seen > 0, self.patience * levels.rr[row], self.learn_s * self.second)
-        row, seen = row[seen > 0], seen[seen > 0]
-        rank = np.sort(levels.memory_peak[row], axis=1)
-        each = np.arange(len(row))
+        seen = np.minimum(book[rows, N_KEPT].astype(np.int64), N_MEMORY)
+        book[rows, DUE] += np.where(seen > 0, self.patience * book[rows, RR], self.learn_s * self.second)
+        rows, seen = rows[seen > 0], seen[seen > 0]
+        b = book[rows]
+        rank = np.sort(b[:, REMEMBERED], axis=1)
+        each = np.arange(len(rows))
         # The second largest: the largest may be an artefact.
-        levels.beats[row] = rank[each, np.where(seen >= 3, N_MEMORY - 2, N_MEMORY - 1)][:, None]
+        b[:, SIGNAL] = rank[each, np.where(seen >= 3, N_MEMORY - 2, N_MEMORY - 1)]
         low = rank[each, N_MEMORY - seen + seen // 4]
         # Where nothing but beats was seen, the low ones are beats as well.
-        levels.others[row] = np.minimum(low, 0.25 * levels.beats[row, 0])[:, None]
+        b[:, NOISE] = np.minimum(low, 0.25 * b[:, SIGNAL])
+        b[:, BEATS], b[:, OTHERS] = b[:, SIGNAL, None], b[:, NOISE, None]
         # Until 16 were seen, the others are as the middle one of those that were.
-        known = np.minimum(levels.turn[row, 2], N_RECENT)
-        middle, lower = N_RECENT - known + known // 2, N_RECENT - known + known // 4
-        ordered = np.sort(levels.recent[row], axis=-1)
-        usual = np.stack([ordered[each, 0, middle], ordered[each, 1, lower]], axis=1)[..., None]
-        levels.recent[row] = np.where(np.arange(N_RECENT) < known[:, None, None], levels.recent[row], usual)
-        levels.floor[row] = self._floor(levels.recent[row])
-        levels.signal[row], levels.noise[row] = levels.beats[row, 0], levels.others[row, 0]
+        known = np.minimum(b[:, N_CANDIDATE].astype(np.int64), N_RECENT)
+        for ring, usual in ((VALLEYS, known // 2), (PEAKS, known // 4)):
+            middle = np.sort(b[:, ring], axis=-1)[each, N_RECENT - known + usual]
+            b[:, ring] = np.where(np.arange(N_RECENT) < known[:, None], b[:, ring], middle[:, None])
+        b[:, N_CANDIDATE] += np.where(known < N_RECENT, N_RECENT, 0)  # full from now on, if it learns again
+        b[:, FLOOR] = self._floor(b)
         # No rhythm to expect a beat from yet.
-        levels.last[row] = levels.due[row] - self.patience * levels.rr[row] - self.lone_s * self.second
-        levels.learning[row] = False
+        b[:, LAST] = b[:, DUE] - self.patience * b[:, RR] - self.lone_s * self.second
+        b[:, LEARNING] = 0.0
+        book[rows] = b
 
-    def _forget(self, levels: Levels, row: IntArray) -> None:
-        """Learn again."""
-        levels.learning[row] = True
-        levels.memory_peak[row] = 0.0
-        levels.turn[row, 4] = 0
-        levels.due[row] += self.learn_s * self.second
-
-    def _floor(self, recent: Array) -> Array:
+    def _floor(self, b: Array) -> Array:
         """The lower of two estimates: from the valleys (fast rhythms have no peaks but beats), from the smaller peaks.
 
         With several channels the sum of their noises is steadier, its peaks lower above its valleys: then the second is
         the lower one.
         """
-        ordered = np.sort(recent, axis=-1)
-        return np.minimum(self.clear * ordered[:, 0, N_RECENT // 2], self.tall * ordered[:, 1, N_RECENT // 4])
+        ordered = np.sort(b[:, VALLEYS.start : PEAKS.stop].reshape(-1, 2, N_RECENT), axis=-1)
+        floor: Array = np.minimum(self.clear * ordered[:, 0, N_RECENT // 2], self.tall * ordered[:, 1, N_RECENT // 4])
+        return floor
 
 
-def _push(ring: Array, turn: IntArray, which: int, row: IntArray, value: Array) -> None:
+def _push(b: Array, ring: slice, count: int, rows: IntArray, value: Array) -> None:
     """Enter one value in the ring of each row named."""
-    ring[row, turn[row, which] % ring.shape[1]] = value
-    turn[row, which] += 1
+    turn = b[rows, count]
+    b[rows, ring.start + turn.astype(np.int64) % (ring.stop - ring.start)] = value
+    b[rows, count] = turn + 1.0
 
 
-def _quality(levels: Levels, row: IntArray, peak: Array) -> Array:
+def _quality(part: Array, peak: Array) -> Array:
     """How far a beat stands out of the noise, 0 to 1; one much larger than the others counts like one much smaller."""
-    usual = np.minimum(peak, levels.signal[row] * (levels.signal[row] / peak))
+    usual = np.minimum(peak, part[:, SIGNAL] * (part[:, SIGNAL] / peak))
     # 0 / 0 cannot be: a candidate's peak is positive, and the signal level never sinks to nothing.
-    return np.clip(1.0 - np.maximum(levels.noise[row], 0.25 * levels.floor[row]) / usual, 0.0, 1.0)
+    return np.clip(1.0 - np.maximum(part[:, NOISE], 0.25 * part[:, FLOOR]) / usual, 0.0, 1.0)
 
 
 def _in_slots(found: list[Found], used: IntArray) -> Found:

