@@ -49,7 +49,7 @@ def fibrillation(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> Fibr
     Fitted on one half of 27 records of the MIT-BIH Arrhythmia Database (first lead) and of 400 strips of PhysioNet/CinC
     2017 and tested on the other half, both ways, mean of 8 splits by record: by duration Se 96.4 and Sp 97.4 %; of the
     strips with fibrillation 86.8 % are found, 98.6 % of the normal and 92.1 % of the others left. Fitted on all
-    (``python -m deploy.evaluate.fit_af``): 96.1 and 98.4; 90.9, 98.0 and 94.0. Atrial flutter with a changing
+    (``python -m deploy.evaluate.fit_af``): 96.0 and 98.4; 90.9, 98.0 and 94.0. Atrial flutter with a changing
     conduction is taken for fibrillation in nine tenths of its time.
 
     Wenckebach's block, with its P waves ever farther before the QRS, is as likely as fibrillation to it; so are some
