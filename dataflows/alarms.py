@@ -70,7 +70,7 @@ RULES: tuple[Rule, ...] = (
         2.0,
         (
             "a wave without beats at {value:.0f} /min: ventricular fibrillation",
-            "a wave without beats at {value:.0f} /min on a poor signal: ventricular fibrillation or an artefact",
+            "a wave without beats at {value:.0f} /min on a poor signal: fibrillation or artefact",
         ),
     ),
     Rule(
@@ -82,7 +82,7 @@ RULES: tuple[Rule, ...] = (
         2.0,
         (
             "wide beats without pauses at {value:.0f} /min: ventricular tachycardia",
-            "wide beats without pauses at {value:.0f} /min on a poor signal: ventricular tachycardia or an artefact",
+            "wide beats without pauses at {value:.0f} /min on a poor signal: tachycardia or artefact",
         ),
     ),
     Rule(

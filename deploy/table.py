@@ -17,9 +17,11 @@ from deploy.live import PRIORITY, STALE_S, Bed, Remark, Ward, by_need, quality_w
 BED_PREFIX = "bed-"
 LONGEST_NAME = 12
 HEADS = ("BED", "HR bpm", "PULSE", "RESP", "QUALITY", "WAVE", "ALARMS")
-FIXED = (8, 5, 4, 9)  # heart rate, pulse, breath rate, quality
-LEAST_TRACE = 6
-WIDEST_ALARM = 36  # "!!! HIGH urgent-deterioration (seen)"
+FIXED = (8, 5, 9)  # heart rate, pulse, quality
+BREATH = 4
+ROOMY = 90  # columns of a terminal, from which on the breath rate has room
+LEAST_TRACE = 7
+WIDEST_ALARM = 40  # "!!! HIGH ventricular-fibrillation (seen)"
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " ..--==##"
 
@@ -30,7 +32,7 @@ class Columns(NamedTuple):
     bed: int
     rate: int
     pulse: int
-    breath: int
+    breath: int  # 0: there is no room for it
     quality: int
     trace: int
     alarms: int
@@ -64,13 +66,14 @@ def render(
     columns, prefix = _columns(list(names.values()), width)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head, cells in zip(HEADS, columns, strict=True):
+        if not cells:
+            continue
         justify: Literal["left", "right"] = "right" if head in {"PULSE", "RESP"} else "left"
         table.add_column(head, no_wrap=True, overflow="ellipsis", width=cells, justify=justify)
     blocks = ASCII_BLOCKS if plain_ascii else BLOCKS
     for bed in beds:
-        table.add_row(
-            Text(names[bed.patient].removeprefix(prefix)), *_cells(bed, now_ns, blocks, columns.trace), _alarm_cell(bed)
-        )
+        measured = _cells(bed, now_ns, blocks, columns)
+        table.add_row(Text(names[bed.patient].removeprefix(prefix)), *measured, _alarm_cell(bed))
     parts: list[RenderableType] = [Text(title, style="bold", no_wrap=True, overflow="ellipsis"), table]
     if hidden:
         parts.append(Text(f"and {hidden} more beds, none of them more urgent than these", style="dim"))
@@ -124,18 +127,21 @@ def _columns(names: list[str], width: int) -> tuple[Columns, str]:
     """Widths that no alarm changes, and what all names begin with where there is no room for it."""
     longest = min(LONGEST_NAME, max(map(len, names), default=6))
     common = BED_PREFIX if all(name.startswith(BED_PREFIX) for name in names) else ""
-    fixed = sum(cells + 1 for cells in FIXED)
+    breath = BREATH if width >= ROOMY else 0
+    fixed = sum(cells + 1 for cells in (*FIXED, breath) if cells)
     prefix = common if width - fixed - (longest + 1) - (LEAST_TRACE + 1) < WIDEST_ALARM else ""
     name = max(len(HEADS[0]), longest - len(prefix))
     left = width - fixed - (name + 1)
     trace_cells = max(LEAST_TRACE, min((width - 40) // 2, left - 1 - WIDEST_ALARM))
-    return Columns(name, *FIXED, trace_cells, max(1, left - 1 - trace_cells)), prefix
+    return Columns(name, *FIXED[:2], breath, FIXED[2], trace_cells, max(1, left - 1 - trace_cells)), prefix
 
 
-def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
+def _cells(bed: Bed, now_ns: int, blocks: str, columns: Columns) -> list[Text]:
     """What was measured of a bed."""
+    width = columns.trace
     if bed.vitals is None:
-        return [Text("--"), Text("--"), Text("--"), Text("no data", style="dim"), Text("")]
+        dashes = [Text("--")] * (3 if columns.breath else 2)
+        return [*dashes, Text("no data", style="dim"), Text("")]
     v = bed.vitals
     age_s = now_ns / 1e9 - (v.second + 1)
     stale = age_s > STALE_S
@@ -155,7 +161,7 @@ def _cells(bed: Bed, now_ns: int, blocks: str, width: int) -> list[Text]:
     return [
         Text(rate, style=style or "bold"),
         Text(pulse, style=style),
-        Text(breath, style=style),
+        *([Text(breath, style=style)] if columns.breath else []),
         Text(quality, style=style),
         Text(line, style=style or "green"),
     ]

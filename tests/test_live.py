@@ -106,8 +106,14 @@ def line_of(lines: list[str], name: str) -> str:
     return next(line for line in lines if line.startswith(name))
 
 
+def test_the_breath_rate_is_shown_where_there_is_room() -> None:
+    assert line_of(shown(ward_of(2), 100), "bed-01").split()[:5] == ["bed-01", "72", "±0.4", "71", "16"]
+    assert " RESP " in shown(ward_of(2), 90)[1]
+    assert " RESP " not in shown(ward_of(2), 89)[1]
+
+
 def test_a_bed_shows_rate_uncertainty_pulse_and_quality_in_words() -> None:
-    assert line_of(shown(ward_of(2)), "bed-01").split() == ["bed-01", "72", "±0.4", "71", "16", "good", "████", "█"]
+    assert line_of(shown(ward_of(2)), "bed-01").split() == ["bed-01", "72", "±0.4", "71", "good", "████", "█"]
 
 
 def test_a_value_that_could_not_be_measured_is_a_dash() -> None:
@@ -156,7 +162,7 @@ def test_any_condition_can_be_read_on_a_small_terminal(condition: Condition, sta
     ward = demo_ward()
     ward.take([replace(alarm(3, state=state), condition=condition)])
     words = f"!!! HIGH {condition}{' (seen)' if state == 'acknowledged' else ''}"
-    assert line_of(shown(ward), "0003").endswith(words.ljust(36))
+    assert line_of(shown(ward), "0003").endswith(words.ljust(40))
 
 
 def test_any_reason_can_be_read_on_a_small_terminal() -> None:
