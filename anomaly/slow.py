@@ -48,7 +48,7 @@ class SlowRing:
     >>> x = (1e6 + np.sin(2.0 * np.pi * 0.25 * t)).reshape(1, 1, -1)
     >>> kernel = SlowRing(50.0)
     >>> state, _ = kernel.step(kernel.init(x), x)
-    >>> series = kernel.window(state, np.array([2000.0]))
+    >>> series = kernel.window(state, np.array([1990.0]))
     >>> series.shape, round(float(series.std()), 1)
     ((1, 1, 128), 0.7)
     """

@@ -7,6 +7,7 @@ import pytest
 from msgspec.json import encode
 
 from dataflows.couriers.line_protocol import points
+from dataflows.couriers.schema import MEASUREMENTS
 from deploy.bench import bank, command, thinning, waves, writer
 from deploy.bench.heartbeats import BeatBench, bench_beats
 from deploy.bench.thinning import ThinningBench, bench_thinning
@@ -23,7 +24,8 @@ def test_the_rows_of_a_bench_are_those_of_a_ward_and_the_same_each_time() -> Non
     names = Counter(point.measurement for rows in seconds for row in rows for point in points(row))
     assert names == {"vitals": 900, "wave": 900 * 25, "alarm": 3, "strip": 3 * 1250}
     [vitals] = points(seconds[0][0])
-    assert len(vitals.fields) == 25
+    [measurement] = MEASUREMENTS["vitals"]
+    assert set(vitals.fields) == {field.name for field in measurement.fields}
 
 
 @pytest.mark.servers

@@ -68,6 +68,16 @@ def _vitals(number: int, second: int, values: list[float]) -> Vitals:
         late=False,
         clock_offset_ms=12.0 + 0.1 * values[7],
         ward="ward-1",
+        deviation=0.1 * values[0],
+        news2_min=0.0,
+        news2_max=9.0,
+        resp=Reading(15.0 + values[1], 0.4, 0.9),
+        resp_source="mcg+ppg",
+        spo2=Reading(97.0 + 0.1 * values[2], 1.1, 0.95),
+        pvc=Reading(0.0, 0.5, 0.9),
+        af=0.01,
+        vf=0.001,
+        vt=0.001,
     )
 
 

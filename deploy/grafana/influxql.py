@@ -68,7 +68,7 @@ def select(  # noqa: PLR0913 - each is a clause of the statement
     'SELECT mean("hr") AS "hr" FROM "second"."vitals" WHERE $timeFilter GROUP BY time(1m), "patient" fill(none)'
     >>> select("vitals", {"hr": 'mean("heart")'})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: vitals has no 'heart': it has clock_offset_ms, coverage, ...
+    ValueError: vitals has no 'heart': it has ..., clock_offset_ms, coverage, ...
     """
     inner = () if isinstance(origin, str) else (origin,) if isinstance(origin, Query) else tuple(origin)
     known = _names_of(origin) if isinstance(origin, str) else {name for q in inner for name in (*q.columns, *q.tags)}
