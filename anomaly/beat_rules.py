@@ -122,6 +122,7 @@ class BeatRules:
     t_wave_s: float = 0.36
     t_wave_share: float = 0.5
     patience: float = 1.5  # median intervals without a beat before a search-back
+    reach_back: float = 1.7  # median intervals: an older candidate is no beat that anybody still waits for
     retry_s: float = 0.5
     sink: float = 0.9
     sink_s: float = 20.0  # without a beat for so long, learn again
@@ -218,7 +219,8 @@ class BeatRules:
         b = book[rows]
         now, signal, noise = b[:, DUE].copy(), b[:, SIGNAL], b[:, NOISE]
         threshold = np.maximum(noise + self.back_share * self.share * (signal - noise), self.clear_alone * b[:, FLOOR])
-        earliest = np.maximum(b[:, LAST] + self.back_refractory_s * self.second, now - self.lone_s * self.second)
+        oldest = now - np.minimum(self.lone_s * self.second, self.reach_back * b[:, RR])
+        earliest = np.maximum(b[:, LAST] + self.back_refractory_s * self.second, oldest)
         peaks = np.where(b[:, PLACES] > earliest[:, None], b[:, REMEMBERED], 0.0)
         best = peaks.argmax(axis=1)
         peak = peaks[np.arange(len(rows)), best]

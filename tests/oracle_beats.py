@@ -130,7 +130,7 @@ def _wait_is_over(row: Row) -> None:
     if row.learning:
         _learn(row)
         return
-    earliest = max(row.last + 0.3 * row.rate, now - 3.0 * row.rate)
+    earliest = max(row.last + 0.3 * row.rate, now - min(3.0 * row.rate, 1.7 * row.rr))
     best = max((entry for entry in row.memory if entry[0] > earliest), key=lambda entry: entry[1], default=None)
     threshold = max(row.noise + 0.5 * 0.35 * (row.signal - row.noise), 1.3 * row.floor(0.0))
     if best is not None and best[1] > threshold:

@@ -331,5 +331,6 @@ def test_recorded_beats_are_found(recordings: Path) -> None:
     assert abs(report.gross.bias_ms) <= 5.0
     assert report.gross.spread_ms <= 12.0
     assert report.searched_back <= 0.005
+    assert report.search_back_rr_max <= 1.7
     assert report.decision_s_median <= 0.25
     assert report.decision_s_max <= 0.3
