@@ -17,6 +17,8 @@ VARIABILITY_SPAN_NS = 60_000_000_000
 VARIABILITY_LEAST = 10  # intervals
 PLAUSIBLE_MS = (300.0, 2000.0)  # outside this an interval holds a missed or an invented beat
 JUMP = 0.3  # an interval that differs by more from the one before it is not a sinus interval
+# Shares of the usual interval: one that is off by the first, while all others are by no more than the second.
+STANDS_OUT, STEADY = 0.35, 0.12
 NS_PER_MS = 1e6
 
 
@@ -37,6 +39,7 @@ class IntervalsOut(NamedTuple):
 
     hr_bpm: Array  # (n_devices,)
     hr_u: Array
+    hr_scatter_u: Array  # what the intervals' own scatter would make of it: a beat missed or invented shows here
     rr_ms: Array  # newest interval
     rr_u: Array
     rmssd_ms: Array  # over the last 60 s
@@ -181,6 +184,7 @@ def summary(
     timing_u_ms: Array | float = 1.0,
     since_ns: IntArray | None = None,
     ectopic: BoolArray | None = None,
+    lag: float = 0.0,
 ) -> IntervalsOut:
     """Return heart rate and variability from the beats at or before a time.
 
@@ -201,6 +205,9 @@ def summary(
     ectopic : ndarray of bool, shape (n_devices, n_kept), optional
         Beats of the ring that are known not to be normal: no interval that begins or ends with one counts for the
         variability.
+    lag
+        How often the newest interval is not there yet though the heart has ended it, as with a pulse, which travels:
+        0 never, 1 always.
 
     References
     ----------
@@ -212,8 +219,11 @@ def summary(
     hr, spread, n = heart_rate(beats, as_of_ns)
     known = n > 0
     least = np.maximum(n, 1)
-    # The mean interval is (last - first) / n: the jitter of two beats; the spread is that of a mean of n.
-    mean_u = np.hypot(np.sqrt(2.0) * jitter / least, spread / np.sqrt(least))
+    # The mean interval is (last - first) / n: the jitter of two beats. What the heart does to its intervals is no
+    # uncertainty of their mean, but a single one that stands out of steady ones may be a beat missed or invented.
+    scatter = spread / np.sqrt(least)
+    mean_u = np.hypot(np.sqrt(2.0) * jitter / least, np.where(_one_stands_out(beats, n), scatter, 0.0))
+    mean_u = np.hypot(mean_u, lag * np.sqrt(2.0) * spread / least)
     last = beats.times_ns[:, -1]
     has_rr = beats.there[:, -2] & (last >= as_of_ns - RATE_SPAN_NS)
     rmssd, rmssd_u, sdnn, sdnn_u, n_beats = _variability(ring, as_of_ns, jitter, since_ns, ectopic)
@@ -222,6 +232,7 @@ def summary(
     return IntervalsOut(
         hr_bpm=hr,
         hr_u=hr * hr / 60_000.0 * mean_u,
+        hr_scatter_u=hr * hr / 60_000.0 * np.hypot(np.sqrt(2.0) * jitter / least, scatter),
         rr_ms=np.where(has_rr, (last - beats.times_ns[:, -2]) / NS_PER_MS, np.nan),
         rr_u=np.where(has_rr, np.sqrt(2.0) * jitter, np.nan),
         rmssd_ms=rmssd,
@@ -232,6 +243,19 @@ def summary(
         last_beat_ns=last,
         quality=quality,
     )
+
+
+def _one_stands_out(beats: Beats, n: IntArray) -> BoolArray:
+    """Whether one of the intervals of a rate differs much from the others, and these little from each other."""
+    rr = np.diff(beats.times_ns, axis=-1) / NS_PER_MS
+    used = beats.there[:, :-1] & (np.arange(rr.shape[-1]) >= (rr.shape[-1] - n)[:, None])
+    ordered = np.sort(np.where(used, rr, np.inf), axis=-1)
+    row = np.arange(len(rr))
+    usual = ordered[row, np.maximum(n - 1, 0) // 2]
+    off = np.where(used, np.abs(rr - usual[:, None]), 0.0)
+    worst = np.sort(off, axis=-1)[:, ::-1]
+    stands: BoolArray = (n > 2) & (worst[:, 0] > STANDS_OUT * usual) & (worst[:, 1] < STEADY * usual)
+    return stands
 
 
 def _variability(

@@ -18,6 +18,7 @@ class Cardiac(NamedTuple):
     present: BoolArray  # the lane has data of this second
     hr: FloatArray  # 1/min
     hr_u: FloatArray
+    hr_scatter_u: FloatArray  # with the scatter of the intervals in it
     rr_ms: FloatArray
     rr_u: FloatArray
     rmssd_ms: FloatArray

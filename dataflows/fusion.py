@@ -54,7 +54,7 @@ def fused(second: Second) -> Fused:
     agree = np.abs(heart.hr - light.pulse) <= 5.0
     both = heart_ok & light_ok & agree & (q_heart < GOOD_QUALITY)
     # A beat missed or invented widens the uncertainty of a rate beyond that of a pulse which contradicts it.
-    outspoken = (q_light >= GOOD_QUALITY) & ~agree & (heart.hr_u > WIDER * light.pulse_u)
+    outspoken = (q_light >= GOOD_QUALITY) & ~agree & (heart.hr_scatter_u > WIDER * light.pulse_u)
     # But early beats drive little blood: where they are known to be ectopic, a slower pulse contradicts nothing.
     outspoken &= ~((heart.ectopic >= MANY_ECTOPIC) & (q_heart >= GOOD_QUALITY) & (light.pulse < heart.hr))
     by_heart = heart_ok & ~both & ~outspoken & ((q_heart >= GOOD_QUALITY) | (q_heart >= q_light))

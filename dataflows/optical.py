@@ -24,6 +24,7 @@ from dataflows.lane import Part, block_ns, times_of
 KEPT_PULSES = 96  # a window of breath at up to 170 /min
 BREATH_OWN_BPM = (0.0, HEARTS_OWN_BPM, 0.0)  # of light, interval, height
 TIMING_U_MS = 10.0  # of a pulse: one sample at 100 Hz
+LAG = 1.0  # of an interval, at the most: a pulse is seen half a second after its beat
 YOUNG_NS = 3 * SECOND_NS  # light counts as a patient's light while a pulse in it is so young
 FOLLOW = 0.05  # share by which the remembered light follows, per block
 WITNESS = Witness(pause_span_s=6.0)  # a pause farther back says nothing of one that goes on now
@@ -147,7 +148,7 @@ class Optical:
         """Tell what was known `AS_OF_LAG_NS` before the end of a second."""
         here = state.end_ns > end_ns - SECOND_NS
         as_of = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS
-        rate = intervals.summary(state.ring, as_of, TIMING_U_MS, state.start_ns)
+        rate = intervals.summary(state.ring, as_of, TIMING_U_MS, state.start_ns, lag=LAG)
         said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
         marked = state.ring._replace(marks=state.heights.quality[..., None].astype(np.float16))
         heard = WITNESS.hear(marked, as_of)
