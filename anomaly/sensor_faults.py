@@ -19,6 +19,7 @@ SLOW_S: Final = 2.0  # gains are judged by what is slower than the noise's own s
 FARTHEST: Final = 3.0  # log power, so that what is far off is soon forgotten
 STRANGE: Final = 2.0  # by which power differs from what is usual and nothing is learned from it
 RECENT: Final = 5  # blocks whose median is the noise of late: one that a step disturbs does not count
+LEAST_BINS: Final = 4  # there, so that their median is one
 HIGHS: Final = 8  # bins above the heart's band that the slope is measured against
 HIGH: Final = (0.2, 0.45)  # of the sampling rate: above the heart's band
 # Powers against what is usual.
@@ -126,6 +127,8 @@ class SensorFaultWatch:
         ndarray of int, shape (n,)
             `SensorFault` that is named.
         """
+        if not self.able:
+            return state, np.zeros(len(block), np.int64)
         second = self.block_len / self.rate_hz
         below, above = self._spectrum(block)
         # What comes after a break begins anew: the newest blocks are those since then.
@@ -221,6 +224,11 @@ class SensorFaultWatch:
         above = np.median(power[..., self._high], axis=-1) / np.log(2.0)  # powers are exponentially distributed
         return below, np.log(np.maximum(above, 1e-300))
 
+    @property
+    def able(self) -> bool:
+        """Whether a block is long enough for a spectrum; of shorter ones nothing is judged."""
+        return len(self._high) >= LEAST_BINS and len(self._bins) > 0
+
     @cached_property
     def _window(self) -> Array:
         window: Array = np.hanning(self.block_len + 1)[:-1]
@@ -239,6 +247,8 @@ class SensorFaultWatch:
 
     @cached_property
     def _highs(self) -> IntArray:
+        if len(self._high) == 0:
+            return self._high
         place = np.linspace(0.0, len(self._high) - 1.0, min(HIGHS, len(self._high)))
         return self._high[np.unique(np.rint(place).astype(np.int64))]
 

@@ -102,6 +102,14 @@ def test_nothing_is_judged_or_learned_while_a_sensor_does_not_measure() -> None:
     assert (named(x, fit) == 0).all()
 
 
+def test_of_blocks_too_short_for_a_spectrum_nothing_is_judged() -> None:
+    short = SensorFaultWatch(250.0, 10)
+    assert not short.able
+    state, found = short.step(short.init(2, 1), np.zeros((2, 1, 10)), np.ones(2, np.bool_))
+    assert found.tolist() == [0, 0]
+    assert isinstance(state, SensorFaultState)
+
+
 def test_a_row_alone_is_as_in_the_bank_and_nothing_is_written_to() -> None:
     x = sensors(3, 30.0, seed=5)
     x[1, :, 10_000:] *= 0.7
