@@ -16,7 +16,7 @@ SEEN = "time > now() - 1d"
 WHO = ("site", "patient")
 # What tells who is in need, of what, and whether to believe it, fits the width of a tablet; the rest is to its right.
 ORDER = (
-    *("need", "bed", "words", "since", "HR", "± HR", "trust", "pulse", "± pulse", "temp", "± temp", "breath"),
+    *("need", "bed", "words", "since", "HR", "± HR", "trust", "pulse", "± pulse", "temp", "± temp", "breath", "SpO2"),
     *("± breath", "NEWS2", "to", "unusual", "Time", "patient"),
     *(
         "signal",
@@ -97,6 +97,7 @@ def bed_table(title: str, description: str, where: Sequence[str], *, to: str = "
             "± temp": '"temp_u"',
             "breath": '"resp"',
             "± breath": '"resp_u"',
+            "SpO2": '"spo2"',
             "NEWS2": '"news2_min"',
             "to": '"news2_max"',
             "unusual": '"deviation"',
@@ -145,6 +146,7 @@ def _overrides(to: str) -> list[Override]:
         on("± pulse", decimals=1, width=75),
         on("temp", unit=unit("vitals", "temp"), decimals=1, width=85),
         on("± temp", decimals=2, width=75),
+        on("SpO2", unit=unit("vitals", "spo2"), decimals=0, width=75),
         on("breath", unit=unit("vitals", "resp"), decimals=0, width=85),
         on("± breath", decimals=1, width=85),
         on("NEWS2", decimals=0, width=75),

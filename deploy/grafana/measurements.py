@@ -34,6 +34,7 @@ _UNITS: Mapping[Unit, str] = {
     "ms": "ms",
     "s": "s",
     "Cel": "celsius",
+    "%": "percent",
     "By": "bytes",
     "{count}": "short",
     "of the stream": "none",

@@ -27,7 +27,8 @@ def patient() -> Dashboard:
             Shelf(10, (band("Heart rate", "hr"), band("Pulse rate", "pulse"))),
             Shelf(8, (_worst(), _conditions())),
             Shelf(9, (_waveform(), _strips())),
-            Shelf(9, (band("Breath rate", "resp"), band("Skin temperature", "temp"))),
+            Shelf(9, (band("Breath rate", "resp"), band("Oxygen saturation (simulated calibration)", "spo2"))),
+            Shelf(9, (band("Skin temperature", "temp"),)),
             Shelf(
                 9,
                 (
