@@ -33,7 +33,6 @@ LINE_HZ: Final = (16.0, 46.0)
 LINE_STANDS: Final = 8.0  # a line's power over that 12 Hz to each side
 LINE_OVER: Final = 30.0  # and over the noise above the heart's band
 APART_HZ: Final = 12.0
-MAINS_HZ: Final = 50.0
 STILL_UNEQUAL: Final = (0.8, 1.25)  # once it is named, as long as this holds
 STILL_LOST: Final = 0.8
 OVER_S: Final = 3.0  # without it, and a fault is over
@@ -82,6 +81,8 @@ class SensorFaultWatch:
     ----------
     rate_hz, block_len
         Of the stream.
+    mains_hz
+        Lines that are no fault.
 
     Notes
     -----
@@ -91,6 +92,7 @@ class SensorFaultWatch:
 
     rate_hz: float
     block_len: int
+    mains_hz: float = 50.0
 
     def init(self, n: int, n_channels: int) -> SensorFaultState:
         """Rows of which nothing is known."""
@@ -242,7 +244,7 @@ class SensorFaultWatch:
     @cached_property
     def _high(self) -> IntArray:
         hz = np.fft.rfftfreq(self.block_len, 1.0 / self.rate_hz)
-        off = np.abs(hz - np.rint(hz / MAINS_HZ) * MAINS_HZ) > 2.5 * self.rate_hz / self.block_len
+        off = np.abs(hz - np.rint(hz / self.mains_hz) * self.mains_hz) > 2.5 * self.rate_hz / self.block_len
         return np.flatnonzero((hz >= HIGH[0] * self.rate_hz) & (hz <= HIGH[1] * self.rate_hz) & off)
 
     @cached_property
@@ -269,6 +271,6 @@ class SensorFaultWatch:
     def _line(self) -> list[int]:
         """Bins at which a line is looked for: inside, and away from the mains."""
         last = len(self._bins) - self._apart
-        off = np.abs(self._hz - MAINS_HZ) > 8.0
+        off = np.abs(self._hz - self.mains_hz) > 8.0
         fits = (self._hz >= LINE_HZ[0]) & (self._hz <= LINE_HZ[1]) & off
         return [k for k in np.flatnonzero(fits).tolist() if self._apart <= k < last]

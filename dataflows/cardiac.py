@@ -2,19 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly import conditions, ectopy, intervals, patterns
-from anomaly.averaged import N_MARKS, AveragedBeat, AveragedState
+from anomaly import ectopy, intervals
+from anomaly.averaged import N_MARKS, AveragedBeat
 from anomaly.beat_classes import BeatClassifier
-from anomaly.beat_context import ContextState
-from anomaly.beats import BeatDetector, BeatState
+from anomaly.beats import BeatDetector
 from anomaly.breath import HEARTS_OWN_BPM
-from anomaly.fibrillation import fibrillation
-from anomaly.intervals import BeatRing
 from anomaly.mains import mains_notch
 from anomaly.modulation import beat_heights, beat_series
 from anomaly.quality import (
@@ -23,72 +19,32 @@ from anomaly.quality import (
     CardiacEvidence,
     Reason,
     SignalQuality,
-    SignalState,
     cardiac_quality,
 )
-from anomaly.reference import ReferenceCanceller, ReferenceState
-from anomaly.repair import Repair, RepairState
-from anomaly.sensor_faults import SensorFaultState, SensorFaultWatch
-from anomaly.slow import SlowRing, SlowState
-from anomaly.sos import SosFilter, SosState
-from anomaly.strip import StripRing, StripState
-from anomaly.ventricular import VentricularDetector, VentricularState
-from anomaly.ventricular_watch import FIBRILLATION, TACHYCARDIA, WatchState, nothing_told, watched
+from anomaly.reference import ReferenceCanceller
+from anomaly.repair import Repair
+from anomaly.sensor_faults import SensorFaultWatch
+from anomaly.slow import SlowRing
+from anomaly.sos import SosFilter
+from anomaly.strip import StripRing
+from anomaly.ventricular import VentricularDetector
+from anomaly.ventricular_watch import nothing_told, watched
 from dataflows import breathing, estimates, tree
+from dataflows.cardiac_second import SETTLE_NS, second_of
+from dataflows.cardiac_state import CardiacState
 from dataflows.device import HOLE_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
 from dataflows.events import SECOND_NS
 from dataflows.lane import Part, block_ns, times_of
 from ingest.packet import StateFlag
 
-AS_OF_LAG_NS = SECOND_NS // 4  # a beat is decided at most so long after its peak: a second's row ends so much earlier
-SETTLE_NS = 3 * SECOND_NS  # the detector learns and the filters settle
 FADE_IN_S = (0.4, 0.8)  # nothing before, all after: four time constants of the notch at 50 Hz
 VOID_SHARE = 0.5  # of a block's samples without numbers, from which on it holds nothing
 KEPT_BEATS = 128  # a ring for the last minute at up to 128 /min, and for the rate at any
-CENTRE_HZ = 12.0  # of a QRS's band: the slope that a beat is timed by
 FLOOR_SIGMA = 3.0  # the detector's floor over the rms of the noise that it is made from: its peaks stay below it
-TIMING_FLOOR_MS = 0.03  # of a beat, when there is no noise: sampling and interpolation
-# Its peak is sharper than its band, and several channels see it: of what noise does to a peak of the band, this much is
-# seen (0.16 to 0.32 with simulated sensors: `femtoward evaluate rates`).
-TIMING_SHARE = 0.3
 STRIP_HZ = 125.0
 WATCH_BEATS, WATCH_NS = 3, 2 * SECOND_NS  # a ventricular rhythm is held against so many beats, the newest not older
 BREATH_OWN_BPM = (0.0, HEARTS_OWN_BPM, 0.0)  # of the lead, interval, height
-
-
-class CardiacState(NamedTuple):
-    """Kernels, the ring of beats, and what the newest block said of itself; one row per device."""
-
-    repair: RepairState
-    signal: SignalState
-    notch: SosState
-    reference: ReferenceState
-    beats: BeatState
-    classes: ContextState
-    strip: StripState
-    averaged: AveragedState
-    ventricular: VentricularState
-    watch: WatchState
-    ring: BeatRing
-    heights: BeatRing  # the same beats with their height in the strip in the place of the quality
-    slow: SlowState  # of the first lead
-    start_ns: IntArray  # of the samples without a hole, corrected time
-    end_ns: IntArray
-    seen: IntArray  # samples since then
-    snr: FloatArray
-    quality: FloatArray  # (n, blocks in a second), newest last
-    reason: IntArray  # the same
-    saturated: BoolArray
-    unlocked: BoolArray
-    zeroing: BoolArray
-    fault_ns: IntArray  # since when one of these three holds; 0: none does
-    void_ns: IntArray  # how long there have been no numbers in the newest samples
-    blind: BoolArray  # nothing of the heart can be in the newest block
-    frozen_ns: IntArray  # since when one value is repeated; 0: it is not
-    sensors: SensorFaultState
-    named: IntArray  # anomaly.sensor_faults.SensorFault of the newest block
-    named_ns: IntArray  # since when; 0: none
 
 
 @dataclass(frozen=True)
@@ -179,7 +135,7 @@ class Cardiac:
     @cached_property
     def sensors(self) -> SensorFaultWatch:
         """Names faults of the sensors."""
-        return SensorFaultWatch(self.rate_hz, self.block_len)
+        return SensorFaultWatch(self.rate_hz, self.block_len, self.mains_hz)
 
     def init(self, first: FloatArray, t0_ns: IntArray) -> CardiacState:
         """Nothing seen yet."""
@@ -327,80 +283,11 @@ class Cardiac:
 
     def estimate(self, state: CardiacState, end_ns: IntArray) -> estimates.Cardiac:
         """Tell what was known `AS_OF_LAG_NS` before the end of a second."""
-        here = state.end_ns > end_ns - SECOND_NS
-        as_of, since = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS, state.start_ns + SETTLE_NS
-        # A peak of a band around CENTRE_HZ is timed to 1 / (2 pi f SNR): the noise over the slope beside it.
-        blur_ms = 1e3 / (2.0 * np.pi * CENTRE_HZ * np.maximum(np.nan_to_num(state.snr, nan=1.0), 1.0))
-        rate = intervals.summary(
-            state.ring, as_of, np.hypot(TIMING_FLOOR_MS, TIMING_SHARE * blur_ms), since, ectopy.ectopic(state.ring)
-        )
-        still = conditions.asystole(state.ring, as_of, since)
-        slow = conditions.extreme_bradycardia(state.ring, as_of, since)
-        fast = conditions.extreme_tachycardia(state.ring, as_of, since)
-        atrial = fibrillation(state.ring, as_of, since)
-        rest = patterns.pause(state.ring, as_of, since)
-        pairs = patterns.bigeminy(state.ring, as_of, since)
-        runs = patterns.run(state.ring, ectopy.are_ventricular(state.ring), as_of, since)
-        early = ectopy.ventricular(state.ring, as_of, since)
-        worst = np.argmin(state.quality, axis=-1)[:, None]
-        said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
-        return estimates.Cardiac(
-            present=here,
-            hr=np.where(here, rate.hr_bpm, np.nan),
-            hr_u=rate.hr_u,
-            hr_scatter_u=rate.hr_scatter_u,
-            rr_ms=rate.rr_ms,
-            rr_u=rate.rr_u,
-            rmssd_ms=rate.rmssd_ms,
-            rmssd_u=rate.rmssd_u,
-            sdnn_ms=rate.sdnn_ms,
-            sdnn_u=rate.sdnn_u,
-            quality=state.quality.mean(axis=-1),
-            reason=np.take_along_axis(state.reason, worst, axis=-1)[:, 0],
-            settling=end_ns - state.start_ns < SETTLE_NS,
-            saturated=state.saturated & here,
-            unlocked=state.unlocked & here,
-            zeroing=state.zeroing & here,
-            fault_ns=state.fault_ns,
-            frozen_ns=np.where(here, state.frozen_ns, 0),
-            sensor_fault=np.where(here, state.named, -1),
-            sensor_fault_ns=state.named_ns,
-            # Absence of beats is no evidence where there is no signal that could hold them.
-            asystole=_truth(still, here & (state.void_ns < HOLE_NS)),
-            asystole_ns=still.onset_ns,
-            asystole_s=still.value,
-            bradycardia=_truth(slow, here),
-            bradycardia_ns=slow.onset_ns,
-            bradycardia_rate=slow.value,
-            tachycardia=_truth(fast, here),
-            tachycardia_ns=fast.onset_ns,
-            tachycardia_rate=fast.value,
-            fibrillation=np.where(atrial.known & here, atrial.true.astype(np.int64), -1),
-            fibrillation_ns=atrial.onset_ns,
-            fibrillation_p=np.where(here, atrial.probability, np.nan),
-            grouped=atrial.grouped & here,
-            vf=_stands(state.watch, FIBRILLATION, here),
-            vf_ns=state.watch.onset_ns[:, FIBRILLATION],
-            vf_p=np.where(here, state.watch.ventricular * state.watch.disorder, np.nan),
-            vt=_stands(state.watch, TACHYCARDIA, here),
-            vt_ns=state.watch.onset_ns[:, TACHYCARDIA],
-            vt_p=np.where(here, state.watch.ventricular * (1.0 - state.watch.disorder), np.nan),
-            ventricular_rate=state.watch.rate_bpm,
-            breath=said,
-            breath_series=n_series,
-            pause=_truth(rest, here),
-            pause_ns=rest.onset_ns,
-            pause_s=rest.value,
-            bigeminy=_truth(pairs, here),
-            bigeminy_ns=pairs.onset_ns,
-            bigeminy_pairs=pairs.value,
-            run=_truth(runs, here),
-            run_ns=runs.onset_ns,
-            run_beats=runs.value,
-            pvc=np.where(here, early.per_minute, np.nan),
-            pvc_u=early.u,
-            ectopic=np.where(here, ectopy.shares_in(state.ring, as_of, intervals.RATE_SPAN_NS), 0.0),
-        )
+
+        def heard(as_of_ns: IntArray, here: BoolArray) -> tuple[FloatArray, IntArray]:
+            return breathing.heard(partial(self._series, state, as_of_ns), BREATH_OWN_BPM, here, end_ns)
+
+        return second_of(state, end_ns, heard)
 
     def _series(self, state: CardiacState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
         """What breath may move in some rows: the lead's baseline, the interval and the height of the beats."""
@@ -415,11 +302,3 @@ class Cardiac:
         position = state.seen - (state.end_ns - end_ns) * (self.rate_hz / SECOND_NS)
         strips: NDArray[np.float32] = self.strip_ring.take_seconds(state.strip, position, seconds)
         return strips
-
-
-def _truth(evidence: conditions.Evidence, here: BoolArray) -> IntArray:
-    return np.where(evidence.known & here, evidence.true.astype(np.int64), -1)
-
-
-def _stands(watch: WatchState, which: int, here: BoolArray) -> IntArray:
-    return np.where(watch.known & here, (watch.onset_ns[:, which] > 0).astype(np.int64), -1)

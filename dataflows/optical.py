@@ -16,7 +16,7 @@ from anomaly.repair import Repair, RepairState
 from anomaly.slow import SlowRing, SlowState
 from anomaly.witness import Witness
 from dataflows import breathing, estimates, tree
-from dataflows.cardiac import AS_OF_LAG_NS
+from dataflows.cardiac_second import AS_OF_LAG_NS
 from dataflows.estimates import FloatArray, IntArray
 from dataflows.events import SECOND_NS
 from dataflows.lane import Part, block_ns, times_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from dataflows.cardiac import AS_OF_LAG_NS
+from dataflows.cardiac_second import AS_OF_LAG_NS
 from dataflows.events import AlarmEvent, Vitals
 from dataflows.store import Commit, Store, StoreMissing
 from deploy.packets import count_packets

@@ -1,6 +1,5 @@
 """What every courier shares: order, retries, durable cursors, dead letters, reports, lanes and back-off."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -35,42 +34,6 @@ def test_rows_are_carried_in_order_and_the_cursor_follows(place: Place) -> None:
     with carrying(place, courier):
         place.put(alarm("a3"))
         assert courier.wait_for(4)[3:] == ["a3/0"]
-
-
-def test_what_is_in_the_store_when_stopping_comes_is_still_delivered(place: Place) -> None:
-    place.put(*[alarm(f"a{n}") for n in range(300)])
-    courier = Recorder(batch=7)
-    stopping = threading.Event()
-    stopping.set()
-    Carrier(courier, place.store, place.cursors, Reports(), FAST).run(stopping)
-    assert len(courier.delivered) == 300
-    assert place.settled() == 300
-
-
-def test_a_file_that_is_busy_for_a_moment_keeps_nothing_from_being_drained(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place.put(*[alarm(f"a{n}") for n in range(20)])
-    courier, stopping, tries = Recorder(), threading.Event(), iter(range(3))
-
-    def settled(self: Cursors, name: str) -> int:
-        if next(tries, None) is not None:
-            raise sqlite3.OperationalError("database is locked")
-        return ask(self, name)
-
-    ask = Cursors.settled
-    monkeypatch.setattr(Cursors, "settled", settled)
-    stopping.set()
-    Carrier(courier, place.store, place.cursors, Reports(), FAST).run(stopping)
-    assert len(courier.delivered) == 20
-
-
-def test_a_store_that_will_not_do_ends_the_drain_at_once(place: Place) -> None:
-    Path(place.store).write_bytes(b"no store" * 1000)
-    stopping = threading.Event()
-    stopping.set()
-    pace = FAST._replace(drain_s=1e9)
-    Carrier(Recorder(), place.store, place.cursors, Reports(), pace).run(stopping)  # returns
 
 
 def test_a_row_that_fails_holds_up_its_own_alarm_only(place: Place) -> None:

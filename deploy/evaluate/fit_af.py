@@ -18,7 +18,7 @@ import anomaly.fibrillation_model
 from anomaly.fibrillation import LIMIT, held
 from anomaly.irregularity import SPAN_NS, Irregularity, irregularity
 from anomaly.kernel import Array, BoolArray
-from dataflows.cardiac import AS_OF_LAG_NS, SETTLE_NS
+from dataflows.cardiac_second import AS_OF_LAG_NS, SETTLE_NS
 from deploy.evaluate.af import AF, FLUTTER
 from deploy.evaluate.rhythms import Rhythm, records_of, strips
 from deploy.evaluate.streamed import lane_of, seconds

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from anomaly.kernel import Array
-from dataflows.cardiac import AS_OF_LAG_NS
+from dataflows.cardiac_second import AS_OF_LAG_NS
 from dataflows.events import SECOND_NS
 from deploy.evaluate.played import Played, played
 from deploy.evaluate.records import EvaluateError

@@ -10,7 +10,7 @@ import numpy as np
 
 from anomaly.kernel import Array
 from dataflows.alarms import RULES
-from dataflows.cardiac import AS_OF_LAG_NS
+from dataflows.cardiac_second import AS_OF_LAG_NS
 from deploy.evaluate.played import Played, played
 from deploy.evaluate.records import EvaluateError
 from deploy.evaluate.request import Request, Tell

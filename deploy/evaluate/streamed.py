@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from anomaly.kernel import Array, IntArray
-from dataflows.cardiac import Cardiac, CardiacState
+from dataflows.cardiac import Cardiac
+from dataflows.cardiac_state import CardiacState
 from dataflows.events import SECOND_NS
 from dataflows.lane import Part, block_ns
 from deploy.evaluate.records import EvaluateError
