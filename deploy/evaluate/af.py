@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from anomaly.kernel import Array, BoolArray
 from deploy.evaluate.request import Request, Tell
 from deploy.evaluate.rhythms import Rhythm, are_strips, records_of, strips
-from deploy.evaluate.statistics import installed, interval, mean, share
+from deploy.evaluate.statistics import Rates, installed, interval, mean_rates, share
 from deploy.evaluate.streamed import lane_of, seconds
 
 ALGORITHM = "anomaly.fibrillation.fibrillation"
@@ -28,14 +28,6 @@ SOURCES = (
     "Goldberger et al., Circulation 101:e215 (2000), doi:10.1161/01.CIR.101.23.e215; Moody & Mark, IEEE Eng Med Biol "
     "20:45-50 (2001), doi:10.1109/51.932724; Clifford et al., Comput Cardiol 44 (2017), doi:10.22489/CinC.2017.065-469"
 )
-
-
-class Scores(msgspec.Struct, frozen=True):
-    """Fractions; NaN (null in JSON) where there was nothing to tell."""
-
-    se: float
-    sp: float
-    f1: float
 
 
 class Gross(msgspec.Struct, frozen=True):
@@ -74,7 +66,7 @@ class AfReport(msgspec.Struct, frozen=True, tag_field="task", tag="af"):
     rule: str
     records: tuple[str, ...]
     gross: Gross
-    average: Scores
+    average: Rates
     per_record: tuple[Row, ...]
     cpu_s_per_hour: float
     algorithm: str
@@ -112,7 +104,7 @@ def evaluate(request: Request, tell: Tell) -> AfReport:
         rule=BY_STRIP if short else BY_DURATION,
         records=tuple(recording.name for recording in recordings),
         gross=_gross(recordings, np.stack(counts), short=short),
-        average=Scores(*(mean(np.array([getattr(row, name) for row in rows])) for name in ("se", "sp", "f1"))),
+        average=mean_rates(rows),
         per_record=rows,
         cpu_s_per_hour=cpu_s / sum(len(r.signal) / r.rate_hz / 3600.0 for r in recordings),
         algorithm=ALGORITHM,

@@ -1,8 +1,9 @@
-"""Shares and means that say NaN where there was nothing, the bootstrap over records, and the version measured."""
+"""Shares, means and rates that say NaN of nothing, the bootstrap over records, and the version that was measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 
+import msgspec
 import numpy as np
 
 from anomaly.kernel import Array
@@ -25,6 +26,20 @@ def mean(values: Array) -> float:
     """Mean of the numbers among `values`; NaN where there are none."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else np.nan
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Fractions; NaN (null in JSON) where there was nothing to tell."""
+
+    se: float
+    sp: float
+    f1: float
+
+
+def mean_rates(rows: Iterable[object]) -> Rates:
+    """Mean over records of their `se`, `sp` and `f1`, each record weighing the same."""
+    each = list(rows)
+    return Rates(*(mean(np.array([getattr(row, name) for row in each])) for name in Rates.__struct_fields__))
 
 
 def interval(

@@ -12,7 +12,7 @@ from anomaly.ventricular import N_JOINED, fused
 from deploy.evaluate.fit_vf import Models, kinds, models
 from deploy.evaluate.records import EvaluateError, names_of
 from deploy.evaluate.request import Request, Tell
-from deploy.evaluate.statistics import installed, interval, mean, share
+from deploy.evaluate.statistics import Rates, installed, interval, mean, mean_rates, share
 from deploy.evaluate.ventricular_windows import Seconds, read, streamed
 
 ALGORITHM = "anomaly.ventricular.VentricularDetector"
@@ -28,14 +28,6 @@ SOURCE = (
     "WFDB annotations; for vfdb: Greenwald, The development and analysis of a ventricular fibrillation detector, MIT "
     "1986; Goldberger et al., Circulation 101:e215 (2000), doi:10.1161/01.CIR.101.23.e215"
 )
-
-
-class Rates(msgspec.Struct, frozen=True):
-    """Fractions; NaN (null in JSON) of nothing."""
-
-    se: float
-    sp: float
-    f1: float
 
 
 class Gross(msgspec.Struct, frozen=True):
@@ -166,7 +158,7 @@ def scores(judged: Sequence[Judged]) -> Scores:
     return Scores(
         records=len(rows),
         gross=_gross(np.array([_counts(one) for one in judged])),
-        average=Rates(*(mean(np.array([getattr(row, name) for row in rows])) for name in ("se", "sp", "f1"))),
+        average=mean_rates(rows),
         ventricular=_gross(np.array([_counts(one, ventricular=True) for one in judged])),
         ventricular_average=Rates(
             mean(np.array([row.ventricular_se for row in rows])),
