@@ -34,7 +34,22 @@ Priority = Literal["high", "medium", "low"]
 Need = Literal[
     0, 1, 2, 3, 4, 5, 6
 ]  # 0 nothing; 1 low, 2 medium, 3 high, all acknowledged; 4 low, 5 medium, 6 high, not
-AlarmState = Literal["active", "acknowledged", "ended", "missed"]
+AlarmState = Literal["active", "acknowledged", "latched", "shelved", "ended", "retracted", "missed"]
+AlarmChange = Literal[  # what made a transition
+    "raised",
+    "retriggered",
+    "worsened",
+    "acknowledged",
+    "shelved",
+    "unshelved",
+    "latched",
+    "ended",
+    "retracted",
+    "missed",
+    "commented",
+    "marked",
+    "escalated",
+]
 SECOND_NS = 1_000_000_000
 WARD = "ward"  # the subject of alarms that concern no single patient
 
@@ -135,6 +150,16 @@ class AlarmEvent(msgspec.Struct, frozen=True, array_like=True):
     strip_scale: float = NAN  # unit per count
     ward: str = ""  # where the patient lies; empty: not known
     bed: str = ""
+    change: AlarmChange = "raised"
+    u: float = NAN  # standard uncertainty of the value, same unit
+    unit: str = ""  # UCUM, of value and limit
+    condition_delay_ms: float = NAN  # onset by its definition to condition found: evidence, delay, signal's way
+    signal_delay_ms: float = NAN  # arrival of what made the condition true to this event
+    episode: str = ""  # id of the first alarm of its episode; empty: it is itself the first
+    occurrences: int = 1  # how often the condition came true in this alarm's life
+    until_ns: int = 0  # shelved until, arrival time; 0: not shelved
+    mark: Literal["", "true", "false"] = ""  # what somebody said that the alarm was
+    level: int = 0  # rung of the escalation ladder, from 0
 
     @property
     def key(self) -> str:

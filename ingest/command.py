@@ -33,6 +33,28 @@ class Shelve(_Command, frozen=True, tag="shelve"):
     seconds: Annotated[int, Meta(ge=1, le=86_400)]
 
 
+class Unshelve(_Command, frozen=True, tag="unshelve"):
+    """Let a shelved condition of a patient speak again."""
+
+    patient: Name
+    condition: Name
+
+
+class Comment(_Command, frozen=True, tag="comment"):
+    """Say something of an alarm, in `note`."""
+
+    patient: Name
+    alarm: Name
+
+
+class Mark(_Command, frozen=True, tag="mark"):
+    """Say whether an alarm was true."""
+
+    patient: Name
+    alarm: Name
+    was: Literal["true", "false"]
+
+
 class Admit(_Command, frozen=True, tag="admit"):
     """A patient comes, or gets one more device."""
 
@@ -70,4 +92,4 @@ class SetLimits(_Command, frozen=True, tag="set-limits"):
             raise ValueError(f"limits of {self.vital}: low={self.low} came, need low < high={self.high}")
 
 
-Command = Acknowledge | Shelve | Admit | Discharge | Transfer | SetLimits
+Command = Acknowledge | Shelve | Unshelve | Comment | Mark | Admit | Discharge | Transfer | SetLimits

@@ -4,7 +4,7 @@ import string
 
 from hypothesis import strategies as st
 
-from ingest.command import Acknowledge, Admit, Command, Discharge, SetLimits, Shelve, Transfer
+from ingest.command import Acknowledge, Admit, Command, Comment, Discharge, Mark, SetLimits, Shelve, Transfer, Unshelve
 from ingest.packet import Block, Packet
 from ingest.profile import MAX_BLOCK_S, Birth, Calibration, Dtype, Kind, Sensor, Status, StreamProfile
 
@@ -148,6 +148,9 @@ def commands(
     kinds: dict[str, Command] = {
         "acknowledge": Acknowledge(**head, alarm=draw(names)),
         "shelve": Shelve(**head, condition=draw(names), seconds=draw(st.integers(1, 86_400))),
+        "unshelve": Unshelve(**head, condition=draw(names)),
+        "comment": Comment(**head, alarm=draw(names)),
+        "mark": Mark(**head, alarm=draw(names), was=draw(st.sampled_from(["true", "false"]))),
         "admit": Admit(**head, device=draw(device), bed=draw(st.none() | bed), ward=draw(wards)),
         "discharge": Discharge(**head),
         "transfer": Transfer(**head, bed=draw(bed), ward=draw(wards)),
