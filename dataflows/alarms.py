@@ -41,7 +41,7 @@ class Rule(NamedTuple):
     condition: Condition
     category: AlarmKind
     priority: Priority
-    limit: float  # in the unit of the condition's value
+    limit: float  # in the unit of the condition's value; NaN: it is not held against one
     delay_s: float  # how long the condition holds before it is an alarm
     clear_s: float  # how long it is over before the alarm ends
     reasons: tuple[str, ...]  # words for a nurse, chosen by the evidence's `why`
@@ -65,7 +65,7 @@ RULES: tuple[Rule, ...] = (
         "ventricular-fibrillation",
         "physiological",
         "high",
-        0.5,
+        float("nan"),
         0.0,
         2.0,
         (
@@ -118,7 +118,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("apnoea", "physiological", "high", 20.0, 0.0, 3.0, ("no breath for {value:.0f} s",)),
     Rule("ventricular-run", "physiological", "medium", 3.0, 0.0, 30.0, ("{value:.0f} ventricular beats in a row",)),
-    Rule("deterioration", "physiological", "medium", 0.0, 0.0, 0.0, _COURSES),
+    Rule("deterioration", "physiological", "medium", float("nan"), 0.0, 0.0, _COURSES),
     Rule(
         "urgent-deterioration",
         "physiological",
@@ -158,7 +158,9 @@ RULES: tuple[Rule, ...] = (
         ("signal quality {value:.2f}: check how the device sits", "the device sends samples that are no numbers"),
     ),
     Rule("cannot-analyse", "technical", "medium", 10.0, 10.0, 3.0, ("no heart rate can be measured from any sensor",)),
-    Rule("off-body", "technical", "medium", 0.0, 3.0, 3.0, ("the device lies still, cold and without a pulse",)),
+    Rule(
+        "off-body", "technical", "medium", float("nan"), 3.0, 3.0, ("the device lies still, cold and without a pulse",)
+    ),
     Rule(
         "late-data",
         "technical",
@@ -222,6 +224,9 @@ class Evidence(NamedTuple):
     onset_ns: IntArray
     value: FloatArray
     why: IntArray  # which of the rule's reasons
+    u: FloatArray  # standard uncertainty of the value, same unit; NaN: not stated
+    limit: FloatArray  # what the value was compared with, same unit; NaN: the rule's own
+    confidence: FloatArray  # probability that it is true, 0..1; NaN: nobody states one
 
 
 def no_alarms(n_patients: int) -> AlarmBank:
@@ -233,7 +238,13 @@ def nothing_known(n_patients: int) -> Evidence:
     """Return evidence that says nothing, to be filled in column by column."""
     shape = (n_patients, N_CONDITIONS)
     return Evidence(
-        np.full(shape, -1, np.int64), np.zeros(shape, np.int64), np.full(shape, np.nan), np.zeros(shape, np.int64)
+        truth=np.full(shape, -1, np.int64),
+        onset_ns=np.zeros(shape, np.int64),
+        value=np.full(shape, np.nan),
+        why=np.zeros(shape, np.int64),
+        u=np.full(shape, np.nan),
+        limit=np.full(shape, np.nan),
+        confidence=np.full(shape, np.nan),
     )
 
 

@@ -1,35 +1,18 @@
-"""One patient out of many lanes: which heart rate to believe, and what is wrong."""
+"""One patient out of many lanes: which heart rate to believe, and what may be held against the patient's usual."""
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from anomaly.deterioration import QUIET
-from anomaly.motion import OffBodyEvidence, off_body
-from anomaly.quality import Reason
-from anomaly.ventricular_watch import SLOWEST_BPM
-from dataflows.alarms import COLUMN, Evidence, nothing_known
 from dataflows.breathing import Breath
-from dataflows.courses import Course
-from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
-from dataflows.events import SECOND_NS, Condition
-from dataflows.witnesses import keeps_step, word_of
+from dataflows.estimates import FloatArray, IntArray, Second
 
 GOOD_QUALITY = 0.5  # a source of this quality is believed by itself
 POOR_QUALITY = 0.3  # below it, a source is not believed
-PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats
-NO_PULSE_NS = 10 * SECOND_NS  # without one, where there is light: no blood moves
-APNOEA_S = 20.0  # without breath
-FROZEN_NS = 2 * SECOND_NS
 WIDER = 3.0  # times the uncertainty of a pulse: a rate as uncertain as that yields to it
 MANY_ECTOPIC = 0.15  # share of the beats: their pulses are missing from the light
-RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
 
-RateAlarm = Literal["extreme-bradycardia", "extreme-tachycardia"]
 SOURCES = ("none", "mcg", "ppg", "mcg+ppg")
-
-Say = Callable[[Condition, IntArray, IntArray, FloatArray, IntArray | int], None]
 
 
 class Fused(NamedTuple):
@@ -86,113 +69,3 @@ def at_rest(second: Second, vitals: Fused, breath: Breath) -> FloatArray:
     light = second.optical
     spo2 = np.where(~second.motion.moving & (light.spo2_quality >= GOOD_QUALITY), light.spo2, np.nan)
     return np.stack([hr, resp, spo2, second.thermal.temp], axis=-1)
-
-
-def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_ns: IntArray) -> Evidence:
-    """Tell what is true of every condition at the end of a second.
-
-    A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
-    device off the body by motion, temperature and light): then it is *not known*, and one that stands goes on
-    standing. A trusted pulse of another sensor that contradicts does (`dataflows.witnesses`): then there is none, and
-    one that stands ends. A pulse that says the same stands in the reason.
-    """
-    heart, light = second.cardiac, second.optical
-    known = nothing_known(len(end_ns))
-
-    def say(condition: Condition, truth: IntArray, onset_ns: IntArray, value: FloatArray, why: IntArray | int) -> None:
-        column = COLUMN[condition]
-        known.truth[:, column] = truth
-        known.onset_ns[:, column] = onset_ns
-        known.value[:, column] = value
-        known.why[:, column] = why
-
-    fault = heart.saturated | heart.unlocked | heart.zeroing
-    young = light.present & (end_ns - light.last_pulse_ns <= PULSE_PROOF_NS)
-    pulse = young & (light.quality >= GOOD_QUALITY)
-    off = off_body(
-        OffBodyEvidence(
-            pulse=young,
-            still=second.motion.still,
-            moving=second.motion.moving,
-            skin_c=second.thermal.raw,
-            fall_c=second.thermal.fall,
-            light_share=light.light_share,
-        )
-    )
-    poor = heart.quality < POOR_QUALITY
-
-    # As with an asystole, a poor signal is no reason to be silent; a pulse beside it proves an artefact.
-    beaten = pulse & ~second.motion.moving
-    # A racing heart moves little blood: its pulse may be slow, but then its beats are not.
-    slow = beaten & (light.pulse < SLOWEST_BPM) & ~(heart.hr >= SLOWEST_BPM)
-    slow |= keeps_step(second, end_ns)
-    ventricular: tuple[tuple[Condition, IntArray, IntArray, BoolArray], ...] = (
-        ("ventricular-fibrillation", heart.vf, heart.vf_ns, beaten),
-        ("ventricular-tachycardia", heart.vt, heart.vt_ns, slow),
-    )
-    stirs = np.zeros(len(end_ns), np.bool_)
-    for condition, truth, onset_ns, against in ventricular:
-        judged = np.where(truth == 1, np.where(fault | off, -1, np.where(against, 0, 1)), truth)
-        say(condition, judged, onset_ns, heart.ventricular_rate, poor.astype(np.int64))
-        stirs |= (truth == 1) & ~fault & ~off
-
-    # A heart that fibrillates or races does not stand still, though no beat of it is found.
-    no_beat, word = heart.asystole == 1, word_of(second, "asystole")
-    asystole = np.where(no_beat & (word.against | stirs), 0, np.where(no_beat & (fault | off), -1, heart.asystole))
-    say("asystole", asystole, heart.asystole_ns, heart.asystole_s, np.select([word.for_, poor], [2, 1], 0))
-
-    rates: tuple[tuple[RateAlarm, IntArray, IntArray, FloatArray], ...] = (
-        ("extreme-bradycardia", heart.bradycardia, heart.bradycardia_ns, heart.bradycardia_rate),
-        ("extreme-tachycardia", heart.tachycardia, heart.tachycardia_ns, heart.tachycardia_rate),
-    )
-    for condition, truth, onset_ns, rate in rates:
-        word = word_of(second, condition)
-        # A pulse that is not trusted so far makes unsure.
-        contradicted = pulse & (np.abs(light.pulse - rate) > RATE_DISAGREEMENT * rate)
-        unsure = np.where((truth == 1) & (poor | fault | contradicted), -1, truth)
-        say(condition, np.where((truth == 1) & word.against, 0, unsure), onset_ns, rate, word.for_.astype(np.int64))
-
-    fibrillation = np.where((heart.fibrillation == 1) & heart.grouped, 0, heart.fibrillation)
-    rhythms: tuple[tuple[Condition, IntArray, IntArray, FloatArray], ...] = (
-        ("pause", heart.pause, heart.pause_ns, heart.pause_s),
-        ("atrial-fibrillation", fibrillation, heart.fibrillation_ns, heart.fibrillation_p),
-        ("bigeminy", heart.bigeminy, heart.bigeminy_ns, heart.bigeminy_pairs),
-        ("ventricular-run", heart.run, heart.run_ns, heart.run_beats),
-    )
-    for rhythm, truth, onset_ns, value in rhythms:
-        # Beats that noise or a fibrillation invents or hides are as irregular as any rhythm: nothing is known then.
-        say(rhythm, np.where(poor | fault | off | stirs, -1, truth), onset_ns, value, 0)
-    # Who has no pulse stops to breathe, too: that is the arrest's alarm.
-    no_blood = (asystole == 1) | stirs | (light.present & (end_ns - light.last_pulse_ns > NO_PULSE_NS)) | off
-    paused = np.where(np.isnan(breath.pause_s) | ((breath.pause_s > 0.0) & no_blood), -1, breath.pause_s >= APNOEA_S)
-    say("apnoea", paused.astype(np.int64), breath.since_ns + round(APNOEA_S * SECOND_NS), breath.pause_s, 0)
-
-    _say_of_course(say, course)
-    here = heart.present
-    why = np.select([heart.zeroing, heart.unlocked], [2, 1], 0)
-    say("saturated", _known(fault, here), heart.fault_ns, np.full(len(end_ns), np.nan), why)
-    named = np.minimum(heart.sensor_fault, 1)
-    say("sensor-fault", named, heart.sensor_fault_ns, np.full(len(end_ns), np.nan), heart.sensor_fault - named)
-    # A sensor at the end of its range repeats one value too: that has its name already.
-    frozen = (heart.frozen_ns > 0) & (end_ns - heart.frozen_ns >= FROZEN_NS) & ~fault
-    say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS, 0)
-    say("off-body", _known(off, second.motion.present & light.present), end_ns, second.thermal.temp, 0)
-    # Where a pulse talks an asystole away, what is left is a poor signal.
-    bad = poor & ~fault & ~frozen & ~off & ~heart.settling & (asystole != 1) & ~stirs
-    void = (heart.reason == Reason.NOT_FINITE).astype(np.int64)
-    say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, void)
-    blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~off & ~stirs
-    say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan), 0)
-    return known
-
-
-def _say_of_course(say: Say, course: Course) -> None:
-    """What the minutes have shown."""
-    stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
-    pattern = np.maximum(course.pattern, 0)
-    say("deterioration", _known(stands, looked | stands), course.since_ns, course.deviation, pattern)
-    say("urgent-deterioration", _known(course.urgent, looked | stands), course.urgent_ns, course.news2_min, pattern)
-
-
-def _known(truth: BoolArray, known: BoolArray) -> IntArray:
-    return np.where(known, truth.astype(np.int64), -1)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from dataflows import fusion
+from dataflows import findings, fusion
 from dataflows.beds import Beds
 from dataflows.breathing import Breathing
 from dataflows.courses import Courses
@@ -310,7 +310,7 @@ class Shard:
             [closing.arrival_ns for closing in closings],
             known.cardiac.quality.tolist(),
         )
-        rows += self.ward.observe(moment, fusion.evidence(known, vitals, breath, course, end_ns))
+        rows += self.ward.observe(moment, findings.evidence(known, vitals, breath, course, end_ns))
         return rows + self._hearsay.lateness(moment)
 
     def _tick(self, tick: Tick) -> list[Row]:

@@ -1,5 +1,6 @@
 """Alarms of a shard's patients: evidence in, events out, acknowledgements between."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from dataflows.bank import Bank, BankImage
 from dataflows.events import AlarmEvent, AlarmState, Answer, Condition
 from dataflows.items import Acknowledged, name_of, site_of
 from dataflows.standing import CALM, Standing, standing
+from dataflows.units import UNITS
 
 VERSION = "1"
 _STATES: dict[int, AlarmState] = {Transition.RAISED: "active", Transition.ENDED: "ended", Transition.MISSED: "missed"}
@@ -171,8 +173,14 @@ class Ward:
             event_ns=moment.event_ns[row],
             arrival_ns=moment.arrival_ns[row],
             value=value,
+            u=float(evidence.u[row, column]),
+            limit=_else(float(evidence.limit[row, column]), rule.limit),
             quality=moment.quality[row],
-            confidence=_confidence(rule.category == "technical", moment.quality[row]),
+            # Where nobody states one: a technical condition is read off the signal itself, and what a signal shows of
+            # a body is worth what the signal is worth.
+            confidence=_else(
+                float(evidence.confidence[row, column]), 1.0 if rule.category == "technical" else moment.quality[row]
+            ),
             reason="over" if transition == Transition.ENDED else reason,
             strip=strip,
             strip_scale=scale,
@@ -228,6 +236,7 @@ class Ward:
             arrival_ns=0,
             value=float("nan"),
             limit=rule.limit,
+            unit=UNITS[rule.condition],
             quality=float("nan"),
             confidence=1.0,
             algorithm=rule.condition,
@@ -261,6 +270,5 @@ def _filled(cells: Cells) -> AlarmBank:
     return bank
 
 
-def _confidence(technical: bool, quality: float) -> float:  # noqa: FBT001 - one private caller
-    # A technical condition is read off the signal itself; a physiological one is worth what the signal is worth.
-    return 1.0 if technical else max(0.5, quality)
+def _else(value: float, otherwise: float) -> float:
+    return otherwise if math.isnan(value) else value

@@ -6,7 +6,7 @@ import numpy as np
 
 from anomaly.judgement import FITS, LEAST, Arrhythmia, Judge, contradicted, probability
 from anomaly.witness import Heard
-from dataflows.estimates import BoolArray, Cardiac, IntArray, Optical, Second
+from dataflows.estimates import BoolArray, Cardiac, FloatArray, IntArray, Optical, Second
 from dataflows.events import SECOND_NS
 
 JUDGE: Final = Judge()
@@ -19,6 +19,7 @@ class Word(NamedTuple):
 
     against: BoolArray
     for_: BoolArray
+    chance: FloatArray  # probability of the alarm by all that is heard, the heart too
 
 
 def word_of(second: Second, alarm: Arrhythmia) -> Word:
@@ -27,14 +28,16 @@ def word_of(second: Second, alarm: Arrhythmia) -> Word:
     The cardiac lane has found it, or it would not be asked: so the pulse alone decides, by the rule and the constants
     that `femtoward evaluate alarms` measures. A pulse contradicts where it makes the alarm less likely than `LEAST`,
     but not while the body moves: what chest compressions drive is no heart's. It confirms where there was one, the
-    light is still there, and it does not contradict.
+    light is still there, and it does not contradict. How probable the alarm is, both tell.
     """
     light = second.optical
-    opinion = JUDGE.hear(alarm, _silent(second.cardiac), (_heard(light),))
+    pulse = _heard(light)
+    opinion = JUDGE.hear(alarm, _silent(second.cardiac), (pulse,))
     told = light.present & (opinion.witness > 0)
     unlikely = told & contradicted(probability(opinion, FITS[alarm]), LEAST)
     lit = (light.last_pulse_ns > 0) & (light.light_share >= LIT)
-    return Word(against=unlikely & ~second.motion.moving, for_=told & lit & ~unlikely)
+    chance = probability(JUDGE.hear(alarm, _found(second.cardiac), (pulse,)), FITS[alarm])
+    return Word(against=unlikely & ~second.motion.moving, for_=told & lit & ~unlikely, chance=chance)
 
 
 def keeps_step(second: Second, end_ns: IntArray) -> BoolArray:
@@ -53,6 +56,19 @@ def _heard(light: Optical) -> Heard:
         fastest_bpm=light.fastest_bpm,
         burst_bpm=np.full(light.trust.shape, np.nan),
         unsteady=light.unsteady,
+    )
+
+
+def _found(heart: Cardiac) -> Heard:
+    """What the heart's own beats say of an alarm that they have raised."""
+    nothing = np.full(heart.present.shape, np.nan)
+    return Heard(
+        trust=heart.quality,
+        pause_s=heart.asystole_s,
+        slowest_bpm=heart.bradycardia_rate,
+        fastest_bpm=heart.tachycardia_rate,
+        burst_bpm=nothing,
+        unsteady=nothing,
     )
 
 

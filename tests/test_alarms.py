@@ -20,6 +20,8 @@ from dataflows.alarms import (
     step,
 )
 from dataflows.events import SECOND_NS, Condition
+from dataflows.units import UNITS
+from dataflows.ward import Moment, Ward
 
 ASYSTOLE, POOR = COLUMN["asystole"], COLUMN["poor-signal"]
 T0 = 1_000 * SECOND_NS
@@ -44,7 +46,7 @@ def run(column: int, script: list[tuple[int, int]], *, stale: bool = False) -> t
 
 
 def test_every_condition_has_one_rule() -> None:
-    assert sorted(rule.condition for rule in RULES) == sorted(get_args(Condition))
+    assert sorted(rule.condition for rule in RULES) == sorted(get_args(Condition)) == sorted(UNITS)
 
 
 def test_a_condition_without_delay_pages_at_once_and_ends_after_its_clear_time() -> None:
@@ -156,3 +158,23 @@ def test_a_step_writes_to_no_argument() -> None:
     for array in (*bank, *evidence):
         array.setflags(write=False)
     step(bank, evidence, np.full(3, T0), np.zeros(3, np.bool_))
+
+
+def test_an_event_tells_what_is_known_of_its_value_and_how_sure_it_is() -> None:
+    ward = Ward(lambda _patient, _event_ns: (b"", 1.0), lambda _patient: ("", ""))
+    ward.admit("s/p")
+    evidence = nothing_known(1)
+    for condition, u, limit, confidence in (
+        ("extreme-bradycardia", 0.4, 45.0, 0.93),
+        ("asystole", float("nan"), float("nan"), float("nan")),
+        ("frozen", float("nan"), float("nan"), float("nan")),
+    ):
+        column = COLUMN[condition]  # type: ignore[index]  # a literal in a tuple
+        evidence.truth[0, column], evidence.onset_ns[0, column], evidence.value[0, column] = 1, T0, 38.0
+        evidence.u[0, column], evidence.limit[0, column] = u, limit
+        evidence.confidence[0, column] = confidence
+    events = {e.condition: e for e in ward.observe(Moment(["s/p"], [T0], [T0], [0.7]), evidence)}
+    slow = events["extreme-bradycardia"]
+    assert (slow.value, slow.u, slow.unit, slow.limit, slow.confidence) == (38.0, 0.4, "/min", 45.0, 0.93)
+    assert (events["asystole"].limit, events["asystole"].unit, events["asystole"].confidence) == (4.0, "s", 0.7)
+    assert events["frozen"].confidence == 1.0

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sim_flow import flowed
 
 from anomaly.apnoea import ChestBreath, ChestOut, ChestState, swing
-from dataflows import fusion
+from dataflows import findings, fusion
 from dataflows.alarms import COLUMN
 from dataflows.breathing import Breath, Breathing
 from dataflows.courses import Courses
@@ -112,7 +112,7 @@ def apnoea_of(known: Second, breath: Breath) -> int:
     """What the evidence says of an apnoea."""
     end_ns = np.array([T0])
     course = Courses().step(["p"], end_ns // SECOND_NS, np.full((1, 4), NAN))
-    evidence = fusion.evidence(known, fusion.fused(known), breath, course, end_ns)
+    evidence = findings.evidence(known, fusion.fused(known), breath, course, end_ns)
     return int(evidence.truth[0, COLUMN["apnoea"]])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from anomaly.deterioration import QUIET
-from dataflows import estimates, fusion
+from dataflows import estimates, findings, fusion
 from dataflows.alarms import COLUMN
 from dataflows.breathing import Breath
 from dataflows.courses import Course
@@ -27,7 +27,7 @@ def said(light: dict[str, Any] | None = None, **heart: Any) -> dict[Condition, i
     nan, zero, no = np.full(1, np.nan), np.zeros(1, np.int64), np.zeros(1, np.bool_)
     course = Course(np.full(1, QUIET), zero, no, zero, nan, nan, nan)
     breath = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero)
-    known = fusion.evidence(second, fusion.fused(second), breath, course, np.array([NOW]))
+    known = findings.evidence(second, fusion.fused(second), breath, course, np.array([NOW]))
     return {condition: int(known.truth[0, column]) for condition, column in COLUMN.items()}
 
 

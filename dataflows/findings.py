@@ -1,0 +1,230 @@
+"""What is true of every condition of a patient at the end of a second, by what all the lanes know of it."""
+
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from scipy import special
+
+from anomaly.deterioration import QUIET
+from anomaly.motion import OffBodyEvidence, off_body
+from anomaly.quality import Reason
+from anomaly.ventricular_watch import SLOWEST_BPM
+from dataflows.alarms import COLUMN, Evidence, nothing_known
+from dataflows.breathing import Breath
+from dataflows.courses import Course
+from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
+from dataflows.events import SECOND_NS, Condition
+from dataflows.fusion import GOOD_QUALITY, POOR_QUALITY, Fused
+from dataflows.witnesses import keeps_step, word_of
+
+PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats
+NO_PULSE_NS = 10 * SECOND_NS  # without one, where there is light: no blood moves
+APNOEA_S = 20.0  # without breath
+FROZEN_NS = 2 * SECOND_NS
+RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
+
+RateAlarm = Literal["extreme-bradycardia", "extreme-tachycardia"]
+
+
+class Say(Protocol):
+    """Puts what is known of one condition into its column."""
+
+    def __call__(
+        self,
+        condition: Condition,
+        truth: IntArray,
+        onset_ns: IntArray,
+        value: FloatArray,
+        why: IntArray | int = 0,
+        *,
+        u: FloatArray | float = np.nan,
+        confidence: FloatArray | float = np.nan,
+    ) -> None:
+        """Tell."""
+
+
+class Proof(NamedTuple):
+    """What speaks for or against all that the heart's signal says, shape (n,) each."""
+
+    fault: BoolArray  # its sensor is at the end of its range, unlocked or zeroing
+    off: BoolArray  # the device is off the body
+    poor: BoolArray  # the signal is poor
+    pulse: BoolArray  # there is a good pulse beside it, and it is young
+    moving: BoolArray  # the body moves
+
+
+def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_ns: IntArray) -> Evidence:
+    """Tell what is true of every condition at the end of a second.
+
+    A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
+    device off the body by motion, temperature and light): then it is *not known*, and one that stands goes on
+    standing. A trusted pulse of another sensor that contradicts does (`dataflows.witnesses`): then there is none, and
+    one that stands ends. A pulse that says the same stands in the reason.
+    """
+    known = nothing_known(len(end_ns))
+
+    def say(
+        condition: Condition,
+        truth: IntArray,
+        onset_ns: IntArray,
+        value: FloatArray,
+        why: IntArray | int = 0,
+        *,
+        u: FloatArray | float = np.nan,
+        confidence: FloatArray | float = np.nan,
+    ) -> None:
+        column = COLUMN[condition]
+        known.truth[:, column] = truth
+        known.onset_ns[:, column] = onset_ns
+        known.value[:, column] = value
+        known.why[:, column] = why
+        known.u[:, column] = u
+        known.confidence[:, column] = confidence
+
+    proof = _proof(second, end_ns)
+    stirs = _say_of_ventricles(say, second, proof, end_ns)
+    asystole = _say_of_absence(say, second, proof, stirs)
+    _say_of_rates(say, second, proof)
+    _say_of_rhythms(say, second, proof, stirs)
+    _say_of_breath(say, second, breath, (asystole == 1) | stirs | proof.off, end_ns)
+    _say_of_course(say, course)
+    _say_of_sensor(say, second, proof, (asystole == 1) | stirs, end_ns)
+    blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~proof.off & ~stirs
+    say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan))
+    return known
+
+
+def _proof(second: Second, end_ns: IntArray) -> Proof:
+    heart, light = second.cardiac, second.optical
+    young = light.present & (end_ns - light.last_pulse_ns <= PULSE_PROOF_NS)
+    off = off_body(
+        OffBodyEvidence(
+            pulse=young,
+            still=second.motion.still,
+            moving=second.motion.moving,
+            skin_c=second.thermal.raw,
+            fall_c=second.thermal.fall,
+            light_share=light.light_share,
+        )
+    )
+    return Proof(
+        fault=heart.saturated | heart.unlocked | heart.zeroing,
+        off=off,
+        poor=heart.quality < POOR_QUALITY,
+        pulse=young & (light.quality >= GOOD_QUALITY),
+        moving=second.motion.moving,
+    )
+
+
+def _say_of_ventricles(say: Say, second: Second, proof: Proof, end_ns: IntArray) -> BoolArray:
+    """As with an asystole, a poor signal is no reason to be silent; a pulse beside it proves an artefact.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        The heart fibrillates or races.
+    """
+    heart, light = second.cardiac, second.optical
+    beaten = proof.pulse & ~proof.moving
+    # A racing heart moves little blood: its pulse may be slow, but then its beats are not.
+    slow = beaten & (light.pulse < SLOWEST_BPM) & ~(heart.hr >= SLOWEST_BPM)
+    slow |= keeps_step(second, end_ns)
+    ventricular: tuple[tuple[Condition, IntArray, IntArray, BoolArray, FloatArray], ...] = (
+        ("ventricular-fibrillation", heart.vf, heart.vf_ns, beaten, heart.vf_p),
+        ("ventricular-tachycardia", heart.vt, heart.vt_ns, slow, heart.vt_p),
+    )
+    stirs = np.zeros(len(end_ns), np.bool_)
+    artefact = proof.fault | proof.off
+    for condition, truth, onset_ns, against, chance in ventricular:
+        judged = np.where(truth == 1, np.where(artefact, -1, np.where(against, 0, 1)), truth)
+        say(condition, judged, onset_ns, heart.ventricular_rate, proof.poor.astype(np.int64), confidence=chance)
+        stirs |= (truth == 1) & ~artefact
+    return stirs
+
+
+def _say_of_absence(say: Say, second: Second, proof: Proof, stirs: BoolArray) -> IntArray:
+    """A heart that fibrillates or races does not stand still, though no beat of it is found."""
+    heart = second.cardiac
+    no_beat, word = heart.asystole == 1, word_of(second, "asystole")
+    artefact = proof.fault | proof.off
+    asystole: IntArray = np.where(no_beat & (word.against | stirs), 0, np.where(no_beat & artefact, -1, heart.asystole))
+    why = np.select([word.for_, proof.poor], [2, 1], 0)
+    say("asystole", asystole, heart.asystole_ns, heart.asystole_s, why, u=heart.rr_u / 1e3, confidence=word.chance)
+    return asystole
+
+
+def _say_of_rates(say: Say, second: Second, proof: Proof) -> None:
+    heart = second.cardiac
+    rates: tuple[tuple[RateAlarm, IntArray, IntArray, FloatArray], ...] = (
+        ("extreme-bradycardia", heart.bradycardia, heart.bradycardia_ns, heart.bradycardia_rate),
+        ("extreme-tachycardia", heart.tachycardia, heart.tachycardia_ns, heart.tachycardia_rate),
+    )
+    for condition, truth, onset_ns, rate in rates:
+        word = word_of(second, condition)
+        # A pulse that is not trusted so far makes unsure.
+        contradicted = proof.pulse & (np.abs(second.optical.pulse - rate) > RATE_DISAGREEMENT * rate)
+        unsure = np.where((truth == 1) & (proof.poor | proof.fault | contradicted), -1, truth)
+        judged = np.where((truth == 1) & word.against, 0, unsure)
+        say(condition, judged, onset_ns, rate, word.for_.astype(np.int64), u=heart.hr_u, confidence=word.chance)
+
+
+def _say_of_rhythms(say: Say, second: Second, proof: Proof, stirs: BoolArray) -> None:
+    """Beats that noise or a fibrillation invents or hides are as irregular as any rhythm: nothing is known then."""
+    heart = second.cardiac
+    fibrillation, chance = np.where((heart.fibrillation == 1) & heart.grouped, 0, heart.fibrillation), np.nan
+    interval_u = heart.rr_u / 1e3  # two beats bound a pause as they bound an interval
+    rhythms: tuple[tuple[Condition, IntArray, IntArray, FloatArray, FloatArray | float, FloatArray | float], ...] = (
+        ("pause", heart.pause, heart.pause_ns, heart.pause_s, interval_u, chance),
+        (
+            "atrial-fibrillation",
+            fibrillation,
+            heart.fibrillation_ns,
+            heart.fibrillation_p,
+            np.nan,
+            heart.fibrillation_p,
+        ),
+        ("bigeminy", heart.bigeminy, heart.bigeminy_ns, heart.bigeminy_pairs, np.nan, chance),
+        ("ventricular-run", heart.run, heart.run_ns, heart.run_beats, np.nan, chance),
+    )
+    unknown = proof.poor | proof.fault | proof.off | stirs
+    for rhythm, truth, onset_ns, value, u, confidence in rhythms:
+        say(rhythm, np.where(unknown, -1, truth), onset_ns, value, u=u, confidence=confidence)
+
+
+def _say_of_breath(say: Say, second: Second, breath: Breath, arrested: BoolArray, end_ns: IntArray) -> None:
+    """Who has no pulse stops to breathe, too: that is the arrest's alarm."""
+    light = second.optical
+    no_blood = arrested | (light.present & (end_ns - light.last_pulse_ns > NO_PULSE_NS))
+    paused = np.where(np.isnan(breath.pause_s) | ((breath.pause_s > 0.0) & no_blood), -1, breath.pause_s >= APNOEA_S)
+    say("apnoea", paused.astype(np.int64), breath.since_ns + round(APNOEA_S * SECOND_NS), breath.pause_s)
+
+
+def _say_of_course(say: Say, course: Course) -> None:
+    """What the minutes have shown."""
+    stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
+    pattern, known = np.maximum(course.pattern, 0), looked | stands
+    usual = special.erf(course.deviation / np.sqrt(2.0))  # so often a patient who is as usual departs by less
+    say("deterioration", _known(stands, known), course.since_ns, course.deviation, pattern, confidence=usual)
+    urgent = _known(course.urgent, known)
+    say("urgent-deterioration", urgent, course.urgent_ns, course.news2_min, pattern, confidence=usual)
+
+
+def _say_of_sensor(say: Say, second: Second, proof: Proof, arrested: BoolArray, end_ns: IntArray) -> None:
+    heart, here, nothing = second.cardiac, second.cardiac.present, np.full(len(end_ns), np.nan)
+    why = np.select([heart.zeroing, heart.unlocked], [2, 1], 0)
+    say("saturated", _known(proof.fault, here), heart.fault_ns, nothing, why)
+    named = np.minimum(heart.sensor_fault, 1)
+    say("sensor-fault", named, heart.sensor_fault_ns, nothing, heart.sensor_fault - named)
+    # A sensor at the end of its range repeats one value too: that has its name already.
+    frozen = (heart.frozen_ns > 0) & (end_ns - heart.frozen_ns >= FROZEN_NS) & ~proof.fault
+    say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS)
+    skin, looked = second.thermal, second.motion.present & second.optical.present
+    say("off-body", _known(proof.off, looked), end_ns, skin.temp, u=skin.temp_u)
+    # Where a pulse talks an asystole away, what is left is a poor signal.
+    bad = proof.poor & ~proof.fault & ~frozen & ~proof.off & ~heart.settling & ~arrested
+    void = (heart.reason == Reason.NOT_FINITE).astype(np.int64)
+    say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, void)
+
+
+def _known(truth: BoolArray, known: BoolArray) -> IntArray:
+    return np.where(known, truth.astype(np.int64), -1)
