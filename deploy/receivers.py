@@ -12,7 +12,8 @@ from dataflows.couriers.secret import read_secret
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from deploy.problem import UserError
 from deploy.provision.credential import reader
-from deploy.settings import Broker, Grafana, Influx, Webhook
+from deploy.settings import Broker, Grafana, Influx
+from deploy.telling import Webhook
 
 WAIT_S = 5.0
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections import Counter
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -213,3 +214,16 @@ def check_ports(health: Health, partitions: tuple[Partition, ...], flow: Flow, p
                 f"health port {port} is {'too high' if times == 1 else 'that of two processes'}: a further partition's "
                 f"or flow process's is {NEXT_PORT} higher than the one before"
             )
+
+
+def check_url(url: str, schemes: tuple[str, ...], form: str) -> None:
+    """Refuse what is no address, and one with a password in it."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{url!r} is no address: need {form} with a port of 1 to 65535") from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0:
+        raise ValueError(f"{url!r} is no address that can be used here: need {form}")
+    if parts.username or parts.password:
+        raise ValueError("an address with a user or password in it: use user, and secret_env or secret_file")

@@ -1,14 +1,12 @@
 """Settings of a running ward: one TOML file, read in one function, refused as a whole if anything in it is wrong."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from dataflows.couriers.influx_options import Tiers
-from dataflows.events import Priority
 from deploy.problem import UserError
 from deploy.sections import (
     ALL_SITES,
@@ -25,8 +23,10 @@ from deploy.sections import (
     Site,
     check_partitions,
     check_ports,
+    check_url,
 )
 from deploy.strict_toml import decode
+from deploy.telling import Links, Webhook
 
 PARTITION = "main"  # where there is but one, this is its name
 S = TypeVar("S", bound=msgspec.Struct)
@@ -58,7 +58,7 @@ class Broker(Section, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse an address that cannot be connected to."""
-        _check_url(self.url, ("mqtt", "mqtts"), "mqtt://HOST:PORT or mqtts://HOST:PORT")
+        check_url(self.url, ("mqtt", "mqtts"), "mqtt://HOST:PORT or mqtts://HOST:PORT")
 
 
 class Influx(Section, frozen=True):
@@ -76,7 +76,7 @@ class Influx(Section, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse an address that cannot be connected to."""
-        _check_url(self.url, ("http", "https"), "http://HOST:PORT or https://HOST:PORT")
+        check_url(self.url, ("http", "https"), "http://HOST:PORT or https://HOST:PORT")
         if self.tiers != "none" and "/" in self.bucket:
             raise ValueError(
                 f"bucket = {self.bucket!r}: retentions stand behind a / of their own, so leave it out; or set "
@@ -102,34 +102,18 @@ class Grafana(Section, frozen=True):
     def __post_init__(self) -> None:
         """Refuse an address that cannot be connected to."""
         form = "http://HOST:PORT or https://HOST:PORT"
-        _check_url(self.url, ("http", "https"), form)
+        check_url(self.url, ("http", "https"), form)
         if self.influx_url:
-            _check_url(self.influx_url, ("http", "https"), form)
+            check_url(self.influx_url, ("http", "https"), form)
         if self.influx_user and not self.influx_secret_env and not self.influx_secret_file:
             raise ValueError(
                 f"influx_user = {self.influx_user!r} has no secret: name a file or a variable, with influx_secret_file "
                 "or influx_secret_env"
             )
         if self.contact.startswith(("http:", "https:")):
-            _check_url(self.contact, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
+            check_url(self.contact, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
         elif self.contact and "@" not in self.contact:
             raise ValueError(f"contact = {self.contact!r} is neither a mail address nor one of a webhook (https://...)")
-
-
-class Webhook(Section, frozen=True):
-    """A receiver of alarm events, signed by Standard Webhooks."""
-
-    name: Name
-    url: str
-    secret_env: str = ""  # variable that holds the signing secret, whsec_<base64>
-    secret_file: str = ""  # or the file that does
-    priorities: Annotated[tuple[Priority, ...], Meta(min_length=1)] = get_args(Priority)
-    allow_local: bool = False  # deliver to this machine or its link, too
-    timeout_s: Seconds = 5.0
-
-    def __post_init__(self) -> None:
-        """Refuse an address that cannot be connected to."""
-        _check_url(self.url, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
 
 
 class Log(Section, frozen=True):
@@ -153,6 +137,7 @@ class Settings(Section, frozen=True):
     influx: Influx | None = None
     grafana: Grafana | None = None
     webhook: tuple[Webhook, ...] = ()
+    links: Links | None = None
     page: Page | None = None
     log: Log = msgspec.field(default_factory=Log)
 
@@ -224,18 +209,6 @@ def parse_settings(text: str, origin: str = "settings") -> Settings:
     return decode(text, Settings, origin, _HINTS)
 
 
-def _check_url(url: str, schemes: tuple[str, ...], form: str) -> None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"{url!r} is no address: need {form} with a port of 1 to 65535") from None
-    if parts.scheme not in schemes or not parts.hostname or port == 0:
-        raise ValueError(f"{url!r} is no address that can be used here: need {form}")
-    if parts.username or parts.password:
-        raise ValueError("an address with a user or password in it: use user, and secret_env or secret_file")
-
-
 _NO_SECRETS = "secrets do not belong in this file: name a variable with secret_env or a file with secret_file"
 _HINTS = dict.fromkeys(("password", "token", "secret"), _NO_SECRETS)
 
@@ -259,5 +232,6 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         influx=settings.influx and section(settings.influx),
         grafana=settings.grafana and section(settings.grafana),
         webhook=tuple(map(section, settings.webhook)),
+        links=settings.links and section(settings.links),
         page=settings.page and section(settings.page),
     )

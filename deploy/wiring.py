@@ -16,6 +16,7 @@ from ingest.options import IngestOptions
 if TYPE_CHECKING:
     from dataflows.couriers.courier import CourierOptions
     from dataflows.couriers.influx_options import InfluxOptions
+    from dataflows.couriers.links import LinkOptions
     from dataflows.couriers.process_points import ProcessOptions
     from dataflows.flow import FlowOptions
     from deploy.page.options import PageOptions
@@ -180,6 +181,19 @@ def courier_options(settings: Settings, partition: str | None = None) -> "Courie
         )
     except ValueError as error:
         raise UserError(f"settings for the couriers: {error}") from error
+
+
+def link_options(settings: Settings) -> "LinkOptions | None":
+    """Options of whoever makes or takes signed links; None: there are none.
+
+    Raises
+    ------
+    ValueError
+        They are refused.
+    """
+    from dataflows.couriers.links import LinkOptions  # noqa: PLC0415
+
+    return LinkOptions(**msgspec.structs.asdict(settings.links)) if settings.links else None
 
 
 def influx_options(influx: Influx) -> "InfluxOptions":

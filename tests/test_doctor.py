@@ -14,7 +14,8 @@ from servers import free_port, mosquitto
 from deploy import receivers
 from deploy.grounds import grounds, ports
 from deploy.health import serve
-from deploy.settings import Broker, Grafana, Webhook, parse_settings
+from deploy.settings import Broker, Grafana, parse_settings
+from deploy.telling import Webhook
 from deploy.ward_round import ward_round
 from ingest.beacon import Beacon
 

@@ -14,7 +14,8 @@ from outgoing import NS, SECOND, alarm, vitals
 from receiver import SECRET, Behaviour, Receiver
 
 from dataflows.couriers.carrier import DeliveryFailed, ReceiverGone
-from dataflows.couriers.webhook import WebhookCourier, WebhookOptions, message_id, sign
+from dataflows.couriers.signing import sign
+from dataflows.couriers.webhook import WebhookCourier, WebhookOptions, message_id
 from dataflows.events import AlarmEvent, Priority
 from dataflows.store import Stored
 

@@ -1,9 +1,6 @@
 """Carries alarm events to webhook receivers, signed as Standard Webhooks (https://www.standardwebhooks.com) has it."""
 
-import base64
 import contextlib
-import hashlib
-import hmac
 import http.client
 import ipaddress
 import re
@@ -21,7 +18,7 @@ import msgspec
 from dataflows.couriers.carrier import DeliveryFailed, ReceiverGone
 from dataflows.couriers.cursors import Refused
 from dataflows.couriers.retry_after import retry_after_s
-from dataflows.couriers.secret import read_secret
+from dataflows.couriers.signing import read_keys, sign
 from dataflows.events import AlarmEvent, Priority
 from dataflows.store import Stored
 
@@ -110,7 +107,7 @@ class WebhookCourier:
         self.name = f"webhook-{options.name}"
         self._options = options
         self._now_s = now_s
-        self._keys = _keys(options)
+        self._keys = read_keys(f"webhook {options.name}", options.secret_env, options.secret_file)
         parts = urlsplit(options.url)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -235,39 +232,6 @@ def message(event: AlarmEvent) -> Message:
             actor=event.actor,
         ),
     )
-
-
-def sign(key: bytes, id_: str, timestamp_s: int, body: bytes) -> str:
-    """One signature of the webhook-signature header.
-
-    Examples
-    --------
-    >>> key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    >>> sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
-    'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
-    """
-    signed = b".".join((id_.encode(), str(timestamp_s).encode(), body))
-    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
-
-
-def _keys(options: WebhookOptions) -> list[bytes]:
-    owner = f"webhook {options.name}"
-    keys = []
-    for secret in read_secret(owner, options.secret_env, options.secret_file).split():
-        prefix, text = secret[:6], secret[6:]
-        try:
-            key = base64.b64decode(text, validate=True) if prefix == "whsec_" else b""
-        except ValueError:  # whose message must not carry the secret into a log
-            key = b""
-        if not 24 <= len(key) <= 64:
-            raise ValueError(f"{owner}: a secret is malformed, need whsec_ and the base64 of 24 to 64 bytes")
-        keys.append(key)
-    if not keys:
-        raise ValueError(
-            f"{owner}: no secret: name secret_env or secret_file; one is made by:"
-            " python -c 'import base64, os; print(\"whsec_\" + base64.b64encode(os.urandom(32)).decode())'"
-        )
-    return keys
 
 
 def _is_local(host: str) -> bool:
