@@ -9,12 +9,13 @@ from anomaly.deterioration import QUIET
 from anomaly.motion import OffBodyEvidence, off_body
 from anomaly.quality import Reason
 from anomaly.ventricular_watch import SLOWEST_BPM
-from dataflows.alarms import COLUMN, Evidence, nothing_known
+from dataflows.alarms import Evidence, nothing_known
 from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS, Condition
 from dataflows.fusion import GOOD_QUALITY, POOR_QUALITY, Fused
+from dataflows.rules import COLUMN
 from dataflows.witnesses import keeps_step, word_of
 
 PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats

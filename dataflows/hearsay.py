@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from dataflows.alarms import COLUMN, STALE_NS, nothing_known
+from dataflows.alarms import STALE_NS, nothing_known
 from dataflows.events import SECOND_NS, AlarmEvent, Condition
 from dataflows.faults import Faults
 from dataflows.items import WARD_KEY, Flooded, Reported, Tick, name_of
+from dataflows.rules import COLUMN
 from dataflows.ward import Moment, Ward
 
 EARLY_KEPT = 256  # floods of those who may have left for good

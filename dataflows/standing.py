@@ -2,8 +2,9 @@
 
 from typing import Final, Literal, NamedTuple
 
-from dataflows.alarms import RULES, AlarmBank, Phase
+from dataflows.alarms import AlarmBank, Phase
 from dataflows.events import Condition, Need, Priority
+from dataflows.rules import RULES
 
 MARKS: Final[dict[Priority, str]] = {"high": "!!!", "medium": "!!", "low": "!"}  # seen without colour
 _SEEN: Final[dict[Priority, Need]] = {"low": 1, "medium": 2, "high": 3}
@@ -30,7 +31,8 @@ def standing(alarms: AlarmBank, row: int) -> Standing:
 
     Examples
     --------
-    >>> from dataflows.alarms import COLUMN, no_alarms
+    >>> from dataflows.alarms import no_alarms
+    >>> from dataflows.rules import COLUMN
     >>> alarms = no_alarms(1)
     >>> for condition, phase, onset_ns in (("frozen", Phase.ACKNOWLEDGED, 7), ("poor-signal", Phase.ACTIVE, 9)):
     ...     alarms.phase[0, COLUMN[condition]], alarms.onset_ns[0, COLUMN[condition]] = phase, onset_ns

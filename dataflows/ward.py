@@ -9,10 +9,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from dataflows import alarms, tree
-from dataflows.alarms import COLUMN, RULES, STALE_NS, AlarmBank, Evidence, Phase, Transition, alarm_id
+from dataflows.alarms import STALE_NS, AlarmBank, Evidence, Phase, Transition, alarm_id
 from dataflows.bank import Bank, BankImage
 from dataflows.events import AlarmEvent, AlarmState, Answer, Condition
 from dataflows.items import Acknowledged, name_of, site_of
+from dataflows.rules import COLUMN, RULES
 from dataflows.standing import CALM, Standing, standing
 from dataflows.units import UNITS
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.alarms import COLUMN
 from dataflows.events import WARD, AlarmEvent, Answer, Bad, DeviceStatus, Need, PatientInfo, Priority, Row, Vitals, Wave
+from dataflows.rules import COLUMN
 from dataflows.standing import need
 
 # Red, yellow and cyan as IEC 60601-1-8 has them; the word and the number of marks say the same without colour.

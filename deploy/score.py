@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dataflows.alarms import RULES
 from dataflows.events import AlarmEvent, Vitals
+from dataflows.rules import RULES
 from dataflows.store import Commit
 from deploy.truth import Truth
 from device_sim.truth import AlarmLine, FaultLine

@@ -6,20 +6,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from dataflows.alarms import (
-    COLUMN,
-    N_CONDITIONS,
-    RULES,
-    AlarmBank,
-    Evidence,
-    Phase,
-    Transition,
-    alarm_id,
-    no_alarms,
-    nothing_known,
-    step,
-)
+from dataflows.alarms import AlarmBank, Evidence, Phase, Transition, alarm_id, no_alarms, nothing_known, step
 from dataflows.events import SECOND_NS, Condition
+from dataflows.rules import COLUMN, N_CONDITIONS, RULES
 from dataflows.units import UNITS
 from dataflows.ward import Moment, Ward
 

@@ -8,11 +8,11 @@ from sim_flow import flowed
 
 from anomaly.apnoea import ChestBreath, ChestOut, ChestState, swing
 from dataflows import findings, fusion
-from dataflows.alarms import COLUMN
 from dataflows.breathing import Breath, Breathing
 from dataflows.courses import Courses
 from dataflows.estimates import Second, nothing_measured
 from dataflows.events import SECOND_NS
+from dataflows.rules import COLUMN
 
 Array = NDArray[np.float64]
 T0 = 1_700_000_000 * SECOND_NS

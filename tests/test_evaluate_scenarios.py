@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from commandline import Run, command_line, refused
 
-from dataflows.alarms import RULES
+from dataflows.rules import RULES
 from deploy.evaluate import scenarios
 from deploy.evaluate.request import Request
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.console import Console
 
-from dataflows.alarms import RULES
 from dataflows.events import (
     WARD,
     AlarmEvent,
@@ -26,6 +25,7 @@ from dataflows.events import (
     Vitals,
     Wave,
 )
+from dataflows.rules import RULES
 from deploy.live import Ward, swings
 from deploy.screen import Screen
 from deploy.table import BLOCKS, render, summary_line, trace

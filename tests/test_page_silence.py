@@ -7,9 +7,10 @@ from flows import ward, write
 from msgspec.structs import replace
 from outgoing import SECOND, alarm, vitals
 
-from dataflows.alarms import COLUMN, RULES, Phase, no_alarms
+from dataflows.alarms import Phase, no_alarms
 from dataflows.events import WARD, AlarmEvent, PatientInfo, Row
 from dataflows.flow import FlowOptions, run_flow
+from dataflows.rules import COLUMN, RULES
 from dataflows.standing import standing
 from dataflows.store import Store
 from deploy.live import Bed

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sim_flow import Found, flowed
 
-from dataflows.alarms import RULES
+from dataflows.rules import RULES
 from deploy.score import score_alarms
 from device_sim.devices import DEVICES
 from device_sim.events import ACTIVITIES, BLOODS, BRAINS, BREATHS, COURSES

@@ -6,10 +6,10 @@ import numpy as np
 
 from anomaly.deterioration import QUIET
 from dataflows import estimates, findings, fusion
-from dataflows.alarms import COLUMN
 from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.events import SECOND_NS, Condition
+from dataflows.rules import COLUMN
 
 NOW = 1_700_000_000 * SECOND_NS
 YES, NO = np.array([1]), np.array([0])

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from anomaly.kernel import Array
-from dataflows.alarms import RULES
 from dataflows.cardiac_second import AS_OF_LAG_NS
+from dataflows.rules import RULES
 from deploy.evaluate.played import Played, played
 from deploy.evaluate.records import EvaluateError
 from deploy.evaluate.request import Request, Tell
