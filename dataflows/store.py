@@ -175,6 +175,15 @@ class Store:
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM out").fetchone()
         return int(last)
 
+    def newest(self, kind: str) -> int:
+        """Id of the newest row of a kind; 0 when there is none."""
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM out WHERE kind = ?", (kind,)).fetchone()
+        return int(last)
+
+    def version(self) -> int:
+        """Return a number that changes when somebody else commits: cheaper to ask for than what it was."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def count(self, kind: str) -> int:
         """How many rows of a kind there are."""
         return int(self._db.execute("SELECT count(*) FROM out WHERE kind = ?", (kind,)).fetchone()[0])

@@ -9,6 +9,7 @@ from receiver import WAIT_S
 
 from dataflows.couriers.carrier import Carrier, Pace
 from dataflows.couriers.cursors import Cursors, Refused
+from dataflows.couriers.delivery import TakesAll
 from dataflows.couriers.lanes import BackOff
 from dataflows.events import Row
 from dataflows.store import Store, Stored
@@ -16,7 +17,7 @@ from dataflows.store import Store, Stored
 FAST = Pace(poll_s=0.005, back_off=BackOff(0.005, 0.02), report_after_s=0.05, drain_s=5.0)
 
 
-class Recorder:
+class Recorder(TakesAll):
     """A courier for tests: keeps what came, and does with a batch what it is told."""
 
     def __init__(

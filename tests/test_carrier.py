@@ -13,8 +13,9 @@ from prometheus_client import REGISTRY
 from receiver import WAIT_S
 from servers import eventually
 
-from dataflows.couriers.carrier import MOST_WAITING, Carrier, DeliveryFailed, ReceiverGone
+from dataflows.couriers.carrier import MOST_WAITING, Carrier
 from dataflows.couriers.cursors import Cursors, Refused, seen
+from dataflows.couriers.delivery import DeliveryFailed, ReceiverGone
 from dataflows.couriers.lanes import Lanes
 from dataflows.store import Stored
 

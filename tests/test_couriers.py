@@ -140,7 +140,7 @@ def test_couriers_killed_between_sending_and_noting_lose_nothing_and_repeat_unde
             again.set()
         return 204
 
-    place.put(*[alarm(f"a{n}", state="missed" if n % 2 else "active") for n in range(20)])
+    place.put(*[alarm(f"a{n}") for n in range(20)])
     with Receiver(behave) as receiver:
         script = _COURIERS.format(url=receiver.url, variable=VARIABLE, store=place.store, cursors=place.cursors)
         for _ in range(3):

@@ -9,8 +9,8 @@ from carrying import FAST, Place, Recorder, carrying
 from outgoing import alarm, ledger
 from servers import eventually
 
-from dataflows.couriers.carrier import DeliveryFailed
 from dataflows.couriers.cursors import Cursors, Refused
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.events import Ledger
 from dataflows.store import Stored
 

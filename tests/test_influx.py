@@ -21,7 +21,7 @@ from line_parser import Point, parse
 from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, any_vitals, device, ledger, one_of_each, texts, vitals, wave
 
-from dataflows.couriers.carrier import DeliveryFailed
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.line_protocol import lines

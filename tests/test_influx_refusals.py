@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from line_parser import parse
 from outgoing import ledger, vitals, wave
 
-from dataflows.couriers.carrier import DeliveryFailed
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.events import Row

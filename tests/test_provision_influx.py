@@ -12,7 +12,7 @@ from influx_server import InfluxServer
 from msgspec.structs import replace
 from outgoing import vitals
 
-from dataflows.couriers.carrier import DeliveryFailed
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.policies import POLICIES
 from dataflows.couriers.tier_queries import THINNINGS

@@ -9,8 +9,8 @@ import pytest
 from outgoing import SECOND, alarm, device, one_of_each, vitals
 from servers import eventually
 
+from dataflows.couriers.bodies import message, message_id
 from dataflows.couriers.line_protocol import points
-from dataflows.couriers.webhook import message, message_id
 from dataflows.events import AlarmEvent, Answer, Bad, Ledger, Removal, Row
 from dataflows.store import Store
 from deploy.siege.attacks import Crowd, Kill

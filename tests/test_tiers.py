@@ -17,7 +17,8 @@ from outgoing import alarm, vitals
 from servers import eventually
 
 from dataflows.couriers import tiers
-from dataflows.couriers.carrier import Carrier, DeliveryFailed, Pace
+from dataflows.couriers.carrier import Carrier, Pace
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.lanes import BackOff

@@ -9,7 +9,7 @@ from conftest import program
 from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, vitals
 
-from dataflows.couriers.webhook import message_id
+from dataflows.couriers.bodies import message_id
 from deploy.problem import UserError
 from deploy.siege.trials.aftermath import Case, Edges, cases, gaps, judge_fates, wrongly_marked
 from deploy.siege.trials.broker_away import BrokerAbsence, BrokerAway

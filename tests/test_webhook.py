@@ -13,9 +13,10 @@ import pytest
 from outgoing import NS, SECOND, alarm, vitals
 from receiver import SECRET, Behaviour, Receiver
 
-from dataflows.couriers.carrier import DeliveryFailed, ReceiverGone
+from dataflows.couriers.bodies import message_id
+from dataflows.couriers.delivery import DeliveryFailed, ReceiverGone
 from dataflows.couriers.signing import sign
-from dataflows.couriers.webhook import WebhookCourier, WebhookOptions, message_id
+from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from dataflows.events import AlarmEvent, Priority
 from dataflows.store import Stored
 
@@ -47,7 +48,10 @@ def courier(
 
 
 def deliver(to: WebhookCourier, *events: AlarmEvent) -> None:
-    assert to.deliver([Stored(id_, event) for id_, event in enumerate(events, start=1)]) == []
+    for row in [Stored(id_, event) for id_, event in enumerate(events, start=1)]:
+        if to.wants(row):
+            assert to.due_ns(row, SECOND * NS) == 0
+            assert to.deliver([row]) == []
 
 
 def test_an_event_is_sent_and_signed_as_standard_webhooks_has_it() -> None:
@@ -80,16 +84,26 @@ def test_the_body_says_what_happened_and_nothing_more_of_the_patient() -> None:
             "kind": "physiological",
             "priority": "high",
             "state": "active",
+            "change": "raised",
+            "level": 0,
             "onset": "2023-11-14T22:13:20.000000000Z",
             "event": "2023-11-14T22:13:20.000000005Z",
             "arrival": "2023-11-14T22:13:20.000000009Z",
             "value": 0.0,
+            "u": None,
+            "unit": "",
             "limit": None,
             "quality": 0.9,
             "confidence": 0.8,
+            "condition_delay_ms": None,
+            "signal_delay_ms": None,
             "algorithm": "beats",
             "version": "1",
             "reason": "no heart beat for 4 s",
+            "episode": "a1",
+            "occurrences": 1,
+            "shelved_until": None,
+            "mark": "",
             "actor": "nurse-7",
         },
     }

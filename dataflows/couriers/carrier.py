@@ -5,102 +5,30 @@ disk couriers go on (see `cursors`).
 """
 
 import logging
+import random
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from dataflows import metrics
+from dataflows.couriers.breaker import Breaker
 from dataflows.couriers.cursors import Cursors, Refused
+from dataflows.couriers.delivery import Courier, DeliveryFailed, ReceiverGone
 from dataflows.couriers.doubt import Doubt
 from dataflows.couriers.hold import Hold
+from dataflows.couriers.intake import Intake
 from dataflows.couriers.lanes import BackOff, Lanes
+from dataflows.couriers.letters import Letters
+from dataflows.couriers.tail import Tail
 from dataflows.store import Store, Stored, StoreError, StoreMissing, StoreUnfit
 
 Report = Callable[[str, bool, str], None]  # courier's name, whether it delivers, what happened in words
 
 log = logging.getLogger(__name__)
-
-
-class DeliveryFailed(Exception):
-    """The receiver did not take the rows now and may take them later.
-
-    Parameters
-    ----------
-    reason
-        In words, without secrets.
-    retry_after_s
-        What the receiver asked for, if it did.
-    """
-
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.retry_after_s = retry_after_s
-
-
-class ReceiverGone(DeliveryFailed):
-    """The receiver wants nothing more: rows wait in the store, and it is asked again now and then."""
-
-
-class Courier(Protocol):
-    """One way out of the house."""
-
-    @property
-    def name(self) -> str:
-        """Names the cursor and the reports: must not change between starts."""
-        ...
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Which rows it carries."""
-        ...
-
-    @property
-    def batch(self) -> int:
-        """How many rows it carries at once."""
-        ...
-
-    @property
-    def linger_s(self) -> float:
-        """How long a row may wait for others, so that they fill a batch."""
-        ...
-
-    @property
-    def hold_s(self) -> float:
-        """How long a row stays in the store after its commit before it is carried."""
-        ...
-
-    @property
-    def revised(self) -> tuple[str, ...]:
-        """Which of its rows may change, and overwrite at the receiver what they said before."""
-        ...
-
-    def give_up_s(self, row: Stored) -> float | None:
-        """After how long a row that keeps failing becomes a dead letter; None: never."""
-        ...
-
-    def lane(self, row: Stored) -> str:
-        """Rows of one lane are delivered in order; a lane that fails holds up no other."""
-        ...
-
-    def deliver(self, rows: Sequence[Stored]) -> Sequence[Refused]:
-        """Deliver rows of one lane and return those that will never be taken.
-
-        Called again with the same rows after a crash: the receiver must be able to tell (same point, same id).
-
-        Raises
-        ------
-        DeliveryFailed
-            Some may not have been delivered; try all of them again later.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of connections."""
-        ...
 
 
 class Pace(NamedTuple):
@@ -126,7 +54,20 @@ READ_ROWS = 64  # at least, in one query
 MOST_WAITING = 1024  # rows in memory whose receiver fails; the others wait in the store
 SEEN_S = 60.0  # how often a courier says that it is there
 LOOK_S = 1.0  # how often its backlog is counted
+QUIET_S = 0.25  # how often a courier goes round that has nothing to do
 SAY_AGAIN_S = 10.0  # after a report that could not be left
+
+
+@dataclass
+class _Load:
+    """What a courier has in hand, since it opened its files."""
+
+    store: Store
+    cursors: Cursors
+    lanes: Lanes
+    intake: Intake
+    head: int  # the newest row that was read
+    passed: int = 0  # up to which row nothing was left to carry, when that was last written down
 
 
 class Carrier:
@@ -142,11 +83,13 @@ class Carrier:
         Called when the courier has failed for `Pace.report_after_s`, and again when it delivers once more.
     pace
         Times.
+    tail
+        What tells of new rows, so that the store is not asked for them in vain; None: it is asked at each poll.
     now_s, now_ns
         Monotonic clock for waiting, wall clock for what is written down.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - clocks are for tests
         self,
         courier: Courier,
         store: str,
@@ -154,6 +97,7 @@ class Carrier:
         report: Report,
         pace: Pace = DEFAULT_PACE,
         *,
+        tail: Tail | None = None,
         now_s: Callable[[], float] = time.monotonic,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -162,6 +106,8 @@ class Carrier:
         self._cursors = cursors
         self._report = report
         self._pace = pace
+        self._tail = tail
+        self._letters = Letters(courier, report)
         self._now_s = now_s
         self._now_ns = now_ns
         self.health = Health(now_s(), "")
@@ -212,7 +158,7 @@ class Carrier:
 
     def _carry(self, store: Store, cursors: Cursors, stopping: threading.Event) -> bool:
         """Carry until told to stop, or until the receiver wants nothing more (False)."""
-        name, kinds = self.courier.name, self.courier.kinds
+        name = self.courier.name
         self._be_seen(cursors)
         head, ahead = cursors.settled(name), cursors.ahead(name)
         if head > store.last_id():
@@ -223,33 +169,55 @@ class Carrier:
         if self._said_ok is None:
             self._said_ok = cursors.told(name)
         self._attempts = 0
-        lanes = Lanes(self.courier.lane, self.courier.batch, self._pace.back_off, self.courier.linger_s)
+        lanes = Lanes(
+            self.courier.lane, self.courier.batch, self._pace.back_off, self.courier.linger_s, rank_of=self.courier.rank
+        )
+        load = _Load(store, cursors, lanes, Intake(self.courier, store, cursors, lanes), head)
+        breaker = Breaker(self._pace.back_off)
         hold = Hold(self.courier.hold_s)
         doubt = Doubt(name, self.courier.revised, cursors, self._pace.sure_s, self._now_s())
         deadline_s = float("inf")
         while self._now_s() < deadline_s:
             if stopping.is_set():
                 deadline_s = min(deadline_s, self._now_s() + self._pace.drain_s)
-            room = max(MOST_WAITING, self.courier.batch) - len(lanes)
             up_to = hold.up_to(store, self._now_s(), self._now_ns())
-            most = min(room, max(READ_ROWS, self.courier.batch))
-            found = store.read(head, most, kinds, up_to) if room > 0 else []
-            lanes.add((stored for stored in found if stored.id not in ahead), self._now_s())
-            head = found[-1].id if found else head
-            batch = lanes.next(self._now_s(), at_once=stopping.is_set())
-            if batch and not self._try(batch, lanes, cursors, head):
+            found = self._read(load, ahead, up_to)
+            may = breaker.lets(self._now_s())
+            batch = lanes.next(self._now_s(), at_once=stopping.is_set()) if may else []
+            if batch and not self._try(batch, load, breaker):
                 return False
             if lanes.failing_since_s() is not None:
                 doubt.arise(self._now_s())
             elif not batch:
-                self._once_more(doubt, store, head)
-            self._look_after(lanes, cursors, store, head, up_to)
-            if not batch and not found and stopping.wait(self._pace.poll_s) and deadline_s < float("inf"):
+                self._once_more(doubt, store, load.head)
+            self._look_after(load, up_to)
+            if batch or found:
+                continue
+            if self._wait(lanes, breaker, load.head, stopping) and deadline_s < float("inf"):
                 return True  # nothing is left that could be delivered at once
         return True
 
-    def _try(self, batch: Sequence[Stored], lanes: Lanes, cursors: Cursors, head: int) -> bool:
+    def _read(self, load: _Load, ahead: set[int], up_to: int) -> bool:
+        """Take in rows that are new; whether there were any."""
+        kinds, room = self.courier.kinds, max(MOST_WAITING, self.courier.batch) - len(load.lanes)
+        if room <= 0 or (self._tail is not None and not self._tail.has_news(load.head, kinds)):
+            return False
+        found = load.store.read(load.head, min(room, max(READ_ROWS, self.courier.batch)), kinds, up_to)
+        fresh = [stored for stored in found if stored.id not in ahead]
+        load.intake.take(fresh, self._now_s(), self._now_ns())
+        load.head = found[-1].id if found else load.head
+        return bool(found)
+
+    def _wait(self, lanes: Lanes, breaker: Breaker, head: int, stopping: threading.Event) -> bool:
+        """Wait for something to do; whether it is to stop."""
+        if self._tail is None or self.courier.linger_s or self.courier.hold_s:
+            return stopping.wait(self._pace.poll_s)
+        due_s = max(lanes.due_in_s(self._now_s()), breaker.until_s - self._now_s())
+        return self._tail.wait(head, self.courier.kinds, min(due_s, QUIET_S), stopping)
+
+    def _try(self, batch: Sequence[Stored], load: _Load, breaker: Breaker) -> bool:
         """Deliver a batch or note that it failed; False when the receiver wants nothing more."""
+        cursors, of_row = load.cursors, False
         try:
             refused = self.courier.deliver(batch)
         except ReceiverGone as gone:
@@ -261,15 +229,20 @@ class Carrier:
             self._say(ok=False, detail=gone.reason, cursors=cursors)
             return False
         except DeliveryFailed as failure:
-            self._reason, retry_after_s = failure.reason, failure.retry_after_s
+            self._reason, retry_after_s, of_row = failure.reason, failure.retry_after_s, failure.of_row
         except Exception as error:  # a fault of ours in one courier must not stop the others, nor lose a row
             log.exception("courier %s failed in a way that it should not", self.courier.name)
-            self._reason, retry_after_s = f"{type(error).__name__}: {error}", None
+            self._reason, retry_after_s, of_row = f"{type(error).__name__}: {error}", None, True
         else:
-            self._settle(batch, refused, lanes, cursors, head)
-            lanes.wake()
+            self._settle(batch, refused, load)
+            load.lanes.wake()
+            breaker.passed()
             return True
         log.warning("courier %s: row %d not delivered: %s", self.courier.name, batch[0].id, self._reason)
+        if of_row:
+            breaker.passed()
+        else:
+            breaker.failed(self._now_s(), retry_after_s, random.random())  # noqa: S311 - not for secrets
         give_up_s = self.courier.give_up_s(batch[0])
         if give_up_s is not None:
             now_s, id_ = self._now_s(), batch[0].id
@@ -279,20 +252,23 @@ class Carrier:
             self._tried_s[id_] = now_s
             if failing_s >= give_up_s:
                 reason = f"given up after {failing_s / 3600:.1f} h: {self._reason}"
-                self._settle(batch[:1], [Refused(batch[0], reason)], lanes, cursors, head)
+                self._settle(batch[:1], [Refused(batch[0], reason)], load)
                 return True
-        lanes.failed(batch, self._now_s(), retry_after_s)
+        load.lanes.failed(batch, self._now_s(), retry_after_s)
         return True
 
-    def _settle(
-        self, batch: Sequence[Stored], refused: Sequence[Refused], lanes: Lanes, cursors: Cursors, head: int
-    ) -> None:
+    def _settle(self, batch: Sequence[Stored], refused: Sequence[Refused], load: _Load) -> None:
         self._gone = False
-        lanes.settled(batch)
+        load.lanes.settled(batch)
         for row in batch:
             self._tried_s.pop(row.id, None)
-        lowest = lanes.lowest_id()
-        cursors.settle(self.courier.name, batch, head if lowest is None else lowest - 1, refused, self._now_ns())
+        lowest = load.lanes.lowest_id()
+        up_to = load.head if lowest is None else lowest - 1
+        now_ns = self._now_ns()
+        bad = {letter.row.id for letter in refused}
+        told = load.intake.receipts([row for row in batch if row.id not in bad], now_ns)
+        beside = load.intake.done(batch)
+        load.cursors.settle(self.courier.name, batch, up_to, refused, now_ns, told=told, beside=beside)
         for letter in refused:
             log.error("courier %s: row %d refused for good: %s", self.courier.name, letter.row.id, letter.reason)
         metrics.DELIVERED.labels(self.courier.name).inc(len(batch) - len(refused))
@@ -328,16 +304,21 @@ class Carrier:
         if not self._gone:
             cursors.see(self.courier.name, self.courier.kinds, self._now_ns())
 
-    def _look_after(self, lanes: Lanes, cursors: Cursors, store: Store, head: int, up_to: int) -> None:
-        now_s, name = self._now_s(), self.courier.name
+    def _look_after(self, load: _Load, up_to: int) -> None:
+        now_s, name, lanes, cursors = self._now_s(), self.courier.name, load.lanes, load.cursors
         since_s = lanes.failing_since_s()
         if since_s is not None or not self._gone:
             self.health = Health(now_s, "" if since_s is None else f"{name}: {self._reason}")
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
-            metrics.BACKLOG.labels(name).set(len(lanes) + store.waiting(head, self.courier.kinds, up_to))
+            metrics.BACKLOG.labels(name).set(len(lanes) + load.store.waiting(load.head, self.courier.kinds, up_to))
             metrics.FAILING.labels(name).set(since_s is not None or self._gone)
             cursors.flush()
+            load.intake.look(now_s, self._now_ns())
+            self._letters.look(cursors, now_s)
+            if load.head > load.passed and lanes.lowest_id() is None:  # by rows that are nobody's business, or held
+                load.passed = load.head
+                cursors.settle(name, (), load.head, (), self._now_ns())
         if now_s - self._seen_s >= SEEN_S:
             self._seen_s = now_s
             self._be_seen(cursors)

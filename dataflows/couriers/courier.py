@@ -1,27 +1,34 @@
 """The couriers of one partition: a thread each, so that one that is down delays nobody else."""
 
 import logging
+import resource
 import threading
 import time
 from collections.abc import Sequence
 
 import msgspec
 
-from dataflows.couriers.carrier import Carrier, Courier, Health, Pace, Report
+from dataflows.couriers.carrier import Carrier, Health, Pace, Report
+from dataflows.couriers.delivery import Courier
+from dataflows.couriers.duty import Duty, Shift
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.lanes import BackOff
+from dataflows.couriers.links import LinkOptions, Links
 from dataflows.couriers.process_points import ProcessOptions, ProcessPoints
 from dataflows.couriers.punctual import Punctual
+from dataflows.couriers.tail import Tail
 from dataflows.couriers.tier_courier import TierCourier
 from dataflows.couriers.tiers import TIERS
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
+from dataflows.events import AlarmEvent
 from ingest import door
 from ingest.beacon import Beacon
 
 log = logging.getLogger(__name__)
 
 LOOK_AFTER_S = 1.0
+FILES = 8192
 STUCK_S = 120.0  # a courier that has not gone round for so long hangs, whatever its time limits are
 
 
@@ -34,6 +41,9 @@ class CourierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     influx: InfluxOptions | None = None
     process: ProcessOptions | None = None  # written to that InfluxDB, too
     webhooks: tuple[WebhookOptions, ...] = ()
+    shifts: tuple[Shift, ...] = ()  # of the teams that receivers belong to
+    zone: str = "UTC"  # of shifts and quiet hours
+    links: LinkOptions | None = None  # in what receivers are told
     poll_s: float = 0.05
     first_retry_s: float = 0.5
     longest_retry_s: float = 60.0
@@ -77,7 +87,12 @@ def run_couriers(
         options.sure_s,
     )
     report = report or (_log_report if options.door is None else _report_at(options.door))
-    carriers = [Carrier(courier, options.store, options.cursors, report, pace) for courier in couriers_of(options)]
+    _let_files_be_open()
+    tail = Tail(options.store, (AlarmEvent.kind,))
+    carriers = [
+        Carrier(courier, options.store, options.cursors, report, pace, tail=tail) for courier in couriers_of(options)
+    ]
+    threading.Thread(target=tail.run, args=(stopping,), name="tail", daemon=True).start()
     threads = [
         # Daemons: a delivery that hangs at the end is abandoned, and repeated under its id at the next start.
         threading.Thread(target=carrier.run, args=(stopping,), name=f"courier {carrier.courier.name}", daemon=True)
@@ -116,7 +131,11 @@ def _tell(beacon: Beacon, healths: Sequence[Health], now_s: float) -> None:
 
 def couriers_of(options: CourierOptions) -> list[Courier]:
     """Every courier that the options name, checked."""
-    couriers: list[Courier] = [WebhookCourier(webhook) for webhook in options.webhooks]
+    links = Links(options.links) if options.links is not None else None
+    couriers: list[Courier] = [
+        WebhookCourier(webhook, duty=Duty.of(webhook.quiet, webhook.team, options.shifts, options.zone), links=links)
+        for webhook in options.webhooks
+    ]
     if options.influx is not None:
         punctual = Punctual() if options.influx.tiers == "server" else None
         couriers.append(InfluxCourier(options.influx, punctual))
@@ -127,6 +146,14 @@ def couriers_of(options: CourierOptions) -> list[Courier]:
         if names.count(name) > 1:
             raise ValueError(f"two couriers are called {name}, each needs a name of its own: it names a cursor")
     return couriers
+
+
+def _let_files_be_open() -> None:
+    """Raise the limit of open files as far as we may: each receiver takes five, and there may be hundreds."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _report_at(folder: str) -> Report:

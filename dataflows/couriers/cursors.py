@@ -12,14 +12,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from dataflows.couriers import receipts
+from dataflows.couriers.receipts import Receipt
 from dataflows.disk_full import is_full, open_to_read
 from dataflows.store import Stored
 
 log = logging.getLogger(__name__)
 
 DEAD_MOST: Final = 100_000  # dead letters that are kept
+UNWRITTEN_NS: Final = 10 * 10**9  # so much of failing may be forgotten by a kill: nothing beside a day of it
 _OPENING: Final = threading.Lock()  # SQLite does not wait for whoever turns a new file's log on at the same instant
-_SCHEMA: Final = """
+_SCHEMA: Final = (
+    """
 CREATE TABLE IF NOT EXISTS cursor (courier TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS courier (
     courier TEXT PRIMARY KEY, kinds TEXT NOT NULL, seen_ns INTEGER NOT NULL, doubt INTEGER) WITHOUT ROWID;
@@ -30,7 +34,13 @@ CREATE TABLE IF NOT EXISTS told (courier TEXT PRIMARY KEY, ok INTEGER NOT NULL) 
 CREATE TABLE IF NOT EXISTS dead (
     id INTEGER PRIMARY KEY, courier TEXT NOT NULL, row_id INTEGER NOT NULL, kind TEXT NOT NULL, site TEXT NOT NULL,
     key TEXT NOT NULL, reason TEXT NOT NULL, at_ns INTEGER NOT NULL, UNIQUE (courier, row_id));
+CREATE TABLE IF NOT EXISTS held (
+    courier TEXT, lane TEXT, row_id INTEGER NOT NULL, due_ns INTEGER NOT NULL,
+    PRIMARY KEY (courier, lane)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS again (courier TEXT, row_id INTEGER, PRIMARY KEY (courier, row_id)) WITHOUT ROWID;
 """
+    + receipts.SCHEMA
+)
 _SETTLE: Final = """
 INSERT INTO cursor VALUES (?, ?) ON CONFLICT (courier) DO UPDATE SET settled = max(settled, excluded.settled)
 """
@@ -62,6 +72,13 @@ class DeadLetter(NamedTuple):
     at_ns: int
 
 
+class Held(NamedTuple):
+    """A row that waits for its time: the newest of its lane."""
+
+    row_id: int
+    due_ns: int  # wall clock
+
+
 class Seen(NamedTuple):
     """A courier: what it carries, when it was last seen, and up to which row it needs nothing any more."""
 
@@ -91,11 +108,15 @@ class Cursors:
             self._db, self._is_copy = _copy(self._path), True
         self._full = False
         self._failing: dict[tuple[str, int], int] = {}
+        self._unwritten: dict[tuple[str, int], int] = {}  # of that, what the file does not know of
         # What is not written down yet; empty but on a full disk.
         self._up_to: dict[str, int] = {}
         self._ahead: set[tuple[str, int]] = set()
         self._done: list[tuple[str, int]] = []
         self._letters: list[DeadLetter] = []
+        self._receipts: list[Receipt] = []
+        self._beside: list[tuple[str, int]] = []  # rows that came beside the cursor and are done with
+        self._holds: dict[tuple[str, str], Held] = {}
 
     def settled(self, courier: str) -> int:
         """Every row up to this id is delivered or refused."""
@@ -108,34 +129,65 @@ class Cursors:
         return found | {id_ for whose, id_ in self._ahead if whose == courier}
 
     def settle(
-        self, courier: str, rows: Sequence[Stored], up_to: int, refused: Collection[Refused], at_ns: int
+        self,
+        courier: str,
+        rows: Sequence[Stored],
+        up_to: int,
+        refused: Collection[Refused],
+        at_ns: int,
+        *,
+        told: Sequence[Receipt] = (),
+        beside: bool = False,
     ) -> None:
-        """Note, in one transaction, that rows are delivered or refused, and that nothing up to `up_to` is open."""
+        """Note, in one transaction, that rows are delivered or refused, and that nothing up to `up_to` is open.
+
+        Parameters
+        ----------
+        courier, rows, up_to, refused, at_ns
+            Whose they are, which, and when it was.
+        told
+            What is to be kept of those that were delivered.
+        beside
+            They came beside the cursor: they were held, or sent again.
+        """
         ids = [(courier, row.id) for row in rows]
-        self._up_to[courier] = max(up_to, self._up_to.get(courier, 0))
-        self._ahead = {key for key in (*self._ahead, *ids) if key[1] > self._up_to.get(key[0], 0)}
+        if beside:
+            self._beside += ids
+        else:
+            self._up_to[courier] = max(up_to, self._up_to.get(courier, 0))
+            self._ahead = {key for key in (*self._ahead, *ids) if key[1] > self._up_to.get(key[0], 0)}
         self._done += [key for key in ids if self._failing.pop(key, None) is not None]
+        for key in ids:
+            self._unwritten.pop(key, None)
         self._letters += [
             DeadLetter(courier, row.id, row.row.kind, row.row.site, row.row.key, reason, at_ns)
             for row, reason in refused
         ]
-        del self._letters[:-DEAD_MOST]
+        self._receipts += told
+        del self._letters[:-DEAD_MOST], self._receipts[: -receipts.MOST]
         self.flush()
 
     def flush(self) -> None:
         """Write down what could not be written before."""
-        if not self._up_to:
+        if not self._up_to and not self._beside and not self._holds:
             return
         written = self._write(
             (_SETTLE, list(self._up_to.items())),
             ("DELETE FROM ahead WHERE courier = ? AND id <= ?", list(self._up_to.items())),
             ("INSERT OR IGNORE INTO ahead VALUES (?, ?)", list(self._ahead)),
             ("DELETE FROM failing_for WHERE courier = ? AND id = ?", self._done),
+            ("DELETE FROM again WHERE courier = ? AND row_id = ?", self._beside),
+            ("DELETE FROM dead WHERE courier = ? AND row_id = ?", self._beside),
+            ("INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)", [(*key, *held) for key, held in self._holds.items()]),
+            ("DELETE FROM held WHERE courier = ? AND row_id = ?", self._beside),
             (_DEAD, self._letters),
             ("DELETE FROM dead WHERE id <= (SELECT max(id) FROM dead) - ?", [(DEAD_MOST,)] if self._letters else []),
+            (receipts.NOTE, self._receipts),
+            (receipts.TRIM, [(receipts.MOST,)] if self._receipts else []),
         )
         if written:
             self._up_to, self._ahead, self._done, self._letters = {}, set(), [], []
+            self._receipts, self._beside, self._holds = [], [], {}
 
     def failed(self, courier: str, row_id: int, for_ns: int) -> int:
         """Note that a row failed for so much longer, and return for how long in all (ns), before a restart included.
@@ -147,8 +199,45 @@ class Cursors:
             found = self._db.execute("SELECT for_ns FROM failing_for WHERE courier = ? AND id = ?", key).fetchone()
             self._failing[key] = 0 if found is None else int(found[0])
         self._failing[key] += for_ns
-        self._write(("INSERT OR REPLACE INTO failing_for VALUES (?, ?, ?)", [(*key, self._failing[key])]))
+        self._unwritten[key] = self._unwritten.get(key, 0) + for_ns
+        if self._unwritten[key] >= UNWRITTEN_NS:
+            self._write_failing()
         return self._failing[key]
+
+    def hold(self, courier: str, lane: str, held: Held) -> None:
+        """Keep a row until its time, in the place of the one that was held of its lane."""
+        self._holds[courier, lane] = held
+        self.flush()
+
+    def let_go(self, courier: str, row_id: int) -> None:
+        """Forget a row that is held: a newer one of its lane says all that it said."""
+        self._holds = {key: held for key, held in self._holds.items() if held.row_id != row_id}
+        self._beside.append((courier, row_id))
+        self.flush()
+
+    def held(self, courier: str) -> dict[str, Held]:
+        """Rows that wait for their time, by lane."""
+        found = self._db.execute("SELECT lane, row_id, due_ns FROM held WHERE courier = ?", (courier,))
+        written = {lane: Held(row_id, due_ns) for lane, row_id, due_ns in found}
+        return written | {lane: held for (whose, lane), held in self._holds.items() if whose == courier}
+
+    def send_again(self, courier: str, row_ids: Collection[int]) -> bool:
+        """Ask for rows to be delivered once more, of whatever process the courier is; False: the disk is full."""
+        return self._write(("INSERT OR IGNORE INTO again VALUES (?, ?)", [(courier, row_id) for row_id in row_ids]))
+
+    def again(self, courier: str) -> list[int]:
+        """Rows that somebody asked to be delivered once more, oldest first."""
+        found = self._db.execute("SELECT row_id FROM again WHERE courier = ? ORDER BY row_id", (courier,))
+        return [row_id for (row_id,) in found]
+
+    def has_told(self, receiver: str, site: str, alarm: str) -> bool:
+        """Whether a receiver was ever told of an alarm."""
+        found = self._db.execute(
+            "SELECT 1 FROM receipt WHERE alarm = ? AND site = ? AND receiver = ? LIMIT 1", (alarm, site, receiver)
+        ).fetchone()
+        return found is not None or any(
+            (one.receiver, one.site, one.alarm) == (receiver, site, alarm) for one in self._receipts
+        )
 
     def see(self, courier: str, kinds: Collection[str], now_ns: int) -> None:
         """Note that a courier is there and what it carries: from now on the store holds for it what it needs."""
@@ -175,6 +264,11 @@ class Cursors:
         """Note what was reported, so that a restart neither repeats it nor forgets to take it back."""
         self._write(("INSERT OR REPLACE INTO told VALUES (?, ?)", [(courier, ok)]))
 
+    def dead_count(self, courier: str) -> int:
+        """How many rows were refused, or given up, and not sent since."""
+        found = self._db.execute("SELECT count(*) FROM dead WHERE courier = ?", (courier,)).fetchone()
+        return int(found[0]) + sum(letter.courier == courier for letter in self._letters)
+
     def dead_letters(self, courier: str | None = None) -> list[DeadLetter]:
         """Refused rows, oldest first."""
         found = self._db.execute(
@@ -187,7 +281,13 @@ class Cursors:
     def close(self) -> None:
         """Write down what is left, and close the file."""
         self.flush()
+        self._write_failing()
         self._db.close()
+
+    def _write_failing(self) -> None:
+        failing = [(*key, self._failing[key]) for key in self._unwritten]
+        if failing and self._write(("INSERT OR REPLACE INTO failing_for VALUES (?, ?, ?)", failing)):
+            self._unwritten = {}
 
     def _write(self, *statements: tuple[str, Sequence[Sequence[object]]]) -> bool:
         """Run statements in one transaction; False on a full disk, where nothing is written and that is no error."""

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from dataflows.couriers.cursors import Refused
+from dataflows.couriers.delivery import TakesAll
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.line_protocol import lines, routed
 from dataflows.couriers.outlet import Chunk, Lines, Outlet, blame
@@ -16,7 +17,7 @@ from dataflows.store import Stored
 MOST_LINES = 5_000  # in one request: InfluxData recommends 5,000 to 10,000; more costs memory and gains nothing
 
 
-class InfluxCourier:
+class InfluxCourier(TakesAll):
     """A courier (see `carrier.Courier`): one lane, batches, and the cursor moves after 204.
 
     Points have deterministic tags and times: what is sent again after a crash overwrites itself.

@@ -11,7 +11,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
 
-from dataflows.couriers.carrier import DeliveryFailed
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.influxql import InfluxQL, QueryRefused, create_database, everything, identity
 from dataflows.couriers.secret import read_secret

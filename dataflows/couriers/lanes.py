@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from dataflows.store import Stored
 
+URGENT_S = 15.0  # no row of the first rank waits for longer than that after a failure
+TOGETHER = 1000  # rows that are summed up in one delivery, at most
+
 
 @dataclass(frozen=True)
 class BackOff:
@@ -52,6 +55,8 @@ class Lanes:
         Waiting times of a lane that fails.
     linger_s
         For how long the rows of a lane wait for others, so that they fill a batch.
+    rank_of
+        Of the lanes that are due, one whose first row has the lowest rank goes first.
     random_0_1
         For the jitter.
     """
@@ -63,23 +68,31 @@ class Lanes:
         back_off: BackOff,
         linger_s: float = 0.0,
         random_0_1: Callable[[], float] = random.random,
+        rank_of: Callable[[Stored], int] = lambda _: 1,
     ) -> None:
         self._lane_of = lane_of
         self._batch = batch
         self._back_off = back_off
         self._linger_s = linger_s
         self._random_0_1 = random_0_1
+        self._rank_of = rank_of
         self._lanes: dict[str, _Lane] = {}
+        self._beside: set[int] = set()  # rows that come from elsewhere than the cursor, which does not wait for them
+        self._together: set[int] = set()  # rows that are summed up
         self._size = 0
 
     def __len__(self) -> int:
         """How many rows are on their way."""
         return self._size
 
-    def add(self, rows: Iterable[Stored], now_s: float = 0.0) -> None:
-        """Take rows in the order of their ids."""
+    def add(self, rows: Iterable[Stored], now_s: float = 0.0, *, beside: bool = False, together: bool = False) -> None:
+        """Take rows in the order of their ids; or rows beside the cursor, one by one or to be summed up."""
         for row in rows:
-            name = self._lane_of(row)
+            if beside:
+                self._beside.add(row.id)
+            if together:
+                self._together.add(row.id)
+            name = self._name(row)
             if name not in self._lanes:
                 self._lanes[name] = _Lane(since_s=now_s)
             self._lanes[name].rows.append(row)
@@ -98,15 +111,22 @@ class Lanes:
         ]
         if not due:
             return []
-        lane = min(due, key=lambda lane: lane.rows[0].id)
-        return [lane.rows[i] for i in range(min(self._batch, len(lane.rows)))]
+        lane = min(due, key=lambda lane: (self._rank_of(lane.rows[0]), lane.rows[0].id))
+        most = TOGETHER if lane.rows[0].id in self._together else self._batch
+        return [lane.rows[i] for i in range(min(most, len(lane.rows)))]
+
+    def due_in_s(self, now_s: float) -> float:
+        """How long until some lane may be tried, not counting how it lingers; without bound when there is none."""
+        return min((lane.due_s for lane in self._lanes.values()), default=float("inf")) - now_s
 
     def settled(self, batch: Sequence[Stored]) -> None:
         """Drop the batch: it is delivered or refused for good."""
-        name = self._lane_of(batch[0])
+        name = self._name(batch[0])
         lane = self._lanes[name]
-        for _ in batch:
+        for row in batch:
             lane.rows.popleft()
+            self._beside.discard(row.id)
+            self._together.discard(row.id)
         self._size -= len(batch)
         lane.due_s, lane.attempts, lane.failing_since_s, lane.woken = 0.0, 0, None, False
         if not lane.rows:
@@ -114,9 +134,11 @@ class Lanes:
 
     def failed(self, batch: Sequence[Stored], now_s: float, retry_after_s: float | None = None) -> None:
         """Try the batch again after its lane's back-off."""
-        lane = self._lanes[self._lane_of(batch[0])]
+        lane = self._lanes[self._name(batch[0])]
         lane.attempts += 1
-        lane.due_s = now_s + self._back_off.after(lane.attempts, retry_after_s, self._random_0_1)
+        wait_s = self._back_off.after(lane.attempts, None, self._random_0_1)
+        wait_s = min(wait_s, URGENT_S) if self._rank_of(batch[0]) == 0 else wait_s
+        lane.due_s = now_s + max(wait_s, retry_after_s or 0.0)
         if lane.failing_since_s is None:
             lane.failing_since_s = now_s
 
@@ -135,5 +157,11 @@ class Lanes:
         return min(since, default=None)
 
     def lowest_id(self) -> int | None:
-        """Id of the oldest row on its way; None when there is none."""
-        return min((lane.rows[0].id for lane in self._lanes.values()), default=None)
+        """Id of the oldest row on its way that the cursor waits for; None when there is none."""
+        if not self._beside:
+            return min((lane.rows[0].id for lane in self._lanes.values()), default=None)
+        waited_for = (row.id for lane in self._lanes.values() for row in lane.rows if row.id not in self._beside)
+        return min(waited_for, default=None)
+
+    def _name(self, row: Stored) -> str:
+        return "\n" if row.id in self._together else self._lane_of(row)

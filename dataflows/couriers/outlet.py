@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from dataflows.couriers.carrier import DeliveryFailed
 from dataflows.couriers.cursors import Refused
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.influx_api import Answer, api_of
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.retry_after import retry_after_s

@@ -15,7 +15,7 @@ import urllib3
 from prometheus_client import REGISTRY, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from dataflows.couriers.carrier import DeliveryFailed
+from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.outlet import Outlet
 from dataflows.couriers.part_metrics import MEASUREMENT, Part, Reading, fields, line, reading, restarts

@@ -13,6 +13,7 @@ from typing import Final
 
 from dataflows.couriers import tiers
 from dataflows.couriers.cursors import Refused
+from dataflows.couriers.delivery import TakesAll
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.outlet import Chunk, Lines, Outlet, blame
 from dataflows.couriers.punctual import Punctual
@@ -28,7 +29,7 @@ MOST_KNOWN: Final = 50_000  # periods whose newest rows are remembered, a few MB
 _Period = tuple[str, str, int]  # site, patient, start
 
 
-class TierCourier:
+class TierCourier(TakesAll):
     """A courier (see `carrier.Courier`) that turns vitals by the second into those of one tier.
 
     Parameters

@@ -1,28 +1,36 @@
-"""Carries alarm events to webhook receivers, signed as Standard Webhooks (https://www.standardwebhooks.com) has it."""
+"""Carries alarm events to one webhook receiver, signed as Standard Webhooks (https://www.standardwebhooks.com) has it.
 
-import contextlib
-import http.client
-import ipaddress
+After an outage what still stands goes first, high before low, and what is over goes last; the events of one alarm stay
+in order and none is left out. An event that is not its alarm's newest any more says so: by a header to programs, whose
+body stays what it was, and in words to people.
+"""
+
 import re
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import get_args
+from typing import Final, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
-from dataflows.couriers.carrier import DeliveryFailed, ReceiverGone
+from dataflows.couriers import bodies
+from dataflows.couriers.bodies import OVER, Body, Detail, Template, message_id
 from dataflows.couriers.cursors import Refused
+from dataflows.couriers.delivery import DeliveryFailed, ReceiverGone
+from dataflows.couriers.duty import Duty, span_of
+from dataflows.couriers.links import Links
+from dataflows.couriers.post import Poster
 from dataflows.couriers.retry_after import retry_after_s
 from dataflows.couriers.signing import read_keys, sign
-from dataflows.events import AlarmEvent, Priority
+from dataflows.events import AlarmEvent, Condition, Priority
 from dataflows.store import Stored
 
-DAY_S = 86_400.0
+DAY_S: Final = 86_400.0
+NEVER_QUIET: Final[frozenset[Condition]] = frozenset(
+    {"asystole", "ventricular-fibrillation", "ventricular-tachycardia"}
+)
+_RANKS: Final[dict[Priority, int]] = {"high": 0, "medium": 1, "low": 2}
+_NOT_OF_ROW: Final = frozenset({408, 425, 429})  # of 4xx, those that say nothing against what was sent
 
 
 class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +41,11 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     secret_env: str = ""  # variable that holds one or more whsec_<base64>, parted by spaces; the newest first
     secret_file: str = ""  # or the file that does
     priorities: tuple[Priority, ...] = get_args(Priority)
+    template: Template = "json"
+    detail: Detail = "minimal"  # full: bed, ward, what people wrote and the strip, too
+    rung: int = 0  # of the escalation ladder, from which on it is told
+    team: str = ""  # on duty by its shifts; empty: always
+    quiet: str = ""  # HH:MM-HH:MM, in which only a high priority is told
     allow_local: bool = False  # deliver to this machine or its link, too
     timeout_s: float = 5.0  # for the whole of a delivery
     give_up_s: float = DAY_S  # of failing; a high priority is not given up before a day, whatever stands here
@@ -46,40 +59,10 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(
                 f"webhook {self.name}: url must be https://host/path (or http://), without user or password"
             )
-        if not self.priorities or self.timeout_s <= 0 or self.give_up_s < 0:
-            raise ValueError(f"webhook {self.name}: need a priority, timeout_s > 0 and give_up_s >= 0")
-
-
-class Alarm(msgspec.Struct, frozen=True):
-    """What a receiver learns of an alarm event: the patient is a pseudonym; notes and strips stay in the house."""
-
-    site: str
-    id: str
-    step: int
-    patient: str
-    condition: str
-    kind: str
-    priority: str
-    state: str
-    onset: str
-    event: str
-    arrival: str
-    value: float  # null in JSON where it is NaN
-    limit: float
-    quality: float
-    confidence: float
-    algorithm: str
-    version: str
-    reason: str
-    actor: str
-
-
-class Message(msgspec.Struct, frozen=True):
-    """The body of a webhook."""
-
-    type: str  # alarm.active, alarm.acknowledged, alarm.ended, alarm.missed
-    timestamp: str  # of the event, which may be long before the delivery
-    data: Alarm
+        if not self.priorities or self.timeout_s <= 0 or self.give_up_s < 0 or self.rung < 0:
+            raise ValueError(f"webhook {self.name}: need a priority, timeout_s > 0, give_up_s >= 0 and rung >= 0")
+        if self.quiet:
+            span_of(self.quiet)
 
 
 class WebhookCourier:
@@ -91,6 +74,10 @@ class WebhookCourier:
         The receiver.
     now_s
         Wall clock for the signed time of each attempt.
+    duty
+        When its team is on duty, and when it wants to be left alone.
+    links
+        What makes links by which an alarm can be answered; None: there are none.
 
     Raises
     ------
@@ -103,22 +90,53 @@ class WebhookCourier:
     batch = 1
     linger_s = hold_s = 0.0
 
-    def __init__(self, options: WebhookOptions, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        options: WebhookOptions,
+        now_s: Callable[[], float] = time.time,
+        duty: Duty | None = None,
+        links: Links | None = None,
+    ) -> None:
         self.name = f"webhook-{options.name}"
-        self._options = options
-        self._now_s = now_s
+        self.receiver = options.name
+        self._options, self._now_s, self._links = options, now_s, links
+        self._duty = duty or Duty.of(options.quiet)
         self._keys = read_keys(f"webhook {options.name}", options.secret_env, options.secret_file)
-        parts = urlsplit(options.url)
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        if not options.allow_local and (self._host == "localhost" or _is_local(self._host)):
-            raise ValueError(self._local())
+        self._poster = Poster(
+            f"webhook {options.name}", options.url, options.timeout_s, allow_local=options.allow_local
+        )
+        self._newest: dict[str, AlarmEvent] = {}  # of each alarm that has not been told to its end, by lane
 
     def lane(self, row: Stored) -> str:
         """An alarm's events stay in order."""
         return f"{row.row.site}/{row.row.id}" if isinstance(row.row, AlarmEvent) else ""
+
+    def wants(self, row: Stored) -> bool:
+        """Whether an event is the receiver's business; what follows on an event that it was told is so in any case."""
+        event = row.row
+        return (
+            isinstance(event, AlarmEvent)
+            and event.priority in self._options.priorities
+            and event.level >= self._options.rung
+        )
+
+    def due_ns(self, row: Stored, now_ns: int) -> int:
+        """Until when an event waits for the receiver's team or the end of quiet hours, wall clock; 0: it does not."""
+        event = row.row
+        if not isinstance(event, AlarmEvent):
+            return 0
+        lane = self.lane(row)
+        if lane not in self._newest or event.step >= self._newest[lane].step:
+            self._newest[lane] = event
+        loud = event.priority == "high" or event.condition in NEVER_QUIET
+        return self._duty.due_ns(now_ns, loud=loud)
+
+    def rank(self, row: Stored) -> int:
+        """Alarms that stand go before those that are over, and those of a higher priority before the others."""
+        newest = self._newest.get(self.lane(row))
+        if not isinstance(row.row, AlarmEvent) or (newest is not None and newest.state in OVER):
+            return len(_RANKS)
+        return _RANKS[(newest or row.row).priority]
 
     def give_up_s(self, row: Stored) -> float:
         """What the options say, but never less than a day for a high priority."""
@@ -126,132 +144,57 @@ class WebhookCourier:
         return max(self._options.give_up_s, DAY_S) if is_high else self._options.give_up_s
 
     def deliver(self, rows: Sequence[Stored]) -> list[Refused]:
-        """Post each event and wait for 2xx."""
-        for stored in rows:
-            event = stored.row
-            if isinstance(event, AlarmEvent) and event.priority in self._options.priorities:
-                self._post(message_id(event), msgspec.json.encode(message(event)))
+        """Post an event and wait for 2xx; several at once are over, and summed up."""
+        events = [stored.row for stored in rows if isinstance(stored.row, AlarmEvent)]
+        if len(events) > 1:
+            ids = "_".join(message_id(event) for event in (events[0], events[-1]))
+            self._post(f"passed_{len(events)}_{ids}", bodies.summary(events, self._options.template))
+        for event in events if len(events) == 1 else ():
+            try:
+                body = self._body(event)
+            except LookupError as error:  # no code for what it says: by no later attempt either
+                return [Refused(rows[0], str(error))]
+            self._post(message_id(event), body, self._since(event))
+        for event in events:
+            lane = f"{event.site}/{event.id}"
+            if event.state in OVER and lane in self._newest and self._newest[lane].step <= event.step:
+                del self._newest[lane]
         return []
 
     def close(self) -> None:
         """Nothing is kept open between events."""
 
-    def _post(self, id_: str, body: bytes) -> None:
+    def _body(self, event: AlarmEvent) -> Body:
+        link = self._links.url(self.receiver, event) if self._links else ""
+        return bodies.body_of(event, self._options.template, self._options.detail, link, self._since(event))
+
+    def _since(self, event: AlarmEvent) -> str:
+        """What became of the alarm since, in one word; empty: it is as the event says."""
+        newest = self._newest.get(f"{event.site}/{event.id}", event)
+        if newest.step <= event.step:
+            return ""
+        return newest.state if newest.state != event.state else newest.change
+
+    def _post(self, id_: str, body: Body, since: str = "") -> None:
         now_s = int(self._now_s())
         headers = {
-            "Content-Type": "application/json",
+            "Content-Type": body.content_type,
             "User-Agent": "femtoward",
             "Connection": "close",
             "webhook-id": id_,
             "webhook-timestamp": str(now_s),
-            "webhook-signature": " ".join(sign(key, id_, now_s, body) for key in self._keys),
+            "webhook-signature": " ".join(sign(key, id_, now_s, body.content) for key in self._keys),
         }
-        try:
-            status, retry_after = self._exchange(body, headers)
-        except (OSError, http.client.HTTPException) as error:
-            raise DeliveryFailed(f"{self._host} cannot be reached: {str(error) or type(error).__name__}") from error
+        if since:
+            headers["femtoward-superseded"] = since
+        status, retry_after = self._poster.post(body.content, headers)
+        host = self._poster.host
         if status == 410:
-            raise ReceiverGone(f"{self._host} answers 410 Gone: it wants no more events; remove it, if that stays so")
+            raise ReceiverGone(f"{host} answers 410 Gone: it wants no more events; remove it, if that stays so")
         if not 200 <= status < 300:
             hint = " (redirects are not followed: correct the url)" if 300 <= status < 400 else ""
-            raise DeliveryFailed(f"{self._host} answers {status}{hint}", retry_after_s(retry_after))
-
-    def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
-        """Status and Retry-After; redirects are not followed, and the answer's body is never read."""
-        if self._tls is None:
-            connection = http.client.HTTPConnection(self._host, self._port)
-        else:
-            connection = http.client.HTTPSConnection(self._host, self._port, context=self._tls)
-        timeout_s = self._options.timeout_s
-        late = f"{self._host} has not answered within {timeout_s:g} s"
-        bare = socket.create_connection((self._host, self._port), timeout=timeout_s)
-        connection.sock = bare
-        overdue = threading.Event()
-        # A socket's own timeout starts anew with every byte: who drips must not hold the courier either.
-        timer = threading.Timer(timeout_s, _hang_up, (connection, overdue))
-        timer.daemon = True
-        timer.start()
-        try:
-            # The address that was reached counts, not what a name server said a moment ago.
-            if not self._options.allow_local and _is_local(bare.getpeername()[0]):
-                raise DeliveryFailed(self._local())
-            if self._tls is not None:
-                secured = self._tls.wrap_socket(bare, server_hostname=self._host, do_handshake_on_connect=False)
-                connection.sock = secured
-                secured.do_handshake()
-            connection.request("POST", self._target, body, headers)
-            with connection.getresponse() as response:
-                status, retry_after = response.status, response.headers.get("Retry-After")
-        except (OSError, http.client.HTTPException) as error:
-            if overdue.is_set():
-                raise DeliveryFailed(late) from error
-            raise
-        finally:
-            timer.cancel()
-            connection.close()
-        if overdue.is_set():  # what was read ended where we hung up: half a line may look like a status
-            raise DeliveryFailed(late)
-        return status, retry_after
-
-    def _local(self) -> str:
-        return (
-            f"webhook {self._options.name}: {self._host} is this machine or on its link only:"
-            " set allow_local = true if that is meant"
-        )
-
-
-def message_id(event: AlarmEvent) -> str:
-    """Same event: same id, however often it is sent; without the full stop that parts what is signed."""
-    return f"{event.site}_{event.id}_{event.step}"
-
-
-def message(event: AlarmEvent) -> Message:
-    """What a receiver learns of an alarm event."""
-    return Message(
-        f"alarm.{event.state}",
-        _rfc3339(event.event_ns),
-        Alarm(
-            site=event.site,
-            id=event.id,
-            step=event.step,
-            patient=event.patient,
-            condition=event.condition,
-            kind=event.category,
-            priority=event.priority,
-            state=event.state,
-            onset=_rfc3339(event.onset_ns),
-            event=_rfc3339(event.event_ns),
-            arrival=_rfc3339(event.arrival_ns),
-            value=event.value,
-            limit=event.limit,
-            quality=event.quality,
-            confidence=event.confidence,
-            algorithm=event.algorithm,
-            version=event.version,
-            reason=event.reason,
-            actor=event.actor,
-        ),
-    )
-
-
-def _is_local(host: str) -> bool:
-    """Whether an address is loopback, link-local or unspecified; a name is not known to be."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_link_local or address.is_unspecified
-
-
-def _hang_up(connection: http.client.HTTPConnection, overdue: threading.Event) -> None:
-    overdue.set()
-    with contextlib.suppress(OSError):  # it may be closed by now
-        # Not SSLSocket's own shutdown: that takes the TLS layer away under a thread that reads.
-        socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
-
-
-def _rfc3339(time_ns: int) -> str:
-    seconds, ns = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
+            raise DeliveryFailed(
+                f"{host} answers {status}{hint}",
+                retry_after_s(retry_after),
+                of_row=400 <= status < 500 and status not in _NOT_OF_ROW,
+            )

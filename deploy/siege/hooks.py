@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dataflows.couriers.webhook import message, message_id
+from dataflows.couriers.bodies import message, message_id
 from dataflows.events import AlarmEvent
 from deploy.siege.receiver import Receipt
 

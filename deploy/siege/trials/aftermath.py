@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
-from dataflows.couriers.webhook import message_id
+from dataflows.couriers.bodies import message_id
 from dataflows.events import SECOND_NS, AlarmEvent, Vitals
 from deploy.siege.trials.script import Episode
 

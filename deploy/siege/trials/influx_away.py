@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
+from dataflows.couriers.bodies import message_id
 from dataflows.couriers.cursors import Cursors
-from dataflows.couriers.webhook import message_id
 from dataflows.events import AlarmEvent, Vitals
 from dataflows.store import Store
 from deploy.problem import UserError
