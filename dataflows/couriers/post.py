@@ -88,7 +88,7 @@ class Poster:
             with connection.getresponse() as response:
                 status, retry_after = response.status, response.headers.get("Retry-After")
         except (OSError, http.client.HTTPException) as error:
-            if overdue.is_set():
+            if overdue.is_set() or isinstance(error, TimeoutError):
                 raise DeliveryFailed(late) from error
             raise
         finally:
