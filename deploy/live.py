@@ -9,18 +9,35 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.events import WARD, AlarmEvent, Answer, Bad, DeviceStatus, Need, PatientInfo, Priority, Row, Vitals, Wave
+from dataflows.events import (
+    WARD,
+    AlarmEvent,
+    AlarmState,
+    Answer,
+    Bad,
+    DeviceStatus,
+    Need,
+    PatientInfo,
+    Priority,
+    Row,
+    Vitals,
+    Wave,
+)
 from dataflows.rules import COLUMN
 from dataflows.standing import need
 
 # Red, yellow and cyan as IEC 60601-1-8 has them; the word and the number of marks say the same without colour.
 PRIORITY: dict[Priority, str] = {"high": "bold white on red", "medium": "bold black on yellow", "low": "bold cyan"}
+OVER: frozenset[AlarmState] = frozenset({"ended", "retracted", "missed"})
+QUIET: frozenset[AlarmState] = frozenset({"acknowledged", "shelved"})  # somebody has seen to it
+STANDING: tuple[AlarmState, ...] = ("active", "acknowledged", "latched", "shelved")
 STALE_S = 3.0
 WAVE_S = 4
 WAVE_HZ = 125
 SWINGS_PER_S = 5
 HISTORY = 60  # heart rates kept for a bed without a waveform
 SECONDS_KEPT = 20  # of a waveform, for a page that begins to draw it
+OVER_KEPT = 8  # alarms of a bed that are over, to be marked or spoken of
 LEFT_KEPT = 10_000  # patients who left, of whom a late row must not bring the bed back
 LOG_LINES = 200
 MANY = 3  # devices that change alike are said in one line beyond this
@@ -47,12 +64,21 @@ class Bed:
     wave: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     peak: float = 0.0
     seconds: deque[Wave] = field(default_factory=lambda: deque(maxlen=SECONDS_KEPT))
-    alarms: dict[str, AlarmEvent] = field(default_factory=dict)  # active or acknowledged, by id
+    alarms: dict[str, AlarmEvent] = field(default_factory=dict)  # that stand, by id
+    over: dict[str, AlarmEvent] = field(default_factory=dict)  # that are over of late, by id, the newest last
 
     @property
     def name(self) -> str:
         """Bed, or the patient where no bed is known."""
         return self.bed or self.patient
+
+    def take(self, event: AlarmEvent, *, over: bool) -> None:
+        """Take in the newest word on an alarm."""
+        self.alarms.pop(event.id, None)
+        self.over.pop(event.id, None)
+        (self.over if over else self.alarms)[event.id] = event
+        if len(self.over) > OVER_KEPT:
+            del self.over[next(iter(self.over))]
 
     @property
     def need(self) -> Need:
@@ -151,13 +177,11 @@ class Ward:
         return [row]
 
     def _alarm(self, event: AlarmEvent) -> Remark:
-        over = event.state in {"ended", "missed"} or event.patient in self._left
+        over = event.state in OVER or event.patient in self._left
         bed = self.beds.get(event.patient, Bed(event.patient)) if over else self.bed(event.patient)
-        known = bed.alarms.get(event.id)
-        if over:
-            bed.alarms.pop(event.id, None)
-        elif known is None or event.step > known.step:
-            bed.alarms[event.id] = event
+        known = bed.alarms.get(event.id) or bed.over.get(event.id)
+        if known is None or event.step > known.step:
+            bed.take(event, over=over)
         by = f" by {event.actor}" if event.actor else ""
         style = PRIORITY[event.priority] if event.state == "active" else ""
         said = f"{event.priority.upper()} {event.condition} {event.state}{by}{_because(event.reason)}"
@@ -183,7 +207,7 @@ def by_need(alarms: Iterable[AlarmEvent]) -> list[AlarmEvent]:
 
 def need_of(alarm: AlarmEvent) -> Need:
     """How much somebody is needed because of an alarm that stands."""
-    return need(alarm.priority, seen=alarm.state == "acknowledged")
+    return 0 if alarm.state in OVER else need(alarm.priority, seen=alarm.state in QUIET)
 
 
 def quality_word(vitals: Vitals) -> str:

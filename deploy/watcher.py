@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataflows.events import AlarmState, Row
-from dataflows.store import Store, StoreMissing
+from dataflows.events import Row
+from dataflows.lookup import Lookup
+from dataflows.store import LAST, StoreMissing
+from deploy.live import OVER, STANDING
 
 READ_AT_ONCE = 5000
 FAR_BEHIND = 100_000  # rows; to fold them all would take longer than to begin anew
-STANDING: tuple[AlarmState, ...] = ("active", "acknowledged")
+OVER_AT_FIRST = 200  # alarms that are over of late
 
 
 class Watcher:
@@ -20,19 +22,19 @@ class Watcher:
         The SQLite file; it need not be there yet.
     whole
         Read every row that is kept; else begin with how things stand: patients, their newest second, the alarms that go
-        on. One that falls far behind then begins anew, too.
+        on, and the last that are over. One that falls far behind then begins anew, too.
     """
 
     def __init__(self, path: Path, *, whole: bool = True) -> None:
         self._path, self._whole = path, whole
-        self._store: Store | None = None
+        self._store: Lookup | None = None
         self._after: int | None = 0 if whole else None
 
     def open(self) -> bool:
         """Whether the store is there."""
         if self._store is None:
             try:
-                self._store = Store(self._path, readonly=True)
+                self._store = Lookup(self._path)
             except StoreMissing:
                 return False
         return True
@@ -65,7 +67,8 @@ class Watcher:
             self._store = None
 
 
-def _as_it_stands(store: Store) -> Iterator[Row]:
+def _as_it_stands(store: Lookup) -> Iterator[Row]:
     yield from store.patients().values()  # who has left is known before what was measured of them
     yield from store.latest_vitals().values()
     yield from store.alarms(STANDING)
+    yield from (one.row for one in reversed(store.alarms_between(0, LAST, OVER_AT_FIRST, OVER, newest_first=True)))

@@ -20,7 +20,7 @@ from deploy.page.server import run_page
 from deploy.settings import parse_settings
 from deploy.wiring import page_options
 from ingest.beacon import Beacon
-from ingest.command import Acknowledge
+from ingest.command import Acknowledge, Comment, Mark, Shelve, Unshelve
 from ingest.documents import decode_command
 from ingest.door import Door
 
@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 SITE = "north"
 NS = 1_000_000_000
 NO = Reading()
+OfAlarm = Acknowledge | Shelve | Unshelve | Comment | Mark
 
 
 def key(index: int) -> str:
@@ -104,6 +105,22 @@ def ended(event: AlarmEvent) -> AlarmEvent:
     return replace(event, step=event.step + 1, state="ended", event_ns=time.time_ns())
 
 
+def becoming(event: AlarmEvent, command: OfAlarm, now_ns: int) -> AlarmEvent:
+    """What a command makes of an alarm."""
+    event = replace(event, step=event.step + 1)
+    match command:
+        case Acknowledge():
+            return replace(event, state="acknowledged", change="acknowledged")
+        case Shelve():
+            return replace(event, state="shelved", change="shelved", until_ns=now_ns + command.seconds * NS)
+        case Unshelve():
+            return replace(event, state="active", change="unshelved", until_ns=0)
+        case Comment():
+            return replace(event, change="commented")
+        case Mark():
+            return replace(event, change="marked", mark=command.was)
+
+
 @dataclass
 class Flow:
     """What stands in for ingest and the flow: it writes the store and answers what comes in by the door."""
@@ -159,14 +176,14 @@ class Flow:
             self.beat(second)
             second += 1
 
-    def commands(self) -> list[tuple[str, Acknowledge]]:
+    def commands(self) -> list[tuple[str, OfAlarm]]:
         """What lies in the door, with who sent it; it is gone afterwards."""
         letters = self.door.take(100)
         self.door.done(letters)
         found = []
         for letter in letters:
             command = decode_command(letter.payload)
-            assert isinstance(command, Acknowledge)
+            assert isinstance(command, OfAlarm)
             found.append((letter.topic.rpartition("/")[2], command))
         return found
 
@@ -175,10 +192,15 @@ class Flow:
         for actor, command in self.commands():
             now_ns = time.time_ns()
             if done:
-                before = self.standing[command.alarm]
-                event = replace(before, step=before.step + 1, state="acknowledged", actor=actor, note=command.note)
-                self.raise_(replace(event, event_ns=now_ns, arrival_ns=now_ns))
+                event = becoming(self._meant(command), command, now_ns)
+                self.raise_(replace(event, actor=actor, note=command.note, event_ns=now_ns, arrival_ns=now_ns))
             self.put(Answer(SITE, command.id, actor, done, detail, now_ns))
+
+    def _meant(self, command: OfAlarm) -> AlarmEvent:
+        if not isinstance(command, (Shelve, Unshelve)):
+            return self.standing[command.alarm]
+        place = (command.patient, command.condition)
+        return next(event for event in self.standing.values() if (event.patient, event.condition) == place)
 
     def close(self) -> None:
         self._over.set()

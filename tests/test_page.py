@@ -13,6 +13,8 @@ from pages import Flow, Server, alarm, ended, flow, key, patient, server, vitals
 from playwright.sync_api import Browser, expect
 from servers import eventually
 
+from ingest.command import Acknowledge
+
 TOKEN = "a-token-of-this-ward-0123456789"  # noqa: S105 - opens nothing but a test's own server
 
 pytestmark = pytest.mark.servers
@@ -80,7 +82,7 @@ def test_beds_of_several_wards_are_told_apart_wherever_they_are_named(
         event = ward.raise_(alarm(3))
         expect(seen.row(event.id).locator(".where")).to_have_text("bed-03 · ward-1")
         seen.row(event.id).locator(".ack").click()
-        expect(seen.page.locator("#acknowledge-what")).to_have_text("!!! HIGH asystole · bed-03 · ward-1")
+        expect(seen.page.locator("#act-what")).to_have_text("!!! HIGH asystole · bed-03 · ward-1")
 
 
 def test_a_screen_shows_its_ward_and_counts_the_open_alarms_of_others(
@@ -175,7 +177,7 @@ def test_acknowledging_by_mouse_shows_only_what_the_flow_has_done(
     with looking_at(browser, page_server.url) as seen:
         row = seen.row(event.id)
         row.get_by_role("button", name="Acknowledge asystole of bed-01").click()
-        expect(seen.page.locator("#acknowledge-what")).to_have_text("!!! HIGH asystole · bed-01")
+        expect(seen.page.locator("#act-what")).to_have_text("!!! HIGH asystole · bed-01")
         seen.page.get_by_label("Your name").fill("nina k")
         seen.page.get_by_label("Note").fill("leads off, on my way")
         seen.page.get_by_role("button", name="Acknowledge", exact=True).last.click()
@@ -185,6 +187,46 @@ def test_acknowledging_by_mouse_shows_only_what_the_flow_has_done(
         expect(row.locator(".state")).to_have_text("seen by nina-k: leads off, on my way")
         expect(seen.tile(key(1))).to_contain_class("high acknowledged")
         expect(seen.page.locator("html")).to_have_attribute("data-sounding", "none")
+
+
+def test_alarms_are_shelved_marked_and_spoken_of_and_every_state_is_told_in_words(
+    browser: Browser, ward: Flow, page_server: Server
+) -> None:
+    event, latched = ward.raise_(alarm(1)), ward.raise_(replace(alarm(3), state="latched", change="latched"))
+    with looking_at(browser, page_server.url) as seen:
+        expect(seen.row(latched.id).locator(".mark")).to_have_text("!!! HIGH asystole (over, not seen)")
+        expect(seen.tile(key(3)).locator(".band")).to_have_text("!!! HIGH asystole (over, not seen)")
+
+        def do(deed: str, button: str, note: str = "") -> None:
+            seen.page.locator(f'[data-alarm="{event.id}"] .more').click()
+            seen.page.locator("fieldset span").get_by_text(deed, exact=True).click()
+            seen.page.get_by_label("Your name").fill("ana")
+            seen.page.get_by_label("Note").fill(note)
+            seen.page.locator("#act").get_by_role("button", name=button, exact=True).click()
+            eventually(done, what="the flow to be asked")
+
+        def done() -> bool:
+            before = ward.standing[event.id]
+            ward.answer()
+            return ward.standing[event.id] != before
+
+        def told(text: str | re.Pattern[str]) -> None:
+            expect(seen.page.get_by_text(text)).to_be_visible()
+
+        do("Shelve", "Shelve", "electrode changed")
+        told(re.compile(r"shelved until \d\d:\d\dZ by ana: electrode changed"))
+        expect(seen.row(event.id).locator(".mark")).to_have_text(re.compile("!!! HIGH asystole .shelved until"))
+        expect(seen.tile(key(1))).to_contain_class("high shelved")
+        expect(seen.row(event.id).locator(".ack")).to_be_hidden()
+        do("Unshelve", "Unshelve")
+        expect(seen.tile(key(1))).to_contain_class("high active")
+        do("Comment", "Comment", "a lead was off")
+        told("ana: a lead was off")
+        ward.raise_(replace(ward.standing[event.id], step=9, state="ended", change="ended", note="", actor=""))
+        expect(seen.row(event.id)).to_have_count(0)
+        seen.page.locator("#over summary").click()
+        do("Was false", "Mark as false")
+        told("over; marked false by ana")
 
 
 def test_acknowledging_by_keyboard_needs_no_mouse(browser: Browser, ward: Flow, page_server: Server) -> None:
@@ -207,6 +249,7 @@ def test_acknowledging_by_keyboard_needs_no_mouse(browser: Browser, ward: Flow, 
         press("Enter")
         expect(seen.row(event.id).locator(".state")).to_have_text("sent; waiting for the flow …")
         [(actor, command)] = ward.commands()
+        assert isinstance(command, Acknowledge)
         assert (actor, command.patient, command.alarm, command.note) == ("ana", "p02", event.id, "")
         press("?")
         expect(seen.page.locator("#keys")).to_be_visible()
@@ -223,7 +266,7 @@ def test_what_the_flow_does_not_do_is_said(browser: Browser, ward: Flow, page_se
         seen.page.keyboard.press("Enter")
         expect(seen.row(event.id).locator(".state")).to_have_text("sent; waiting for the flow …")
         ward.answer(done=False, detail="it ended or never was")
-        expect(seen.row(event.id).locator(".state")).to_have_text("not acknowledged: it ended or never was")
+        expect(seen.row(event.id).locator(".state")).to_have_text("not done: it ended or never was")
         expect(seen.row(event.id).locator(".ack")).to_be_visible()
 
 

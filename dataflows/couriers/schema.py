@@ -30,7 +30,7 @@ NS: Final = 1_000_000_000
 MS: Final = 1_000_000
 HOUR_S: Final = 3600
 STRIP_STEP_NS: Final = NS // 125
-_BECAME: Final = frozenset({"acknowledged", "ended"})
+_BEGUN: Final = frozenset({("active", "raised"), ("missed", "raised"), ("missed", "missed")})  # state and change
 HISTORY: Final = frozenset({"device"})  # measurements whose rows are revised, and leave a point with each revision
 
 
@@ -48,7 +48,7 @@ def qualified(measurement: str) -> str:
 def _time_of(event: AlarmEvent) -> int:
     # An alarm begins where its evidence is, beside its strip. What becomes of it is in the order in which the ward took
     # it in: an end out of a device's queue is evidence older than the acknowledgement that came before it.
-    return _apart(event, event.arrival_ns if event.state in _BECAME else event.event_ns)
+    return _apart(event, event.event_ns if (event.state, event.change) in _BEGUN else event.arrival_ns)
 
 
 def _apart(event: AlarmEvent, at_ns: int) -> int:
@@ -129,7 +129,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
     ),
     Measurement(
         "alarm",
-        "transitions of alarms: raised or missed at the time of the evidence, acknowledged or over at that of arrival",
+        "transitions of alarms: raised or missed at the time of the evidence, what becomes of them at that of arrival",
         FOREVER,
         AlarmEvent,
         (
@@ -159,9 +159,23 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
                 algorithm="what found it",
                 version="of the algorithm",
                 reason="in words",
-                actor="who acknowledged",
+                actor="who acknowledged, shelved, commented or marked it",
                 note="of that one",
+                change="what made the transition",
+                episode="id of the first alarm of its episode; empty: it is the first",
+                mark="what somebody said that it was: true or false; empty: nobody did",
             ),
+            Field("unit", "string", "", "of value, u and limit, UCUM", "unit"),
+            *fields("float", "of the condition", u="standard uncertainty of value"),
+            *fields(
+                "float",
+                "ms",
+                condition_delay_ms="onset by its definition to condition found",
+                signal_delay_ms="arrival of what made the condition true to this transition",
+            ),
+            *fields("integer", "{count}", occurrences="how often the condition came true in the alarm's life"),
+            *fields("integer", "", level="rung of the escalation ladder, from 0"),
+            *fields("integer", "ns since 1970", until_ns="shelved until; 0: it is not"),
             *fields("bytes", "", strip="the 10 s before: little-endian int16, 125 Hz, base64"),
             *fields("float", "of the stream", strip_scale="a count of the strip"),
         ),

@@ -34,8 +34,8 @@ class Found(NamedTuple):
     trouble: str
 
 
-class Standing(NamedTuple):
-    """An alarm that stands, and the door behind which its flow is."""
+class Known(NamedTuple):
+    """An alarm, and the door behind which its flow is."""
 
     door: Path
     event: AlarmEvent
@@ -116,11 +116,11 @@ class Feed:
         kept = bed.seconds if bed else ()
         return tuple(second(key, wave) for wave in sorted(kept, key=lambda wave: wave.second) if wave.second > after)
 
-    def standing(self, key: str, alarm: str) -> Standing | None:
-        """Alarm of a bed, if it stands."""
+    def known(self, key: str, alarm: str) -> Known | None:
+        """Alarm of a bed, if it stands or is over of late."""
         bed = self._bed(key)
-        event = bed.alarms.get(alarm) if bed else None
-        return Standing(self._doors[_ward_of(key)], event) if event else None
+        event = bed and (bed.alarms.get(alarm) or bed.over.get(alarm))
+        return Known(self._doors[_ward_of(key)], event) if event else None
 
     def _fold(self, room: Room, site: str, rows: list[Row]) -> None:
         name = f"{room.name}/{site}"

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from dataflows.events import AlarmKind, AlarmState, Need, Priority
-from ingest.command import Note
+from ingest import command
+from ingest.command import Command, Note
 from ingest.profile import Name
 
 Key = Annotated[str, Meta(max_length=200)]  # partition/site/patient
@@ -26,20 +27,23 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """One alarm that stands."""
+    """One alarm that stands, or one that is over of late."""
 
     id: str
     condition: str
     category: AlarmKind
     priority: Priority
-    state: AlarmState  # active or acknowledged
+    state: AlarmState
     onset_ms: int
     event_ms: int
-    need: Need  # of somebody, by this alarm alone
+    need: Need  # of somebody, by this alarm alone; 0: it is over
     words: str  # the alarm, readable without colour
+    said: str  # what has become of it, and what people said of it; empty: nothing
     reason: str
-    actor: str
-    note: str
+    occurrences: int  # how often its condition came true
+    level: int  # rung of the escalation ladder
+    until_ms: int  # shelved until; 0: it is not
+    mark: Literal["", "true", "false"]  # what somebody said that it was
 
 
 class Tile(msgspec.Struct, frozen=True):
@@ -65,7 +69,8 @@ class Tile(msgspec.Struct, frozen=True):
     reason: str  # why the signal is not good
     source: str  # what hr was made from
     late: bool  # the evidence was old on arrival
-    alarms: tuple[Alarm, ...]  # what needs someone most comes first
+    alarms: tuple[Alarm, ...]  # that stand: what needs someone most comes first
+    over: tuple[Alarm, ...]  # that are over of late, the newest first
 
 
 class Second(msgspec.Struct, frozen=True):
@@ -136,9 +141,7 @@ class Choose(_FromPage, frozen=True, tag="choose"):
     key: Key
 
 
-class Acknowledge(_FromPage, frozen=True, tag="acknowledge"):
-    """Someone takes care of an alarm."""
-
+class _OfAlarm(_FromPage, frozen=True):
     request: Request  # given back in the outcome
     key: Key
     alarm: Name
@@ -146,8 +149,48 @@ class Acknowledge(_FromPage, frozen=True, tag="acknowledge"):
     note: Note = ""
 
 
-FromPage = Seen | Choose | Acknowledge
+class Acknowledge(_OfAlarm, frozen=True, tag="acknowledge"):
+    """Someone takes care of an alarm."""
+
+
+class Shelve(_OfAlarm, frozen=True, tag="shelve", kw_only=True):
+    """The condition of an alarm is to be quiet for a while with this patient."""
+
+    seconds: Annotated[int, Meta(ge=1, le=86_400)]
+
+
+class Unshelve(_OfAlarm, frozen=True, tag="unshelve"):
+    """It may speak again."""
+
+
+class Comment(_OfAlarm, frozen=True, tag="comment"):
+    """Something is said of an alarm."""
+
+
+class Mark(_OfAlarm, frozen=True, tag="mark", kw_only=True):
+    """An alarm was true, or false."""
+
+    was: Literal["true", "false"]
+
+
+OfAlarm = Acknowledge | Shelve | Unshelve | Comment | Mark
+FromPage = Seen | Choose | OfAlarm
 _decoder: msgspec.json.Decoder[FromPage] = msgspec.json.Decoder(FromPage)
+
+
+def command_of(said: OfAlarm, id_: str, patient: str, condition: str) -> Command:
+    """Command that does what was said of an alarm of a patient."""
+    match said:
+        case Acknowledge():
+            return command.Acknowledge(id=id_, note=said.note, patient=patient, alarm=said.alarm)
+        case Shelve():
+            return command.Shelve(id=id_, note=said.note, patient=patient, condition=condition, seconds=said.seconds)
+        case Unshelve():
+            return command.Unshelve(id=id_, note=said.note, patient=patient, condition=condition)
+        case Comment():
+            return command.Comment(id=id_, note=said.note, patient=patient, alarm=said.alarm)
+        case Mark():
+            return command.Mark(id=id_, note=said.note, patient=patient, alarm=said.alarm, was=said.was)
 
 
 def decode(text: str) -> FromPage:

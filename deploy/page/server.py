@@ -133,7 +133,7 @@ class _Server(uvicorn.Server):
 
 async def _serve(options: PageOptions, listener: socket.socket, stopping: threading.Event, beacon: Beacon) -> None:
     feed = Feed(options.rooms)
-    desk = Desk(feed)
+    desk = Desk()
     feed.take(await asyncio.to_thread(feed.look))  # whoever comes first sees the ward, not an empty page
     server = _Server(
         uvicorn.Config(

@@ -3,9 +3,9 @@
 import numpy as np
 
 from dataflows.events import WARD, AlarmEvent, Reading, Vitals, Wave
-from dataflows.standing import in_words
 from deploy.live import WAVE_HZ, Bed, by_need, in_a_word, need_of, quality_word
 from deploy.page.messages import Alarm, Second, Tile, Value
+from deploy.page.words import in_full, said_of
 
 MS_NS = 1_000_000
 NONE = Value()
@@ -22,7 +22,7 @@ def tile(key: str, bed: Bed) -> Tile:
         ward=bed.ward,
         of_ward=bed.patient == WARD,
         need=bed.need,
-        words=_words(alarms[0], seen=alarms[0].state == "acknowledged") if alarms else "",
+        words=in_full(alarms[0]) if alarms else "",
         second=v.second if v else None,
         hr=_value(v.hr) if v else NONE,
         pulse=_value(v.pulse) if v else NONE,
@@ -37,6 +37,7 @@ def tile(key: str, bed: Bed) -> Tile:
         source=v.source if v else "none",
         late=v.late if v else False,
         alarms=tuple(_alarm(event) for event in alarms),
+        over=tuple(_alarm(event) for event in reversed(bed.over.values())),
     )
 
 
@@ -75,12 +76,11 @@ def _alarm(event: AlarmEvent) -> Alarm:
         onset_ms=event.onset_ns // MS_NS,
         event_ms=event.event_ns // MS_NS,
         need=need_of(event),
-        words=_words(event, seen=False),
+        words=in_full(event),
+        said=said_of(event),
         reason=event.reason,
-        actor=event.actor,
-        note=event.note,
+        occurrences=event.occurrences,
+        level=event.level,
+        until_ms=event.until_ns // MS_NS,
+        mark=event.mark,
     )
-
-
-def _words(event: AlarmEvent, *, seen: bool) -> str:
-    return in_words(event.priority, event.condition, seen=seen)

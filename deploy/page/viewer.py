@@ -12,9 +12,20 @@ from typing import Final
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from deploy.live import STALE_S
-from deploy.page.desk import Desk
+from deploy.page.desk import Desk, Errand, new_id
 from deploy.page.feed import Feed
-from deploy.page.messages import Acknowledge, Changes, Choose, Outcome, Seen, Snapshot, decode, encode
+from deploy.page.messages import (
+    Changes,
+    Choose,
+    OfAlarm,
+    Outcome,
+    OutcomeState,
+    Seen,
+    Snapshot,
+    command_of,
+    decode,
+    encode,
+)
 
 HEARTBEAT_S: Final = 0.5  # a page that hears nothing for 3 s says so
 UNDER_WAY: Final = 3  # messages that it has not answered
@@ -152,8 +163,22 @@ class Viewer:
             case Choose():
                 self._chosen, self._second = said.key, 0
                 self._woken.set()
-            case Acknowledge():
-                await self._desk.acknowledge(said, self._outcome)
+            case _:
+                await self._do(said)
+
+    async def _do(self, said: OfAlarm) -> None:
+        """Have done what somebody says of an alarm."""
+
+        def tell(state: OutcomeState, detail: str) -> None:
+            self._outcome(Outcome(said.request, state, detail))
+
+        known = self._feed.known(said.key, said.alarm)
+        if known is None:
+            tell("refused", "this alarm is not known here: it was over long ago, or never was")
+            return
+        door, event = known
+        command = command_of(said, new_id(), event.patient, event.condition)
+        await self._desk.give(Errand(door, event.site, said.actor, command), tell)
 
     def _outcome(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)

@@ -1,6 +1,6 @@
 // What a screen reader says of new alarms: high ones at once, others when it has finished its sentence.
 
-import { find } from "./words.js";
+import { find, isOpen } from "./words.js";
 
 export class Announcer {
   constructor() {
@@ -10,7 +10,7 @@ export class Announcer {
 
   /** Say which alarms are new. */
   update(standing) {
-    const open = standing.filter(({ alarm }) => alarm.state === "active");
+    const open = standing.filter(({ alarm }) => isOpen(alarm));
     const known = this.known;
     this.known = new Set(open.map(({ alarm }) => alarm.id));
     const fresh = open.filter(({ alarm }) => !known?.has(alarm.id));

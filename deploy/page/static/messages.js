@@ -3,11 +3,13 @@
 /**
  * @typedef {{value: number|null, u: number|null}} Value
  * @typedef {{id: string, condition: string, category: "physiological"|"technical", priority: "high"|"medium"|"low",
- *   state: "active"|"acknowledged", onset_ms: number, event_ms: number, need: number, words: string, reason: string, actor: string, note: string}} Alarm
+ *   state: "active"|"acknowledged"|"latched"|"shelved"|"ended"|"retracted"|"missed", onset_ms: number, event_ms: number,
+ *   need: number, words: string, said: string, reason: string, occurrences: number, level: number, until_ms: number,
+ *   mark: ""|"true"|"false"}} Alarm
  * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, words: string, second: number|null,
  *   hr: Value, pulse: Value, temp: Value, resp: Value, rmssd: Value, af: Value, pvc: Value,
  *   trust: string, signal: string, reason: string, source: string,
- *   late: boolean, alarms: Alarm[]}} Tile
+ *   late: boolean, alarms: Alarm[], over: Alarm[]}} Tile
  * @typedef {{key: string, second: number, stream: string, unit: string, scale: number, rate_hz: number,
  *   counts: number[]}} Second
  * @typedef {{request: string, state: "refused"|"sent"|"done"|"failed"|"waiting", detail: string}} Outcome
@@ -24,12 +26,5 @@ export const seen = (n) => ({ type: "seen", n });
 /** @param {string} key of a tile; empty: none */
 export const choose = (key) => ({ type: "choose", key });
 
-/** @param {{request: string, key: string, alarm: string, actor: string, note: string}} said */
-export const acknowledge = ({ request, key, alarm, actor, note }) => ({
-  type: "acknowledge",
-  request,
-  key,
-  alarm,
-  actor,
-  note,
-});
+// What somebody says of an alarm is made in act.js: {type: "acknowledge"|"shelve"|"unshelve"|"comment"|"mark", request, key,
+// alarm, actor, note}, with `seconds` where it is shelved and `was` where it is marked.

@@ -1,19 +1,19 @@
 // The ward page: messages come in, the parts show them; everything is drawn at most once in a frame.
 
-import { AcknowledgeDialog } from "./acknowledge.js";
+import { ActDialog } from "./act.js";
 import { Alarms } from "./alarms.js";
 import { Announcer } from "./announce.js";
 import { Chosen } from "./chosen.js";
 import { Connection } from "./connection.js";
 import { keep } from "./kept.js";
 import { listenToKeys } from "./keys.js";
-import { acknowledge, choose } from "./messages.js";
+import { choose } from "./messages.js";
 import { Sound } from "./sound.js";
 import { Sweep } from "./sweep.js";
 import { Tiles } from "./tiles.js";
 import { Ward } from "./ward.js";
 import { Wards } from "./wards.js";
-import { clock, find, put, short } from "./words.js";
+import { clock, find, isOpen, put, short } from "./words.js";
 
 const AGES_EVERY_MS = 1000;
 const SOUND_EVERY_MS = 500;
@@ -32,8 +32,8 @@ const sound = new Sound((on) => {
   put(find("sound"), on ? "Sound is on" : "Sound is off: turn on");
   find("sound").setAttribute("aria-pressed", String(on));
 });
-const alarms = new Alarms({ choose: chooseBed, acknowledge: askToAcknowledge });
-const dialog = new AcknowledgeDialog(sendAcknowledgement);
+const alarms = new Alarms({ choose: chooseBed, act: ask });
+const dialog = new ActDialog(send);
 /** Alarm by request. @type {Map<string, string>} */
 const requests = new Map();
 /** Keys of tiles to be shown anew; null: all of them. @type {Set<string>|null} */
@@ -75,7 +75,7 @@ function takeOutcome(outcome) {
     return;
   }
   alarms.outcome(alarm, outcome);
-  if (outcome.state === "failed" || outcome.state === "refused") announcer.say("say-now", [`not acknowledged: ${outcome.detail}`]);
+  if (outcome.state === "failed" || outcome.state === "refused") announcer.say("say-now", [`not done: ${outcome.detail}`]);
   if (outcome.state !== "sent") requests.delete(outcome.request);
   due = true;
 }
@@ -87,7 +87,7 @@ function tick() {
 }
 
 function soundAlarms() {
-  const open = ward.alarms().filter(({ alarm }) => alarm.state === "active");
+  const open = ward.alarms().filter(({ alarm }) => isOpen(alarm));
   const heard = open.map(({ alarm }) => alarm);
   if (connection?.lost) heard.push(LOST_CONTACT);
   else heard.push(...ward.silent.map(nothingFrom));
@@ -125,33 +125,32 @@ function chooseFirst() {
   chooseBed(ward.beds()[0]?.key ?? "");
 }
 
-function askToAcknowledge(key, id) {
-  const tile = ward.tiles.get(key);
-  const alarm = tile?.alarms.find((one) => one.id === id && one.state === "active");
-  if (alarm && !dialog.open) dialog.ask(tile, alarm);
+function ask(key, id) {
+  const alarm = ward.known(key, id);
+  if (alarm && !dialog.open) dialog.ask(ward.tiles.get(key), alarm);
 }
 
-/** Acknowledge what the focus is on, else the chosen bed's worst alarm, else the ward's. */
-function acknowledgeHere() {
+/** Ask of what the focus is on, else of the chosen bed's worst alarm that is open, else of the ward's. */
+function askHere() {
   const row = alarms.focused();
   if (row) {
-    askToAcknowledge(...row);
+    ask(...row);
     return;
   }
-  const open = ward.alarms().filter(({ alarm }) => alarm.state === "active");
+  const open = ward.alarms().filter(({ alarm }) => isOpen(alarm));
   const focused = tiles.focused();
   const pick = focused
     ? open.find(({ tile }) => tile.key === focused)
     : (open.find(({ tile }) => tile.key === chosen) ?? open[0]);
-  if (pick) askToAcknowledge(pick.tile.key, pick.alarm.id);
+  if (pick) ask(pick.tile.key, pick.alarm.id);
   else announcer.say("say-soon", ["There is no alarm here to acknowledge"]);
 }
 
-function sendAcknowledgement(said) {
+function send(said) {
   const request = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
-  if (!connection.up || !connection.say(acknowledge({ request, ...said }))) return false;
+  if (!connection.up || !connection.say({ request, ...said })) return false;
   requests.set(request, said.alarm);
-  alarms.outcome(said.alarm, { state: "asked", detail: "" });
+  alarms.asked(ward.known(said.key, said.alarm) ?? { id: said.alarm });
   due = true;
   return true;
 }
@@ -236,7 +235,7 @@ find("skip").addEventListener("click", (event) => {
 });
 find("help").addEventListener("click", () => find("keys").showModal());
 listenToKeys({
-  a: acknowledgeHere,
+  a: askHere,
   s: () => sound.toggle(),
   t: toggleTheme,
   w: () => wards.list.focus(),

@@ -1,6 +1,6 @@
 // A tile for each bed, as large as the room allows, in the order of need.
 
-import { make, mark, NOT_MEASURED, plusMinus, put, tenths, trust, whole } from "./words.js";
+import { isOpen, make, mark, NOT_MEASURED, plusMinus, put, tenths, trust, whole } from "./words.js";
 
 const GAP = 8;
 const LEAST = { width: 136, height: 104 }; // below this the beds scroll
@@ -149,9 +149,7 @@ function labelled(parent, before, after) {
 }
 
 function spoken(bed, worst, trusted) {
-  const alarm = worst
-    ? `${worst.priority} alarm ${worst.condition}, ${worst.state === "acknowledged" ? "acknowledged" : "not acknowledged"}. `
-    : "";
+  const alarm = worst ? `${worst.priority} alarm ${worst.condition}, ${isOpen(worst) ? "not acknowledged" : worst.said}. ` : "";
   const rate = bed.hr.value === null ? "heart rate not measured" : `heart rate ${whole(bed.hr)}`;
   const pulse = bed.pulse.value === null ? "" : `, pulse ${whole(bed.pulse)}`;
   const breath = bed.resp.value === null ? "" : `, breath ${whole(bed.resp)}`;

@@ -1,5 +1,7 @@
 // What the page knows of the ward: the tiles as the server last told them, and the server's time.
 
+import { isOpen } from "./words.js";
+
 const CATCH_UP = 0.05; // of a difference that may be but a slow network
 const LEAP_MS = 1000; // a larger one is another clock
 
@@ -83,9 +85,23 @@ export class Ward {
     return this.alarmsOf((tile) => this.shows(tile));
   }
 
-  /** Alarms of wards that are not shown, which nobody has acknowledged. */
+  /** Alarms of wards that are not shown, which nobody has seen to. */
   elsewhere() {
-    return this.alarmsOf((tile) => !this.shows(tile)).filter(({ alarm }) => alarm.state === "active");
+    return this.alarmsOf((tile) => !this.shows(tile)).filter(({ alarm }) => isOpen(alarm));
+  }
+
+  /** Alarms that are over of late where it is shown, each with its tile, the newest first. */
+  over() {
+    return [...this.tiles.values()]
+      .filter((tile) => this.shows(tile))
+      .flatMap((tile) => tile.over.map((alarm) => ({ tile, alarm })))
+      .sort((a, b) => b.alarm.event_ms - a.alarm.event_ms);
+  }
+
+  /** Alarm of a tile, if it stands or is over of late. */
+  known(key, id) {
+    const tile = this.tiles.get(key);
+    return tile && [...tile.alarms, ...tile.over].find((one) => one.id === id);
   }
 
   alarmsOf(wanted) {

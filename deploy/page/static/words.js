@@ -47,4 +47,7 @@ export function make(kind, name = "", text = "") {
   return element;
 }
 
+/** Whether nobody has seen to an alarm that stands. */
+export const isOpen = ({ state }) => state === "active" || state === "latched";
+
 export const find = (id) => document.getElementById(id);
