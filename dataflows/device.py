@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from dataflows import pacing
+from dataflows.ailments import SILENT_NS, Ailments
 from dataflows.events import NAN, SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
 from dataflows.pacing import BEFORE_NS, CREDIT_NS, NOISE_NS, QUEUED_NS, SINCE_NS, Credit
 from dataflows.waking import Now
-from ingest.clock import ClockState, correct, set_ahead, time_of_sample
+from ingest.clock import ClockFlag, ClockState, correct, set_ahead, time_of_sample
 from ingest.packet import ALL_FLAGS, BadPacket, Block, Packet, StateFlag
 from ingest.profile import Birth, Status
 from ingest.sequence import (
@@ -30,6 +31,7 @@ HOURS_KEPT = 2  # this one and the one before: what was missed there may still c
 HOLE_NS = SECOND_NS // 5  # a shorter gap is bridged
 MAX_AHEAD_S = 60.0  # a free-running device that begins with its queue is ahead by as much; more is a wrong rate
 STRANGE_CLOCK_NS = SECOND_NS  # a device's clock that is off by more is said to be
+SILENT_PACKETS = 4  # as many packets that did not come are silence, where packets are long
 TURNS = 16  # so often do boots take turns before two devices are said to share a name; a reboot's stragglers are fewer
 TURNS_NS = 60 * SECOND_NS  # no turn for so long: they share it no more
 SAID = {  # of a sensor by itself; that it is locked goes without saying
@@ -72,6 +74,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
     flags: int = 0  # of the newest packet: locked if all of its sensors are, the others if one is
     queue: Credit = Credit(BEFORE_NS)  # for all that it measured, queued or not
     set_ns: int = 0  # `Now.set_ns` at the newest packet
+    ailments: Ailments = msgspec.field(default_factory=Ailments)
+    grave: str = ""  # what its wearer's nurse was told last to be wrong with it, by name
 
     def turn_hour(self, site: str, name: str, now: Now, revision: int) -> list[Ledger]:
         """Begin the ledger of a new hour; return what was not told of those before, as one of them is forgotten."""
@@ -99,6 +103,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
         if verdict.kind != "fresh":
             self._brought_nothing(now)
             self.sequence = sequence
+            self.ailments.numbered(verdict, now.arrival_ns)
             self._count(verdict, packet.boot, now)
             self.last_seen_ns = now.arrival_ns
             return None
@@ -116,7 +121,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
             bad = self._flood(packet) if credit.left_ns < CREDIT_NS * 2 // 5 else timed
             self.refused(bad, now)
             return bad
-        (moved, blocks), (clock, t0_ns) = placed, timed
+        (moved, blocks), (clock, t0_ns, happened) = placed, timed
         packet_ns = pacing.cost_ns(blocks_ns, len(birth.streams))
         queued = clock.end_ns < now.arrival_ns - QUEUED_NS
         if (queue if queued else credit).left_ns < packet_ns:
@@ -127,6 +132,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
         # A hole is a hole in time, whether the sample numbers show it or not.
         if t0_ns - self.clock.end_ns > HOLE_NS:
             blocks = tuple(block._replace(fresh=True, bridged=0) for block in blocks)
+        self._ail(verdict, packet.t0_ns, clock.samples_ns - min(blocks_ns), clock.end_ns, happened, now)
         self.cursors, self.sequence, self.clock = moved, sequence, clock
         self.credit, self.queue = credit, queue
         self._count(verdict, packet.boot, now)
@@ -134,6 +140,16 @@ class DeviceLog(msgspec.Struct, array_like=True):
         self.noise_floor = next((b.noise_floor for b in packet.blocks if b.stream == 0), self.noise_floor)
         self.flags = _flags(packet.blocks)
         return Data(key, now.arrival_ns, now.awake_ns, t0_ns, self.offset_ns, blocks)
+
+    def falls_silent(self, awake_ns: int) -> bool:
+        """Whether nothing has come for a while, and that is news."""
+        newly = not self.ailments.silent and self.silent(awake_ns)
+        self.ailments.silent |= newly
+        return newly
+
+    def silent(self, awake_ns: int) -> bool:
+        """Whether nothing has come for a while."""
+        return awake_ns - self.heard_ns >= max(SILENT_NS, SILENT_PACKETS * self.packet_ns)
 
     def ledgers(self, site: str, name: str, revision: int) -> Iterator[Ledger]:
         """Tell the hours that changed."""
@@ -147,6 +163,10 @@ class DeviceLog(msgspec.Struct, array_like=True):
         reasons = (status.reason if status else "", self._strange_clock(), self._shared(now), self._flooding())
         streams = birth.streams if birth else ()
         expiries = [stream.calibration.expiry_ns for stream in streams if stream.calibration]
+        expiry_ns = min(filter(None, expiries), default=0)
+        self.ailments.told = self.ailments.names(now.arrival_ns)
+        expired = ("calibration-expired",) if 0 < expiry_ns < now.arrival_ns else ()
+        faults = {*self.ailments.told, *(status.faults if status else ()), *expired}
         return DeviceStatus(
             site,
             name,
@@ -161,10 +181,22 @@ class DeviceLog(msgspec.Struct, array_like=True):
             revision=revision,
             declared_noise_floor=streams[0].noise_floor or NAN if streams else NAN,
             noise_unit=f"{streams[0].unit}/sqrt(Hz)" if streams else "",
-            calibration_expiry_ns=min(filter(None, expiries), default=0),
+            calibration_expiry_ns=expiry_ns,
             locked=bool(self.flags & StateFlag.LOCKED),
             flags=" ".join(word for flag, word in SAID.items() if self.flags & flag),
+            faults=" ".join(sorted(faults)),
         )
+
+    def _ail(self, verdict: Verdict, t0_ns: int, sample_ns: int, end_ns: int, happened: ClockFlag, now: Now) -> None:
+        """Take note of what a fresh packet says of its device and of its way."""
+        ailments, arrival_ns = self.ailments, now.arrival_ns
+        if verdict.new_boot:
+            ailments.restarted(arrival_ns, before=bool(self.clock.boot))
+        ailments.numbered(verdict, arrival_ns)
+        if now.asleep_ns == self.asleep_ns:  # what ingest held up is not the device's doing
+            ailments.came(end_ns, arrival_ns, self.last_seen_ns)
+        ailments.silent = False
+        ailments.dated(sample_ns, t0_ns - sample_ns, arrival_ns, stepped=ClockFlag.STEPPED in happened)
 
     def _follow(self, now: Now) -> None:
         """Follow the journal's clock where it was set ahead: else all that comes would be as late as that."""
@@ -285,7 +317,7 @@ def _placed(
 
 def _timed(
     state: ClockState, packet: Packet, birth: Birth, now: Now, blocks_ns: Sequence[int]
-) -> tuple[ClockState, int] | BadPacket:
+) -> tuple[ClockState, int, ClockFlag] | BadPacket:
     """Place a packet in corrected time, or say that its samples run ahead of all clocks."""
     # The shortest block ends with the packet: a temperature of the second to come does not.
     duration_ns = min(blocks_ns)
@@ -293,7 +325,7 @@ def _timed(
     stream = birth.streams[block.stream]
     counted_ns = time_of_sample(block.first_sample, stream.rate_hz)
     boot = f"{packet.boot}/{packet.birth}"  # another profile counts its samples at other rates
-    clock, t0_ns, _ = correct(
+    clock, t0_ns, happened = correct(
         state, packet.t0_ns, duration_ns, now.arrival_ns, counted_ns, packet.clock, boot, away=now.away
     )
     ahead_s = (t0_ns + duration_ns - now.arrival_ns) / SECOND_NS
@@ -305,4 +337,4 @@ def _timed(
             packet.boot,
             packet.seq,
         )
-    return clock, t0_ns
+    return clock, t0_ns, happened

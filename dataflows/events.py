@@ -20,6 +20,7 @@ Condition = Literal[
     "lost-contact",
     "frozen",
     "sensor-fault",
+    "device-fault",
     "saturated",
     "poor-signal",
     "cannot-analyse",
@@ -229,6 +230,7 @@ class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
     calibration_expiry_ns: int = 0  # of the stream whose calibration ends first; 0: not stated
     locked: bool = False  # every sensor of the newest packet
     flags: str = ""  # what else its sensors said of themselves, in words
+    faults: str = ""  # names of what is wrong with it or its way to us (`ailments.WORDS`), with spaces between
 
     @property
     def key(self) -> str:

@@ -225,6 +225,7 @@ class Fold:
                 self._outbox.refuse(record, site, data, item)
             elif data is not None and (patient := registry.patient_of(site, name)) is not None:
                 self._outbox.of_device(f"{site}/{patient}", data)
+        self._here.told_at_once(key, log)
         self._here.flood(key, log)
 
     def _bundle(self, record: Record, topic: Topic) -> None:

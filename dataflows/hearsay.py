@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from dataflows.alarms import STALE_NS, nothing_known
 from dataflows.events import SECOND_NS, AlarmEvent, Condition
 from dataflows.faults import Faults
-from dataflows.items import WARD_KEY, Flooded, Reported, Tick, name_of
+from dataflows.items import WARD_KEY, Ailing, Flooded, Reported, Tick, name_of
 from dataflows.rules import COLUMN
 from dataflows.ward import Moment, Ward
 
@@ -95,6 +95,12 @@ class Hearsay:
         rows = self.told("flooding", [item.patient], [at], [at], value, truth=bool(devices))
         who = ", ".join(sorted(map(name_of, devices)))
         return [replace(row, reason=f"{who} {row.reason}" if who else row.reason) for row in rows]
+
+    def ailing(self, item: Ailing) -> list[AlarmEvent]:
+        """Take note of what is wrong with a patient's devices by their own word."""
+        at = item.arrival_ns
+        rows = self.told("device-fault", [item.patient], [at], [at], [float("nan")], truth=bool(item.words))
+        return [replace(row, reason=item.words or row.reason) for row in rows]
 
     def _early(self, item: Flooded) -> None:
         key = f"{item.patient} {item.device}"

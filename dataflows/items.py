@@ -78,6 +78,14 @@ class Flooded(NamedTuple):
     arrival_ns: int
 
 
+class Ailing(NamedTuple):
+    """What devices of a patient know to be wrong with themselves, or nothing any more; told again while it lasts."""
+
+    patient: str  # site/patient
+    words: str  # which devices and what; empty: nothing
+    arrival_ns: int
+
+
 class Tick(NamedTuple):
     """The clock of the journal."""
 
@@ -108,7 +116,7 @@ class Acknowledged(NamedTuple):
     arrival_ns: int
 
 
-Item = Data | Bind | Unbind | Park | Placed | Flooded | Tick | Reported | Acknowledged
+Item = Data | Bind | Unbind | Park | Placed | Flooded | Ailing | Tick | Reported | Acknowledged
 
 
 def shard_of(patient: str, n_shards: int) -> int:

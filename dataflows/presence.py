@@ -3,10 +3,11 @@
 from msgspec.structs import replace
 
 from dataflows import pacing
+from dataflows.ailments import PASSING, SILENT_NS, in_words
 from dataflows.census import MAX_DEVICES, Census
 from dataflows.device import HOUR_NS, DeviceLog
-from dataflows.events import SECOND_NS, PatientInfo
-from dataflows.items import WARD_KEY, Bind, Flooded, Park, Placed, Unbind, name_of, site_of
+from dataflows.events import SECOND_NS, DeviceStatus, PatientInfo
+from dataflows.items import WARD_KEY, Ailing, Bind, Flooded, Park, Placed, Unbind, name_of, site_of
 from dataflows.outbox import Outbox
 from dataflows.pacing import SINCE_NS, Credit
 from dataflows.waking import Now
@@ -41,7 +42,9 @@ class Presence:
         for key in told:
             if key in self.census:
                 log, (birth, status, patient) = self.census.look(key), self._whole(key)
-                self.outbox.row(log.status(*_parts(key), birth, status, patient, self.now, self._revision))
+                row = log.status(*_parts(key), birth, status, patient, self.now, self._revision)
+                self.outbox.row(row)
+                self._ails(log, row)
 
     def heard(self, key: str) -> DeviceLog:
         """Return the log of a device that sent something, ready for it."""
@@ -94,6 +97,7 @@ class Presence:
             key = f"{site}/{device}"
             if before is not None:
                 self._flood_over(key)
+                self._well(key, before)
                 patient = f"{site}/{before}"
                 reason = f"{device} was taken off {before}" if after is None else f"{device} went to {after}"
                 self.outbox.of_device(patient, Unbind(key, patient, self.now.arrival_ns, left or reason))
@@ -163,8 +167,18 @@ class Presence:
         self.bindings(site_of(key), self.registry.forget(*_parts(key)), f"{name_of(key)} left: {why}")
         self.census.forget(key, self.now.arrival_ns // HOUR_NS)
 
+    def told_at_once(self, key: str, log: DeviceLog) -> None:
+        """Tell what has just come to be wrong with a device; the rest waits for its turn."""
+        if log.ailments.news:
+            self._tell[key] = None
+
     def tick(self) -> None:
-        """Let floods end, and park who has been silent for long."""
+        """Let floods end, say who has fallen silent, and park who has been so for long."""
+        for key, log in self.census.speaking:
+            if self.now.awake_ns - log.heard_ns < SILENT_NS:  # and so those after it
+                break
+            if log.falls_silent(self.now.awake_ns):
+                self._tell[key] = None
         for key in list(self.flooding):
             if self.now.arrival_ns - self.census.look(key).flooded_ns >= FLOOD_OVER_NS:
                 self._flood_over(key)
@@ -215,6 +229,25 @@ class Presence:
     def _tell_flood(self, key: str, patient: str, packets: int) -> None:
         self.outbox.to(patient, Flooded(patient, key, packets, self.now.arrival_ns))
         self._tell[key] = None
+
+    def _ails(self, log: DeviceLog, row: DeviceStatus) -> None:
+        """Tell a device's wearer's nurse what is wrong with it, as long as that lasts; and once that it is over."""
+        before, log.grave = log.grave, " ".join(name for name in row.faults.split() if name not in PASSING)
+        if row.patient and (before or log.grave):
+            self._tell_ailing(row.site, row.patient)
+
+    def _well(self, key: str, patient: str) -> None:
+        """Take a device off its wearer with all that is wrong with it."""
+        log = self.census.awake(key)
+        if log is not None and log.grave:
+            log.grave = ""
+            self._tell_ailing(site_of(key), patient)
+
+    def _tell_ailing(self, site: str, patient: str) -> None:
+        worn = self.registry.worn_by(site, patient)
+        logs = [(name, self.census.awake(f"{site}/{name}")) for name in worn]
+        words = "; ".join(f"{name}: {in_words(log.grave)}" for name, log in logs if log and log.grave)
+        self.outbox.to(f"{site}/{patient}", Ailing(f"{site}/{patient}", words, self.now.arrival_ns))
 
     def _place(self, site: str, who: Wearer) -> None:
         """Tell the shard of a patient where that one lies."""

@@ -126,6 +126,9 @@ RULES: tuple[Rule, ...] = (
         ("no usable packet from the device for 10 s: see `femtoward devices show`",),
     ),
     Rule("sensor-fault", "technical", "low", 0.0, 0.0, 0.0, _SENSOR_FAULTS),
+    Rule(
+        "device-fault", "technical", "low", 0.0, 0.0, 0.0, ("something is wrong with it: see `femtoward devices show`",)
+    ),
     Rule("frozen", "technical", "medium", 2.0, 0.0, 2.0, ("the sensor repeats one value",)),
     Rule(
         "saturated",

@@ -15,6 +15,7 @@ from dataflows.hearsay import Hearsay
 from dataflows.items import (
     WARD_KEY,
     Acknowledged,
+    Ailing,
     Bind,
     Data,
     Flooded,
@@ -43,7 +44,7 @@ from dataflows.ward import Moment, Ward
 from dataflows.wearables import Wearables
 
 Row = Vitals | Wave | AlarmEvent | BedState | Answer | RollCall
-Other = Bind | Unbind | Park | Placed | Flooded | Tick | Reported | Acknowledged
+Other = Bind | Unbind | Park | Placed | Flooded | Ailing | Tick | Reported | Acknowledged
 
 _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 
@@ -177,6 +178,8 @@ class Shard:
                 rows = self._move(item)
             case Flooded():
                 rows = self._flooded(item)
+            case Ailing():
+                rows = self._hearsay.ailing(item) if item.patient in self.roster.patients else ()
             case Tick():
                 rows = self._tick(item)
             case Reported():

@@ -20,6 +20,7 @@ UNITS: Final[dict[Condition, str]] = {
     "lost-contact": "s",
     "frozen": "s",
     "sensor-fault": "1",
+    "device-fault": "1",
     "saturated": "1",
     "poor-signal": "1",
     "cannot-analyse": "s",

@@ -4,6 +4,7 @@ import math
 import time
 from typing import NamedTuple
 
+from dataflows.ailments import in_words
 from dataflows.events import SECOND_NS, DeviceStatus, Ledger
 from dataflows.store import Store
 from dataflows.totals import NO_DEVICE
@@ -98,7 +99,8 @@ def line(device: Device) -> str:
     whose = f"{device.bed or 'no bed'} ({s.patient})" if s.patient else "nobody's"
     counts = ", ".join(f"{device.total(count)} {count}" for count in COUNTS if device.total(count) or count == "stored")
     refused = f"{device.refused.total} refused"
-    return f"{s.device:<16} {s.state:<12} {whose:<24} seen {_ago(age_s):<12} {refused:<12} packets: {counts}"
+    wrong = f"; {in_words(s.faults)}" if s.faults else ""
+    return f"{s.device:<16} {s.state:<12} {whose:<24} seen {_ago(age_s):<12} {refused:<12} packets: {counts}{wrong}"
 
 
 def lines(device: Device | Refusals) -> list[str]:
@@ -111,6 +113,7 @@ def lines(device: Device | Refusals) -> list[str]:
         f"  site {s.site}, model {s.model or 'not stated'}{', simulated' if s.simulated else ''}",
         f"  state {s.state}{': ' + s.reason if s.reason else ''}",
         f"  {_sensors(s)}",
+        f"  wrong: {in_words(s.faults) or 'nothing that is known'}",
         f"  clock corrected by {s.clock_offset_ms:.1f} ms; noise floor {s.noise_floor:g} {s.noise_unit}{_declared(s)}",
         f"  calibration {_calibrated(s)}",
         f"  {_causes(device)}",

@@ -1,11 +1,10 @@
 """What a device says of itself in its status: locks, cell temperature, currents of its coils, battery."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from device_sim.devices import Head
 from device_sim.faults import BATTERY_LOW_PERCENT, CELL_CEL, FaultName
-from device_sim.opm import Opm
 from ingest.packet import StateFlag
 from ingest.profile import Status
 
@@ -19,6 +18,11 @@ class Said(NamedTuple):
 
 
 COLD_CEL = CELL_CEL - 2.0
+CODES: dict[FaultName, str] = {  # of what it knows to be wrong with itself
+    "battery-low": "battery-low",
+    "laser-step": "laser-mode",
+    "expired-calibration": "calibration-expired",
+}
 WELL = Said(int(StateFlag.LOCKED), frozenset(), cold=False)
 
 
@@ -38,11 +42,13 @@ def status_of(head: Head, said: Said, coil_pt: float, cell_cel: float) -> Status
     --------
     >>> from device_sim.devices import DEVICES
     >>> status_of(DEVICES["reference"].head, WELL, 1850.0, CELL_CEL)
-    Status(state='online', reason='locked, cells at 150 Cel, coils up to 1.9 nT')
+    Status(state='online', reason='locked, cells at 150 Cel, coils up to 1.9 nT', faults=())
     """
     if "reboot" in said.faults:
         return Status(state="offline", reason="restarting")
-    heated = isinstance(head.kernel, Opm)
+    heated = head.heated
+    cold = ("cell-cold",) if heated and said.cold else ()
+    faults = (*(CODES[name] for name in sorted(said.faults & CODES.keys())), *cold)
     words = ["locked" if said.flags & StateFlag.LOCKED else "lock lost"]
     if said.flags & StateFlag.SATURATED:
         words.append("at the end of its range")
@@ -57,8 +63,9 @@ def status_of(head: Head, said: Said, coil_pt: float, cell_cel: float) -> Status
     if "battery-low" in said.faults:
         words.append(f"battery at {BATTERY_LOW_PERCENT} %")
     if "calibrating" in said.faults:
-        return Status(state="calibrating", reason=", ".join(["listens to its own coils", *words]))
-    return Status(state="zeroing" if said.flags & StateFlag.ZEROING else "online", reason=", ".join(words))
+        return Status(state="calibrating", reason=", ".join(["listens to its own coils", *words]), faults=faults)
+    state: Literal["zeroing", "online"] = "zeroing" if said.flags & StateFlag.ZEROING else "online"
+    return Status(state=state, reason=", ".join(words), faults=faults)
 
 
 def known(names: Collection[FaultName]) -> frozenset[FaultName]:

@@ -148,3 +148,4 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     state: Literal["online", "offline", "zeroing", "calibrating"]
     reason: Annotated[str, Meta(max_length=256)] = ""
+    faults: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()  # codes of what it knows to be wrong with itself

@@ -213,6 +213,11 @@ class Registry:
         here = self._body.sites[site].patients if site in self._body.sites else {}
         return tuple(_wearer(name, here[name]) for name in sorted(here))
 
+    def worn_by(self, site: str, patient: str) -> tuple[str, ...]:
+        """Devices of a patient; none of one who is not here."""
+        known = self._patient(site, patient)
+        return _wearer(patient, known).devices if known else ()
+
     def sites(self) -> tuple[str, ...]:
         """Sites with a device or a patient, in alphabetical order."""
         return tuple(sorted(self._body.sites))

@@ -206,6 +206,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
                 reason="in words",
                 noise_unit="of both noise floors",
                 flags="what its sensors say of themselves: zeroing, saturated, calibrating, off-body",
+                faults="what is wrong with it or its way here, by name: silent, packets-lost, clock-step, ...",
             ),
             *fields("boolean", "", simulated="no real device", locked="every sensor is"),
             *fields("float", "ms", clock_offset_ms="corrected minus raw device time"),

@@ -178,6 +178,7 @@ CONDITIONS: Final[Mapping[str, Coded]] = MappingProxyType(
         ),
         "off-body": Coded("Device not on the body", (Code(MDC, "196916", "MDC_EVT_SENSOR_DISCONN"),)),
         "sensor-fault": Coded("Fault of a sensor", (Code(MDC, "196918", "MDC_EVT_SENSOR_MALF"),)),
+        "device-fault": Coded("Fault of a device", why_local=_NO_EVENT),
         "lost-contact": Coded("No packets from the device", why_local=_NO_EVENT),
         "frozen": Coded("Sensor repeats one value", why_local=_NO_EVENT),
         "saturated": Coded("Sensor at the end of its range", why_local=_NO_EVENT),

@@ -1,9 +1,10 @@
 """A simulated scenario run through the whole flow without servers: fleet, fold, shard, and what came of it."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Literal, NamedTuple
 
-from dataflows.events import SECOND_NS, AlarmEvent, Vitals
+from dataflows.events import SECOND_NS, AlarmEvent, DeviceStatus, Vitals
 from dataflows.fold import Fold
 from dataflows.shard import Shard
 from deploy.truth import Truth, gather
@@ -16,6 +17,10 @@ from ingest.topics import topic_of
 T0_NS = 1_700_000_000 * SECOND_NS
 TICK_NS = SECOND_NS // 4
 TRANSIT_NS = 20_000_000  # a packet arrives so long after its last sample
+TICKS_AFTER = 8  # the clock goes on for so many when all is over
+
+Arrival = tuple[int, tuple[RecordKind, str, bytes]]  # time since the start, and what came
+Row = Vitals | AlarmEvent | DeviceStatus
 
 
 class Played(NamedTuple):
@@ -36,12 +41,9 @@ def played(scenario: str, patients: int, seconds: float, seed: int = 1) -> Playe
     scenario, patients, seconds, seed
         As in `FleetOptions`.
     """
-    options = FleetOptions(patients=patients, scenario=scenario, seed=seed, seconds=seconds)
-    fleet = Fleet(options, t_start_ns=T0_NS)
     lines: list[TruthLine] = []
-    shard = Shard()
-    items = [content for where, content in Fold(1).feed(_records(fleet, seconds, lines)) if where is not None]
-    rows = list(shard.feed(items))  # type: ignore[arg-type]  # what has a shard is an item
+    options = FleetOptions(patients=patients, scenario=scenario, seed=seed, seconds=seconds)
+    rows = [row for _, row in rows_of(options, lines)]
     return Played(
         gather(lines),
         lines,
@@ -51,20 +53,46 @@ def played(scenario: str, patients: int, seconds: float, seed: int = 1) -> Playe
     )
 
 
-def _records(fleet: Fleet, seconds: float, lines: list[TruthLine]) -> Iterator[Record]:
-    """A journal of the fleet, with ticks in between."""
-    messages = [(0, topic_of("demo", birth.device, "birth"), encode_birth(birth)) for birth in fleet.births]
-    for step in range(round(seconds * 4)):
+def rows_of(options: FleetOptions, lines: list[TruthLine]) -> Iterator[tuple[int, Row]]:
+    """Vitals, alarms and states of devices as they leave the flow, each with the arrival of what it was made by then.
+
+    They come step by step, and the truth is added to `lines` likewise.
+    """
+    fleet, fold, shard = Fleet(options, t_start_ns=T0_NS), Fold(1), Shard()
+    offset = 0
+    for arrivals in _steps(fleet, round(options.seconds * 4), lines):
+        records = [Record(offset + k, T0_NS + at_ns, *what) for k, (at_ns, what) in enumerate(arrivals)]
+        offset += len(records)
+        folded = fold.feed(records)
+        at_ns = records[-1].arrival_ns if records else T0_NS
+        yield from ((at_ns, row) for where, row in folded if where is None and isinstance(row, DeviceStatus))
+        items = [content for where, content in folded if where is not None]
+        found = shard.feed(items)  # type: ignore[arg-type]  # what has a shard is an item
+        yield from ((at_ns, row) for row in found if isinstance(row, Vitals | AlarmEvent))
+
+
+def _steps(fleet: Fleet, n_steps: int, lines: list[TruthLine]) -> Iterator[list[Arrival]]:
+    """Records of the fleet's journal in the order of their arrival, with ticks in between, some at a time."""
+    site = [who.site for who in fleet.names]
+
+    def message(index: int, leaf: Literal["birth", "status", "data"], at_ns: int, payload: bytes) -> Arrival:
+        return at_ns, (RecordKind.MESSAGE, topic_of(site[index], fleet.births[index].device, leaf), payload)
+
+    waiting: list[Arrival] = [message(index, "birth", 0, encode_birth(one)) for index, one in enumerate(fleet.births)]
+    ticks: list[Arrival] = [(k * TICK_NS, (RecordKind.TICK, "", b"")) for k in range(n_steps + TICKS_AFTER)]
+    for step in range(n_steps):
         leaving = fleet.step()
-        for index, payload in fleet.rebirths():
-            at_ns = fleet.phase_ns[index] + step * TICK_NS + TRANSIT_NS + 1
-            messages.append((at_ns, topic_of("demo", fleet.births[index].device, "birth"), payload))
-        for index, payload in leaving:
-            at_ns = fleet.phase_ns[index] + (step + 1) * TICK_NS + TRANSIT_NS
-            messages.append((at_ns, topic_of("demo", fleet.births[index].device, "data"), payload))
+        now_ns = [phase_ns + step * TICK_NS + TRANSIT_NS for phase_ns in fleet.phase_ns]
+        waiting += [message(index, "birth", now_ns[index] + 1, payload) for index, payload in fleet.rebirths()]
+        waiting += [message(index, "status", now_ns[index] + TICK_NS, status) for index, status in fleet.statuses()]
+        waiting += [message(index, "data", now_ns[index] + TICK_NS, payload) for index, payload in leaving]
         lines += fleet.truth_lines()
+        # What leaves later arrives later than this.
+        whole_ns = (step + 1) * TICK_NS + TRANSIT_NS
+        ripe = [one for one in waiting if one[0] <= whole_ns]
+        waiting = [one for one in waiting if one[0] > whole_ns]
+        n_ticks = sum(one[0] <= whole_ns for one in ticks[:2])
+        yield sorted([*ripe, *ticks[:n_ticks]], key=itemgetter(0))
+        ticks = ticks[n_ticks:]
     lines += fleet.closing_lines()
-    arrivals = [(at_ns, RecordKind.MESSAGE, topic, payload) for at_ns, topic, payload in messages]
-    arrivals += [(tick * TICK_NS, RecordKind.TICK, "", b"") for tick in range(round(seconds * 4) + 8)]
-    for offset, (at_ns, kind, topic, payload) in enumerate(sorted(arrivals, key=lambda arrival: arrival[0])):
-        yield Record(offset, T0_NS + at_ns, kind, topic, payload)
+    yield sorted([*waiting, *ticks], key=itemgetter(0))

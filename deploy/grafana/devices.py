@@ -7,7 +7,19 @@ from deploy.grafana.layout import Shelf
 from deploy.grafana.measurements import unit
 from deploy.grafana.model import Dashboard, Mapped, Panel
 from deploy.grafana.panels import TEXT, table, timeline, trend
-from deploy.grafana.words import BALANCE, DEVICE, EXPIRY, EXPIRY_STEPS, GOOD, HIGH, LOCKED, MEDIUM, steps, values
+from deploy.grafana.words import (
+    BALANCE,
+    DEVICE,
+    EXPIRY,
+    EXPIRY_STEPS,
+    FAULTS,
+    GOOD,
+    HIGH,
+    LOCKED,
+    MEDIUM,
+    steps,
+    values,
+)
 
 CHOICES: tuple[Choice, ...] = ("site", "patient", "device")
 WORN = ("site", "device")
@@ -24,7 +36,7 @@ def devices() -> Dashboard:
         "For technicians and device makers: which device to exchange, refit, or calibrate.",
         [
             Shelf(12, (_now(),)),
-            Shelf(9, (_states(), _locks())),
+            Shelf(9, (_states(), _locks(), _faults())),
             Shelf(9, (_noise(), _excess())),
             Shelf(9, (_clocks(), _drift(), _lost())),
             Shelf(10, (_ledger(),)),
@@ -41,7 +53,7 @@ def _now() -> Panel:
         "device",
         {
             "revision": 'last("revision")',
-            **fields("state", "reason", "model", "locked", "flags", "noise_floor", "declared_noise_floor"),
+            **fields("state", "reason", "model", "locked", "flags", "faults", "noise_floor", "declared_noise_floor"),
             **fields("noise_unit", "clock_offset_ms", "calibration_expiry_ns", "last_seen_ns", "simulated", "patient"),
         },
         where=chosen(*CHOICES),
@@ -51,7 +63,7 @@ def _now() -> Panel:
     query = select(
         newest,
         {
-            **fields("state", "locked", "flags", "noise_floor", "declared_noise_floor", "noise_unit"),
+            **fields("state", "locked", "faults", "flags", "noise_floor", "declared_noise_floor", "noise_unit"),
             "calibrated for": f'("calibration_expiry_ns" - "last_seen_ns") / {DAY_NS}',
             **fields("clock_offset_ms", "reason", "model", "simulated"),
             "last seen": '"last_seen_ns" / 1000000',
@@ -69,6 +81,7 @@ def _now() -> Panel:
             on("device", width=150, links=[to_device()]),
             on("state", width=130, mappings=values(DEVICE), custom__cellOptions=TEXT),
             on("locked", width=130, mappings=values(LOCKED), custom__cellOptions=TEXT),
+            on("faults", width=200, displayName="wrong"),
             on("flags", width=150, displayName="says of itself"),
             on("noise_floor", decimals=3, width=110, displayName="noise floor"),
             on("declared_noise_floor", decimals=3, width=110, displayName="declared"),
@@ -89,7 +102,16 @@ def _now() -> Panel:
         transformations=[
             organized(
                 drop=["Time"],
-                order=["device", "state", "locked", "flags", "noise_floor", "declared_noise_floor", "noise_unit"],
+                order=[
+                    "device",
+                    "state",
+                    "locked",
+                    "faults",
+                    "flags",
+                    "noise_floor",
+                    "declared_noise_floor",
+                    "noise_unit",
+                ],
             ),
             sorted_by("device"),
         ],
@@ -134,6 +156,15 @@ def _locks() -> Panel:
         "Whether all sensors of a device were locked; one that is not hears nothing, whatever it sends.",
         "locked",
         values(LOCKED),
+    )
+
+
+def _faults() -> Panel:
+    return _lasting(
+        "Faults",
+        "What was wrong with each device or its way here; what only its signal shows is an alarm of its wearer.",
+        "faults",
+        FAULTS,
     )
 
 

@@ -123,6 +123,10 @@ WORDS = (
     *patterns((r".*\(seen\)$", SEEN), ("^!!! .*", HIGH), ("^!! .*", MEDIUM), ("^! .*", LOW)),
     Mapped(type="special", options={"match": "empty", "result": Shown(text="none told", color=QUIET, index=4)}),
 )
+FAULTS = (
+    *patterns((".+", "orange")),
+    Mapped(type="special", options={"match": "empty", "result": Shown(text="● none", color=GOOD, index=1)}),
+)
 OUT = "✗ OUT OF BALANCE"
 BALANCE = ranges((None, -0.5, OUT, HIGH), (-0.5, 0.5, "✓ balances", GOOD), (0.5, None, OUT, HIGH))
 FAILING = ranges((None, 0.5, "● delivers", GOOD), (0.5, None, "✗ FAILING", HIGH))  # how many do not deliver
