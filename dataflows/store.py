@@ -232,6 +232,15 @@ class Store:
         )
         return sorted(_decoded(AlarmEvent, found), key=lambda event: (event.onset_ns, event.id))
 
+    def newest_of(self, alarm_id: str) -> Stored | None:
+        """Newest event of one alarm, with its place; None for an unknown one."""
+        found = self._db.execute(
+            "SELECT out.id, out.kind, out.body FROM newest JOIN out USING (id)"
+            " WHERE newest.kind = 'alarm' AND newest.subject = ?",
+            (alarm_id,),
+        ).fetchone()
+        return None if found is None else Stored(found[0], decode_named(found[1], found[2]))
+
     def history(self, alarm_id: str) -> list[AlarmEvent]:
         """Every event of one alarm in the order of its steps; empty for an unknown one."""
         found = self._db.execute(

@@ -67,6 +67,71 @@ def alarms_ack(
     return DONE if done else FOUND_WRONG
 
 
+@alarms_app.command("receipts")
+def alarms_receipts(
+    alarm: Annotated[str | None, typer.Argument(metavar="[ID]", help="Of this alarm only, by its id.")] = None,
+    *,
+    config: Config = None,
+    data_dir: DataDir = None,
+    partition: PartitionName = None,
+    as_json: AsJson = False,
+) -> int:
+    """What became of each alarm event at each receiver: queued, delivered, seen, accepted."""
+    from deploy import alarms, deliveries  # noqa: PLC0415
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.rooms import first_found, rooms, settings_of  # noqa: PLC0415
+
+    here = rooms(settings_of(config, data_dir), partition)
+    if alarm is not None:
+        wanted = alarm
+        here = [first_found(here, lambda store: alarms.find(store, wanted))[0]]
+    found = [one for room in here for one in deliveries.deliveries(room, alarm)]
+    if as_json:
+        show_json({"deliveries": found})
+    else:
+        show_lines([deliveries.line(one) for one in found] or ["nothing has gone out, and nothing waits"])
+    return FOUND_WRONG if any(one.state == "refused" for one in found) else DONE
+
+
+@alarms_app.command("resend")
+def alarms_resend(
+    alarm: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="These alarms (default: all that was not taken).")
+    ] = None,
+    *,
+    receiver: Annotated[
+        str | None, typer.Option(metavar="NAME", help="To this receiver only (default: to all).")
+    ] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    partition: PartitionName = None,
+    as_json: AsJson = False,
+) -> int:
+    """Send alarm events again that a receiver did not take, or lost; under the ids that they had."""
+    from deploy import alarms, deliveries  # noqa: PLC0415
+    from deploy.output import show_json, show_lines  # noqa: PLC0415
+    from deploy.rooms import first_found, rooms, settings_of  # noqa: PLC0415
+
+    here = rooms(settings_of(config, data_dir), partition)
+    named: dict[int, list[str]] = {}
+    for id_ in alarm or ():
+        room, _ = first_found(here, lambda store, id_=id_: alarms.find(store, id_))  # type: ignore[misc]
+        named.setdefault(here.index(room), []).append(id_)
+    asked: dict[str, int] = {}
+    for index, room in enumerate(here):
+        if index in named or not alarm:
+            for name, count in deliveries.resend(room, receiver, named.get(index, [])).items():
+                asked[name] = asked.get(name, 0) + count
+    if as_json:
+        show_json({"again": asked})
+    else:
+        show_lines(
+            [f"{count} alarm events go to {name} again, as soon as the couriers run" for name, count in asked.items()]
+            or ["every alarm event was taken: there is nothing to send again"]
+        )
+    return DONE
+
+
 @devices_app.command("list")
 def devices_list(
     *, config: Config = None, data_dir: DataDir = None, partition: PartitionName = None, as_json: AsJson = False

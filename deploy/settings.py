@@ -26,7 +26,7 @@ from deploy.sections import (
     check_url,
 )
 from deploy.strict_toml import decode
-from deploy.telling import Links, Webhook
+from deploy.telling import Links, People, Webhook
 
 PARTITION = "main"  # where there is but one, this is its name
 S = TypeVar("S", bound=msgspec.Struct)
@@ -138,6 +138,7 @@ class Settings(Section, frozen=True):
     grafana: Grafana | None = None
     webhook: tuple[Webhook, ...] = ()
     links: Links | None = None
+    people: People = msgspec.field(default_factory=People)
     page: Page | None = None
     log: Log = msgspec.field(default_factory=Log)
 
@@ -146,6 +147,13 @@ class Settings(Section, frozen=True):
         names = [webhook.name for webhook in self.webhook]
         if len(set(names)) != len(names):
             raise ValueError(f"webhook names {names} are not all different: each keeps its own place under its name")
+        teams = {shift.team for shift in self.people.shift}
+        for webhook in self.webhook:
+            if webhook.team and teams and webhook.team not in teams:
+                raise ValueError(
+                    f"webhook {webhook.name!r} is of team {webhook.team!r}, which has no shift: give it one with "
+                    f"[[people.shift]], or name one of {', '.join(sorted(teams))}"
+                )
         if self.partition and self.ward.sites != (ALL_SITES,):
             raise ValueError("ward.sites and [[partition]] are both given: with partitions, each names its own sites")
         check_partitions(self.partitions, self.flow)

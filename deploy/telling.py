@@ -4,6 +4,8 @@ from typing import Annotated, get_args
 
 from msgspec import Meta
 
+from dataflows.couriers.bodies import Detail, Template
+from dataflows.couriers.duty import DAYS, Day, span_of, zone_of
 from dataflows.events import Priority
 from deploy.sections import Name, Seconds, Section, check_url
 
@@ -16,12 +18,44 @@ class Webhook(Section, frozen=True):
     secret_env: str = ""  # variable that holds the signing secret, whsec_<base64>
     secret_file: str = ""  # or the file that does
     priorities: Annotated[tuple[Priority, ...], Meta(min_length=1)] = get_args(Priority)
+    template: Template = "json"  # json, fhir (R4), text (for a chat)
+    detail: Detail = "minimal"  # full: bed, ward, what people wrote and the strip, too
+    rung: Annotated[int, Meta(ge=0, le=9)] = 0  # of the escalation ladder, from which on it is told
+    team: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = (
+        ""  # is told in the shifts of its team; empty: always
+    )
+    quiet: str = ""  # HH:MM-HH:MM: low and medium wait for its end
     allow_local: bool = False  # deliver to this machine or its link, too
     timeout_s: Seconds = 5.0
 
     def __post_init__(self) -> None:
         """Refuse an address that cannot be connected to."""
         check_url(self.url, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
+        if self.quiet:
+            span_of(self.quiet)
+
+
+class Shift(Section, frozen=True):
+    """When a team is on duty."""
+
+    team: Name
+    hours: str  # HH:MM-HH:MM
+    days: Annotated[tuple[Day, ...], Meta(min_length=1)] = DAYS
+
+    def __post_init__(self) -> None:
+        """Refuse what is no span of the day."""
+        span_of(self.hours, self.days)
+
+
+class People(Section, frozen=True):
+    """Who is on duty when: whoever takes over is told of what stands."""
+
+    zone: str = "UTC"  # of shifts and quiet hours, such as Europe/Vienna
+    shift: tuple[Shift, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a zone that is not known."""
+        zone_of(self.zone)
 
 
 class Links(Section, frozen=True):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dataflows.couriers.influx_options import InfluxOptions
     from dataflows.couriers.links import LinkOptions
     from dataflows.couriers.process_points import ProcessOptions
+    from dataflows.couriers.webhook import WebhookOptions
     from dataflows.flow import FlowOptions
     from deploy.page.options import PageOptions
     from deploy.parts import Part
@@ -160,7 +161,7 @@ def courier_options(settings: Settings, partition: str | None = None) -> "Courie
     """
     # Brings the client of InfluxDB, which only the couriers need.
     from dataflows.couriers.courier import CourierOptions  # noqa: PLC0415
-    from dataflows.couriers.webhook import WebhookOptions  # noqa: PLC0415
+    from dataflows.couriers.duty import Shift  # noqa: PLC0415
 
     if not settings.influx and not settings.webhook:
         raise UserError(
@@ -177,10 +178,26 @@ def courier_options(settings: Settings, partition: str | None = None) -> "Courie
             # The parts of a host are asked by one: by the couriers of its first partition.
             process=process_options(settings, whose) if settings.influx and whose == settings.local[0] else None,
             drain_s=COURIERS_DRAIN_S,
-            webhooks=tuple(WebhookOptions(**msgspec.structs.asdict(webhook)) for webhook in settings.webhook),
+            webhooks=webhook_options(settings),
+            shifts=tuple(Shift(**msgspec.structs.asdict(shift)) for shift in settings.people.shift),
+            zone=settings.people.zone,
+            links=link_options(settings),
         )
     except ValueError as error:
         raise UserError(f"settings for the couriers: {error}") from error
+
+
+def webhook_options(settings: Settings) -> "tuple[WebhookOptions, ...]":
+    """Options of every receiver of alarms.
+
+    Raises
+    ------
+    ValueError
+        They are refused.
+    """
+    from dataflows.couriers.webhook import WebhookOptions  # noqa: PLC0415
+
+    return tuple(WebhookOptions(**msgspec.structs.asdict(webhook)) for webhook in settings.webhook)
 
 
 def link_options(settings: Settings) -> "LinkOptions | None":

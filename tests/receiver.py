@@ -102,8 +102,8 @@ class Receiver:
         delivery = Delivery(
             headers["webhook-id"],
             int(headers["webhook-timestamp"]),
-            said["type"],
-            said["data"],
+            said.get("type", ""),
+            said.get("data", {}),
             self._verify(headers, body),
             body,
             headers,

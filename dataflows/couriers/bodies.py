@@ -1,4 +1,4 @@
-"""What a receiver is told of an alarm's event: as JSON, or as a line of text for a chat.
+"""What a receiver is told of an alarm's event: as JSON, as FHIR R4, or as a line of text for a chat.
 
 By default it is the least that is needed to act: a pseudonym, and neither bed nor ward, nor what people wrote, nor the
 strip. The same event is the same JSON each time that it is sent.
@@ -13,6 +13,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from dataflows.events import AlarmEvent
+from dataflows.fhir import bundles as fhir
+from dataflows.fhir.alarms import alarm_bundle
+from dataflows.fhir.bundles import MEDIA_TYPE
 
 Template = Literal["json", "fhir", "text"]
 Detail = Literal["minimal", "full"]
@@ -128,9 +131,16 @@ def body_of(event: AlarmEvent, template: Template, detail: Detail, link: str = "
         Where the alarm can be answered; empty: nowhere.
     since
         Of an event that goes out late: what became of its alarm since, in a word; for people, who keep no ids.
+
+    Raises
+    ------
+    LookupError
+        FHIR has no code for it.
     """
     if template == "text":
         return Body("application/json", msgspec.json.encode(_Text(text(event, detail, link, since))))
+    if template == "fhir":
+        return Body(MEDIA_TYPE, fhir.encode(alarm_bundle(event)))
     return Body("application/json", msgspec.json.encode(message(event, detail, link)))
 
 

@@ -64,6 +64,10 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if self.quiet:
             span_of(self.quiet)
 
+    def wants(self, event: AlarmEvent) -> bool:
+        """Whether an event is the receiver's business, as far as the event itself says."""
+        return event.priority in self.priorities and event.level >= self.rung
+
 
 class WebhookCourier:
     """A courier (see `carrier.Courier`) for one receiver: one event at a time, in order for each alarm.
@@ -113,12 +117,7 @@ class WebhookCourier:
 
     def wants(self, row: Stored) -> bool:
         """Whether an event is the receiver's business; what follows on an event that it was told is so in any case."""
-        event = row.row
-        return (
-            isinstance(event, AlarmEvent)
-            and event.priority in self._options.priorities
-            and event.level >= self._options.rung
-        )
+        return isinstance(row.row, AlarmEvent) and self._options.wants(row.row)
 
     def due_ns(self, row: Stored, now_ns: int) -> int:
         """Until when an event waits for the receiver's team or the end of quiet hours, wall clock; 0: it does not."""
