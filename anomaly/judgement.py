@@ -124,7 +124,12 @@ class Judge:
             raise ValueError(f"need 0 < trust={self.trust} < 1")
 
     def hear(
-        self, alarm: Arrhythmia, heart: Heard, pulses: Sequence[Heard], ventricles: Ventricles | None = None
+        self,
+        alarm: Arrhythmia,
+        heart: Heard,
+        pulses: Sequence[Heard],
+        ventricles: Ventricles | None = None,
+        limit_bpm: Array | None = None,
     ) -> Opinion:
         """What witnesses say of an alarm.
 
@@ -138,6 +143,8 @@ class Judge:
             The pulses of light or pressure sensors; a row whose sensor is not there has heard nothing.
         ventricles
             What shapes say; None: nothing.
+        limit_bpm : ndarray, shape (n_devices,)
+            Of an extreme rate, where it is a patient's own; None: the usual one.
         """
         nothing = np.full_like(heart.trust, np.nan)
         shape = Ventricles(nothing, nothing, nothing) if ventricles is None else ventricles
@@ -146,10 +153,12 @@ class Judge:
             return _least(np.log(np.maximum(pauses, 0.1) * 1e9 / ASYSTOLE_NS) / PAUSE_UNIT, pauses)
         if alarm == "extreme-bradycardia":
             rates = self._rates(heart.slowest_bpm, pulses, [pulse.slowest_bpm for pulse in pulses])
-            return _least(np.log(BRADYCARDIA_BPM / rates) / RATE_UNIT, rates)
+            slow = _column(BRADYCARDIA_BPM if limit_bpm is None else limit_bpm, rates)
+            return _least(np.log(slow / rates) / RATE_UNIT, rates)
         if alarm == "extreme-tachycardia":
             rates = self._rates(heart.fastest_bpm, pulses, [pulse.fastest_bpm for pulse in pulses])
-            return _least(np.log(rates / TACHYCARDIA_BPM) / RATE_UNIT, rates)
+            fast = _column(TACHYCARDIA_BPM if limit_bpm is None else limit_bpm, rates)
+            return _least(np.log(rates / fast) / RATE_UNIT, rates)
         if alarm == "ventricular-fibrillation":
             trusts = [pulse.trust for pulse in pulses]
             margins = [np.log((1.001 - trust) / (1.001 - LONE_TRUST)) / TRUST_UNIT for trust in trusts]
@@ -187,6 +196,10 @@ def contradicted(probability_: Array, least: float) -> BoolArray:
 def _stack(of_each: Sequence[Array]) -> Array:
     """One witness a column."""
     return np.ascontiguousarray(np.stack(of_each, axis=-1))
+
+
+def _column(limit: Array | float, rates: Array) -> Array:
+    return np.broadcast_to(np.asarray(limit, np.float64), rates.shape[:1])[:, None]
 
 
 def _least(margins: Array, values: Array) -> Opinion:

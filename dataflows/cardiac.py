@@ -30,7 +30,7 @@ from anomaly.strip import StripRing
 from anomaly.ventricular import VentricularDetector
 from anomaly.ventricular_watch import nothing_told, watched
 from dataflows import breathing, estimates, tree
-from dataflows.cardiac_second import SETTLE_NS, second_of
+from dataflows.cardiac_second import RATE_LIMITS_BPM, SETTLE_NS, second_of
 from dataflows.cardiac_state import CardiacState
 from dataflows.device import HOLE_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
@@ -281,13 +281,26 @@ class Cardiac:
         share = np.clip((seen[:, None] + np.arange(x.shape[-1]) - quiet) / (whole - quiet), 0.0, 1.0)
         return x * share[:, None, :]
 
-    def estimate(self, state: CardiacState, end_ns: IntArray) -> estimates.Cardiac:
-        """Tell what was known `AS_OF_LAG_NS` before the end of a second."""
+    def estimate(
+        self, state: CardiacState, end_ns: IntArray, rate_limits: FloatArray | None = None
+    ) -> estimates.Cardiac:
+        """Tell what was known `AS_OF_LAG_NS` before the end of a second.
+
+        Parameters
+        ----------
+        state
+            Of ``n`` rows.
+        end_ns : shape (n,)
+            End of the second.
+        rate_limits : shape (n, 2)
+            Below the one a heart is too slow, above the other too fast, 1/min; None: the usual ones.
+        """
+        rates = np.broadcast_to(RATE_LIMITS_BPM, (len(end_ns), 2)) if rate_limits is None else rate_limits
 
         def heard(as_of_ns: IntArray, here: BoolArray) -> tuple[FloatArray, IntArray]:
             return breathing.heard(partial(self._series, state, as_of_ns), BREATH_OWN_BPM, here, end_ns)
 
-        return second_of(state, end_ns, heard)
+        return second_of(state, end_ns, heard, rates)
 
     def _series(self, state: CardiacState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
         """What breath may move in some rows: the lead's baseline, the interval and the height of the beats."""

@@ -20,11 +20,14 @@ TIMING_FLOOR_MS = 0.03  # of a beat, when there is no noise: sampling and interp
 # Its peak is sharper than its band, and several channels see it: of what noise does to a peak of the band, this much is
 # seen (0.16 to 0.32 with simulated sensors: `femtoward evaluate rates`).
 TIMING_SHARE = 0.3
+RATE_LIMITS_BPM = (conditions.BRADYCARDIA_BPM, conditions.TACHYCARDIA_BPM)
+BRADYCARDIA_END = conditions.BRADYCARDIA_END_BPM - conditions.BRADYCARDIA_BPM  # above the limit it has ended
+TACHYCARDIA_END = conditions.TACHYCARDIA_BPM - conditions.TACHYCARDIA_END_BPM
 
 Heard = Callable[[IntArray, BoolArray], tuple[FloatArray, IntArray]]
 
 
-def second_of(state: CardiacState, end_ns: IntArray, heard: Heard) -> estimates.Cardiac:
+def second_of(state: CardiacState, end_ns: IntArray, heard: Heard, rate_limits: FloatArray) -> estimates.Cardiac:
     """Tell what was known `AS_OF_LAG_NS` before the end of a second.
 
     Parameters
@@ -35,6 +38,8 @@ def second_of(state: CardiacState, end_ns: IntArray, heard: Heard) -> estimates.
         End of the second.
     heard
         ``heard(as_of_ns, here)`` returns what is heard of breath, and in how many series.
+    rate_limits : shape (n, 2)
+        Below the one a heart is too slow, above the other too fast, 1/min.
     """
     here = state.end_ns > end_ns - SECOND_NS
     as_of, since = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS, state.start_ns + SETTLE_NS
@@ -44,8 +49,9 @@ def second_of(state: CardiacState, end_ns: IntArray, heard: Heard) -> estimates.
         state.ring, as_of, np.hypot(TIMING_FLOOR_MS, TIMING_SHARE * blur_ms), since, ectopy.ectopic(state.ring)
     )
     still = conditions.asystole(state.ring, as_of, since)
-    slow = conditions.extreme_bradycardia(state.ring, as_of, since)
-    fast = conditions.extreme_tachycardia(state.ring, as_of, since)
+    low, high = rate_limits[:, 0], rate_limits[:, 1]
+    slow = conditions.extreme_bradycardia(state.ring, as_of, since, low, low + BRADYCARDIA_END)
+    fast = conditions.extreme_tachycardia(state.ring, as_of, since, high, high - TACHYCARDIA_END)
     atrial = fibrillation(state.ring, as_of, since)
     rest = patterns.pause(state.ring, as_of, since)
     pairs = patterns.bigeminy(state.ring, as_of, since)

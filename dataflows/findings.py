@@ -14,17 +14,29 @@ from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS, Condition
-from dataflows.fusion import GOOD_QUALITY, POOR_QUALITY, Fused
+from dataflows.fusion import GOOD_QUALITY, POOR_QUALITY
+from dataflows.limits import HIGH, HR, LOW, RESP, SPO2, TEMP
+from dataflows.rows import Made
 from dataflows.rules import COLUMN
-from dataflows.witnesses import keeps_step, word_of
+from dataflows.witnesses import keeps_step, pulse_rate, word_of
 
 PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats
 NO_PULSE_NS = 10 * SECOND_NS  # without one, where there is light: no blood moves
 APNOEA_S = 20.0  # without breath
 FROZEN_NS = 2 * SECOND_NS
+BACK = {RESP: 1.0, SPO2: 1.0, TEMP: 0.2}  # a vital is back within a limit when it is so far within
 RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
 
 RateAlarm = Literal["extreme-bradycardia", "extreme-tachycardia"]
+
+
+class Measured(NamedTuple):
+    """What was measured, shape (n,) each, and what is known of it."""
+
+    value: FloatArray
+    u: FloatArray | float = np.nan  # standard uncertainty
+    limit: FloatArray | float = np.nan  # what it was held against; NaN: the rule's own
+    confidence: FloatArray | float = np.nan  # probability that the condition is true; NaN: nobody states one
 
 
 class Say(Protocol):
@@ -35,11 +47,8 @@ class Say(Protocol):
         condition: Condition,
         truth: IntArray,
         onset_ns: IntArray,
-        value: FloatArray,
+        measured: FloatArray | Measured,
         why: IntArray | int = 0,
-        *,
-        u: FloatArray | float = np.nan,
-        confidence: FloatArray | float = np.nan,
     ) -> None:
         """Tell."""
 
@@ -54,13 +63,24 @@ class Proof(NamedTuple):
     moving: BoolArray  # the body moves
 
 
-def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_ns: IntArray) -> Evidence:
+def evidence(second: Second, made: Made, limits: FloatArray, end_ns: IntArray) -> Evidence:
     """Tell what is true of every condition at the end of a second.
 
     A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
     device off the body by motion, temperature and light): then it is *not known*, and one that stands goes on
     standing. A trusted pulse of another sensor that contradicts does (`dataflows.witnesses`): then there is none, and
     one that stands ends. A pulse that says the same stands in the reason.
+
+    Parameters
+    ----------
+    second
+        What the lanes of ``n`` patients know.
+    made
+        What was made of it.
+    limits : shape (n, vitals, 2)
+        As of `dataflows.limits`.
+    end_ns : shape (n,)
+        End of the second.
     """
     known = nothing_known(len(end_ns))
 
@@ -68,29 +88,27 @@ def evidence(second: Second, vitals: Fused, breath: Breath, course: Course, end_
         condition: Condition,
         truth: IntArray,
         onset_ns: IntArray,
-        value: FloatArray,
+        measured: FloatArray | Measured,
         why: IntArray | int = 0,
-        *,
-        u: FloatArray | float = np.nan,
-        confidence: FloatArray | float = np.nan,
     ) -> None:
         column = COLUMN[condition]
+        found = measured if isinstance(measured, Measured) else Measured(measured)
         known.truth[:, column] = truth
         known.onset_ns[:, column] = onset_ns
-        known.value[:, column] = value
         known.why[:, column] = why
-        known.u[:, column] = u
-        known.confidence[:, column] = confidence
+        for name in Measured._fields:
+            getattr(known, name)[:, column] = getattr(found, name)
 
     proof = _proof(second, end_ns)
     stirs = _say_of_ventricles(say, second, proof, end_ns)
     asystole = _say_of_absence(say, second, proof, stirs)
-    _say_of_rates(say, second, proof)
+    _say_of_rates(say, second, proof, limits[:, HR], end_ns)
     _say_of_rhythms(say, second, proof, stirs)
-    _say_of_breath(say, second, breath, (asystole == 1) | stirs | proof.off, end_ns)
-    _say_of_course(say, course)
+    _say_of_breath(say, second, made.breath, (asystole == 1) | stirs | proof.off, end_ns)
+    _say_of_vitals(say, second, made.breath, proof, limits, end_ns)
+    _say_of_course(say, made.course)
     _say_of_sensor(say, second, proof, (asystole == 1) | stirs, end_ns)
-    blind = ~np.isfinite(vitals.hr) & (asystole != 1) & ~proof.off & ~stirs
+    blind = ~np.isfinite(made.heart.hr) & (asystole != 1) & ~proof.off & ~stirs
     say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan))
     return known
 
@@ -138,7 +156,13 @@ def _say_of_ventricles(say: Say, second: Second, proof: Proof, end_ns: IntArray)
     artefact = proof.fault | proof.off
     for condition, truth, onset_ns, against, chance in ventricular:
         judged = np.where(truth == 1, np.where(artefact, -1, np.where(against, 0, 1)), truth)
-        say(condition, judged, onset_ns, heart.ventricular_rate, proof.poor.astype(np.int64), confidence=chance)
+        say(
+            condition,
+            judged,
+            onset_ns,
+            Measured(heart.ventricular_rate, confidence=chance),
+            proof.poor.astype(np.int64),
+        )
         stirs |= (truth == 1) & ~artefact
     return stirs
 
@@ -150,23 +174,35 @@ def _say_of_absence(say: Say, second: Second, proof: Proof, stirs: BoolArray) ->
     artefact = proof.fault | proof.off
     asystole: IntArray = np.where(no_beat & (word.against | stirs), 0, np.where(no_beat & artefact, -1, heart.asystole))
     why = np.select([word.for_, proof.poor], [2, 1], 0)
-    say("asystole", asystole, heart.asystole_ns, heart.asystole_s, why, u=heart.rr_u / 1e3, confidence=word.chance)
+    absence = Measured(heart.asystole_s, heart.rr_u / 1e3, confidence=word.chance)
+    say("asystole", asystole, heart.asystole_ns, absence, why)
     return asystole
 
 
-def _say_of_rates(say: Say, second: Second, proof: Proof) -> None:
-    heart = second.cardiac
-    rates: tuple[tuple[RateAlarm, IntArray, IntArray, FloatArray], ...] = (
-        ("extreme-bradycardia", heart.bradycardia, heart.bradycardia_ns, heart.bradycardia_rate),
-        ("extreme-tachycardia", heart.tachycardia, heart.tachycardia_ns, heart.tachycardia_rate),
+def _say_of_rates(say: Say, second: Second, proof: Proof, limits: FloatArray, end_ns: IntArray) -> None:
+    """A heart of whose beats nothing is known may have a pulse that can be counted."""
+    heart, light = second.cardiac, second.optical
+    rates: tuple[tuple[RateAlarm, IntArray, IntArray, FloatArray, int], ...] = (
+        ("extreme-bradycardia", heart.bradycardia, heart.bradycardia_ns, heart.bradycardia_rate, LOW),
+        ("extreme-tachycardia", heart.tachycardia, heart.tachycardia_ns, heart.tachycardia_rate, HIGH),
     )
-    for condition, truth, onset_ns, rate in rates:
-        word = word_of(second, condition)
+    for condition, truth, onset_ns, rate, side in rates:
+        limit = limits[:, side]
+        word = word_of(second, condition, limit)
         # A pulse that is not trusted so far makes unsure.
-        contradicted = proof.pulse & (np.abs(second.optical.pulse - rate) > RATE_DISAGREEMENT * rate)
+        contradicted = proof.pulse & (np.abs(light.pulse - rate) > RATE_DISAGREEMENT * rate)
         unsure = np.where((truth == 1) & (proof.poor | proof.fault | contradicted), -1, truth)
         judged = np.where((truth == 1) & word.against, 0, unsure)
-        say(condition, judged, onset_ns, rate, word.for_.astype(np.int64), u=heart.hr_u, confidence=word.chance)
+        counted = np.where(proof.pulse, pulse_rate(second, condition, limit), -1)
+        alone = (~heart.present | proof.poor | proof.fault) & (counted >= 0) & ~word.against
+        measured = Measured(
+            value=np.where(alone, light.pulse, rate),
+            u=np.where(alone, light.pulse_u, heart.hr_u),
+            limit=limit,
+            confidence=np.where(alone, light.trust, word.chance),
+        )
+        why = np.select([alone, word.for_], [2, 1], 0)
+        say(condition, np.where(alone, counted, judged), np.where(alone, end_ns, onset_ns), measured, why)
 
 
 def _say_of_rhythms(say: Say, second: Second, proof: Proof, stirs: BoolArray) -> None:
@@ -189,7 +225,7 @@ def _say_of_rhythms(say: Say, second: Second, proof: Proof, stirs: BoolArray) ->
     )
     unknown = proof.poor | proof.fault | proof.off | stirs
     for rhythm, truth, onset_ns, value, u, confidence in rhythms:
-        say(rhythm, np.where(unknown, -1, truth), onset_ns, value, u=u, confidence=confidence)
+        say(rhythm, np.where(unknown, -1, truth), onset_ns, Measured(value, u, confidence=confidence))
 
 
 def _say_of_breath(say: Say, second: Second, breath: Breath, arrested: BoolArray, end_ns: IntArray) -> None:
@@ -200,14 +236,36 @@ def _say_of_breath(say: Say, second: Second, breath: Breath, arrested: BoolArray
     say("apnoea", paused.astype(np.int64), breath.since_ns + round(APNOEA_S * SECOND_NS), breath.pause_s)
 
 
+def _say_of_vitals(
+    say: Say, second: Second, breath: Breath, proof: Proof, limits: FloatArray, end_ns: IntArray
+) -> None:
+    """What is beyond a limit; between that and `BACK` within it is neither, so that nothing flaps."""
+    light, skin = second.optical, second.thermal
+    breathes = (breath.quality >= GOOD_QUALITY) & ~proof.moving
+    lit = (light.spo2_quality >= GOOD_QUALITY) & ~proof.moving
+    worn, one = ~proof.off, np.ones(len(end_ns))
+    vitals: tuple[tuple[Condition, int, int, FloatArray, FloatArray, BoolArray, FloatArray], ...] = (
+        ("resp-low", RESP, LOW, breath.rate, breath.u, breathes, breath.quality),
+        ("resp-high", RESP, HIGH, breath.rate, breath.u, breathes, breath.quality),
+        ("spo2-low", SPO2, LOW, light.spo2, light.spo2_u, lit, light.spo2_quality),
+        ("temp-low", TEMP, LOW, skin.temp, skin.temp_u, worn, one),
+        ("temp-high", TEMP, HIGH, skin.temp, skin.temp_u, worn, one),
+    )
+    for condition, vital, side, value, u, sure, quality in vitals:
+        limit = limits[:, vital, side]
+        beyond = value - limit if side == HIGH else limit - value  # NaN compares false
+        truth = np.select([sure & (beyond > 0.0), sure & (beyond <= -BACK[vital])], [1, 0], -1)
+        say(condition, truth, end_ns, Measured(value, u, limit, quality))
+
+
 def _say_of_course(say: Say, course: Course) -> None:
     """What the minutes have shown."""
     stands, looked = course.pattern != QUIET, np.isfinite(course.deviation)
     pattern, known = np.maximum(course.pattern, 0), looked | stands
     usual = special.erf(course.deviation / np.sqrt(2.0))  # so often a patient who is as usual departs by less
-    say("deterioration", _known(stands, known), course.since_ns, course.deviation, pattern, confidence=usual)
+    say("deterioration", _known(stands, known), course.since_ns, Measured(course.deviation, confidence=usual), pattern)
     urgent = _known(course.urgent, known)
-    say("urgent-deterioration", urgent, course.urgent_ns, course.news2_min, pattern, confidence=usual)
+    say("urgent-deterioration", urgent, course.urgent_ns, Measured(course.news2_min, confidence=usual), pattern)
 
 
 def _say_of_sensor(say: Say, second: Second, proof: Proof, arrested: BoolArray, end_ns: IntArray) -> None:
@@ -220,7 +278,7 @@ def _say_of_sensor(say: Say, second: Second, proof: Proof, arrested: BoolArray, 
     frozen = (heart.frozen_ns > 0) & (end_ns - heart.frozen_ns >= FROZEN_NS) & ~proof.fault
     say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS)
     skin, looked = second.thermal, second.motion.present & second.optical.present
-    say("off-body", _known(proof.off, looked), end_ns, skin.temp, u=skin.temp_u)
+    say("off-body", _known(proof.off, looked), end_ns, Measured(skin.temp, skin.temp_u))
     # Where a pulse talks an asystole away, what is left is a poor signal.
     bad = proof.poor & ~proof.fault & ~frozen & ~proof.off & ~heart.settling & ~arrested
     void = (heart.reason == Reason.NOT_FINITE).astype(np.int64)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from dataflows.events import WARD
+from ingest.limits import Own
 from ingest.profile import Birth
 
 WARD_KEY = f"*/{WARD}"  # the subject of what concerns no single patient
@@ -69,6 +70,14 @@ class Placed(NamedTuple):
     arrival_ns: int
 
 
+class Limited(NamedTuple):
+    """A patient's own alarm limits, all of them; they may be known already."""
+
+    patient: str  # site/patient
+    limits: Own
+    arrival_ns: int
+
+
 class Flooded(NamedTuple):
     """A device sends more than it can measure, or does no more."""
 
@@ -116,7 +125,7 @@ class Acknowledged(NamedTuple):
     arrival_ns: int
 
 
-Item = Data | Bind | Unbind | Park | Placed | Flooded | Ailing | Tick | Reported | Acknowledged
+Item = Data | Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | Tick | Reported | Acknowledged
 
 
 def shard_of(patient: str, n_shards: int) -> int:

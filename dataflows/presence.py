@@ -7,7 +7,7 @@ from dataflows.ailments import PASSING, SILENT_NS, in_words
 from dataflows.census import MAX_DEVICES, Census
 from dataflows.device import HOUR_NS, DeviceLog
 from dataflows.events import SECOND_NS, DeviceStatus, PatientInfo
-from dataflows.items import WARD_KEY, Ailing, Bind, Flooded, Park, Placed, Unbind, name_of, site_of
+from dataflows.items import WARD_KEY, Ailing, Bind, Flooded, Limited, Park, Placed, Unbind, name_of, site_of
 from dataflows.outbox import Outbox
 from dataflows.pacing import SINCE_NS, Credit
 from dataflows.waking import Now
@@ -250,9 +250,11 @@ class Presence:
         self.outbox.to(f"{site}/{patient}", Ailing(f"{site}/{patient}", words, self.now.arrival_ns))
 
     def _place(self, site: str, who: Wearer) -> None:
-        """Tell the shard of a patient where that one lies."""
+        """Tell the shard of a patient where that one lies, and what limits that one has."""
         patient = f"{site}/{who.patient}"
         self.outbox.to(patient, Placed(patient, who.ward, who.bed, who.admitted, self.now.arrival_ns))
+        if who.limits:
+            self.outbox.to(patient, Limited(patient, who.limits, self.now.arrival_ns))
 
     def _bind(self, key: str) -> None:
         """Tell the shard of its patient that a device is worn, if it is, and has a birth."""

@@ -80,7 +80,11 @@ RULES: tuple[Rule, ...] = (
         40.0,
         0.0,
         3.0,
-        ("heart rate {value:.0f} /min over 5 beats", "heart rate {value:.0f} /min over 5 beats, and so the pulse"),
+        (
+            "heart rate {value:.0f} /min over 5 beats",
+            "heart rate {value:.0f} /min over 5 beats, and so the pulse",
+            "pulse {value:.0f} /min; of the heart's own signal nothing is known",
+        ),
     ),
     Rule(
         "extreme-tachycardia",
@@ -89,7 +93,11 @@ RULES: tuple[Rule, ...] = (
         140.0,
         0.0,
         3.0,
-        ("heart rate {value:.0f} /min over 17 beats", "heart rate {value:.0f} /min over 17 beats, and so the pulse"),
+        (
+            "heart rate {value:.0f} /min over 17 beats",
+            "heart rate {value:.0f} /min over 17 beats, and so the pulse",
+            "pulse {value:.0f} /min; of the heart's own signal nothing is known",
+        ),
     ),
     Rule("pause", "physiological", "medium", 3.0, 0.0, 20.0, ("the heart rested for {value:.1f} s",)),
     Rule(
@@ -105,6 +113,11 @@ RULES: tuple[Rule, ...] = (
         "bigeminy", "physiological", "low", 5.0, 10.0, 30.0, ("every second beat comes early and is of another kind",)
     ),
     Rule("apnoea", "physiological", "high", 20.0, 0.0, 3.0, ("no breath for {value:.0f} s",)),
+    Rule("resp-low", "physiological", "medium", 8.0, 30.0, 15.0, ("breath rate {value:.0f} /min",)),
+    Rule("resp-high", "physiological", "medium", 30.0, 30.0, 15.0, ("breath rate {value:.0f} /min",)),
+    Rule("spo2-low", "physiological", "medium", 90.0, 10.0, 10.0, ("oxygen saturation {value:.0f} %",)),
+    Rule("temp-low", "physiological", "medium", 28.0, 60.0, 60.0, ("skin temperature {value:.1f} Cel",)),
+    Rule("temp-high", "physiological", "medium", 38.1, 60.0, 60.0, ("skin temperature {value:.1f} Cel",)),
     Rule("ventricular-run", "physiological", "medium", 3.0, 0.0, 30.0, ("{value:.0f} ventricular beats in a row",)),
     Rule("deterioration", "physiological", "medium", float("nan"), 0.0, 0.0, _COURSES),
     Rule(

@@ -20,12 +20,14 @@ from dataflows.items import (
     Data,
     Flooded,
     Item,
+    Limited,
     Park,
     Placed,
     Reported,
     Tick,
     Unbind,
 )
+from dataflows.limits import HR, InForce
 from dataflows.roll_call import ROLL_CALL_NS, RollCall
 from dataflows.roster import LOST_NS, Patient, Roster
 from dataflows.rows import Closing, Made, as_counts, vitals_rows, wave_row
@@ -44,7 +46,7 @@ from dataflows.ward import Moment, Ward
 from dataflows.wearables import Wearables
 
 Row = Vitals | Wave | AlarmEvent | BedState | Answer | RollCall
-Other = Bind | Unbind | Park | Placed | Flooded | Ailing | Tick | Reported | Acknowledged
+Other = Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | Tick | Reported | Acknowledged
 
 _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 
@@ -61,6 +63,7 @@ class Shard:
         self.beds = Beds()
         self.ward = Ward(self._strip, self.beds.place)
         self.courses = Courses()
+        self.limits = InForce()
         self._hearsay = Hearsay(self.ward)
         self._parked = Shelf()  # patients of whom nothing is heard
         self._anew_ns = 0  # when it began anew, until the roll call; 0: it did not
@@ -111,6 +114,7 @@ class Shard:
                 faults=told.faults.image(),
                 courses=self.courses.image(),
                 breathing=self.breathing.image(),
+                limits=self.limits.image(),
             )
         )
 
@@ -138,6 +142,7 @@ class Shard:
         self.roster.devices = {device.key: device for device in kept.devices}
         self.roster.left, self._hearsay.early = dict(kept.left), kept.early
         self.beds.restore(kept.beds)
+        self.limits.restore(kept.limits)
         for device in kept.devices:
             self.wearables.plug(device)
         problems = [*self.wearables.restore(kept.lanes), *self.courses.restore(kept.courses)]
@@ -176,6 +181,8 @@ class Shard:
                 rows = self._park(item)
             case Placed():
                 rows = self._move(item)
+            case Limited():
+                self.limits.set(item.patient, item.limits)
             case Flooded():
                 rows = self._flooded(item)
             case Ailing():
@@ -190,6 +197,8 @@ class Shard:
         return rows
 
     def _move(self, item: Placed) -> list[BedState]:
+        if not item.admitted:
+            self.limits.forget(item.patient)
         if self.beds.knows(item):
             return []
         self._wake(item.patient)
@@ -285,7 +294,9 @@ class Shard:
     def _seconds(self, closings: list[Closing]) -> list[Row]:
         end_ns = np.array([(closing.second + 1) * SECOND_NS for closing in closings], np.int64)
         worn = [self.roster.speaking(closing.patient, closing.second) for closing in closings]
-        known = self.wearables.estimates(worn, end_ns)
+        keys = [closing.patient.key for closing in closings]
+        limits = self.limits.of(keys)
+        known = self.wearables.estimates(worn, end_ns, limits[:, HR])
         # A device that runs ahead of time tells nothing, and that must not pass for one that is not worn.
         known.worn[:] = [self.wearables.measures(self.roster.worn(closing.patient)) for closing in closings]
         vitals = fusion.fused(known)
@@ -297,13 +308,13 @@ class Shard:
             next((d.offset_ns / 1e6 for d in devices if d.covered_ns(closing.second)), float("nan"))
             for closing, devices in zip(closings, worn, strict=True)
         ]
-        wards = [self.beds.place(closing.patient.key)[0] for closing in closings]
-        keys = [closing.patient.key for closing in closings]
+        wards = [self.beds.place(key)[0] for key in keys]
         breath = self.breathing.step(keys, known, end_ns)
         course = self.courses.step(
             keys, np.array([c.second for c in closings], np.int64), fusion.at_rest(known, vitals, breath)
         )
-        rows: list[Row] = list(vitals_rows(closings, known, Made(vitals, breath, course), coverage, offset_ms, wards))
+        made = Made(vitals, breath, course)
+        rows: list[Row] = list(vitals_rows(closings, known, made, coverage, offset_ms, wards))
         for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
             if strip is not None:
                 rows.append(wave_row(closing, *strip))
@@ -313,7 +324,7 @@ class Shard:
             [closing.arrival_ns for closing in closings],
             known.cardiac.quality.tolist(),
         )
-        rows += self.ward.observe(moment, findings.evidence(known, vitals, breath, course, end_ns))
+        rows += self.ward.observe(moment, findings.evidence(known, made, limits, end_ns))
         return rows + self._hearsay.lateness(moment)
 
     def _tick(self, tick: Tick) -> list[Row]:

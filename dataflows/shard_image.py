@@ -11,6 +11,7 @@ from dataflows.items import Flooded
 from dataflows.roster import Device, Patient
 from dataflows.shelf import Shelf
 from dataflows.ward import Cells, WardImage
+from ingest.limits import Own
 
 FORMAT: Final = 1  # of `Lasting` and of what every `Parked` begins with
 
@@ -40,6 +41,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     faults: dict[str, Fault] = {}  # images of before have none
     courses: BankImage = BankImage((), b"")  # the same
     breathing: BankImage | None = None  # the same
+    limits: dict[str, Own] = {}  # the same
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):

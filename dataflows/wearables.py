@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from dataflows import tree
 from dataflows.bank import BankImage
 from dataflows.cardiac import Cardiac
-from dataflows.estimates import LANE_KINDS, IntArray, Second, nothing_measured
+from dataflows.estimates import LANE_KINDS, FloatArray, IntArray, Second, nothing_measured
 from dataflows.items import Data
 from dataflows.lane import Group, Lane, Spoke
 from dataflows.lanes import lanes_of
+from dataflows.limits import HR, defaults
 from dataflows.roster import Device
 from ingest.profile import StreamProfile
 
@@ -87,20 +88,37 @@ class Wearables:
         for group, spokes in spoken.values():
             group.step(spokes)
 
-    def estimates(self, worn: Sequence[Sequence[Device]], end_ns: IntArray) -> Second:
+    def estimates(
+        self, worn: Sequence[Sequence[Device]], end_ns: IntArray, rate_limits: FloatArray | None = None
+    ) -> Second:
         """Estimate the second that ends at `end_ns` of each patient out of the devices that the patient wears.
 
         The first device that has a kind of signal in this second speaks for it; where none has, the first one that
         ever had says since when.
+
+        Parameters
+        ----------
+        worn
+            Devices of each of ``n`` patients.
+        end_ns : shape (n,)
+            End of the second.
+        rate_limits : shape (n, 2)
+            Below the one a heart is too slow, above the other too fast, 1/min; None: the ward's defaults.
         """
+        rates = defaults(len(worn))[:, HR] if rate_limits is None else rate_limits
         known = nothing_measured(len(worn))
         known.worn[:] = [self.measures(devices) for devices in worn]
         for turn in range(max(map(len, worn), default=0)):
             for group, indices, ports in self._speakers(worn, set(LANE_KINDS), turn):
                 at = np.array(indices, np.int64)
                 state = group.bank.take([device.key for device, _ in ports])
-                estimate = group.lane.estimate(state, end_ns[at])
-                so_far = getattr(known, group.lane.kind)
+                lane = group.lane
+                estimate = (
+                    lane.estimate(state, end_ns[at], rates[at])
+                    if isinstance(lane, Cardiac)
+                    else lane.estimate(state, end_ns[at])
+                )
+                so_far = getattr(known, lane.kind)
                 better = estimate.present & ~so_far.present[at] if turn else np.ones(len(at), np.bool_)
                 tree.put(so_far, at[better], tree.take(estimate, np.flatnonzero(better)))
         return known

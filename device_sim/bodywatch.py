@@ -12,11 +12,11 @@ DESATURATED, DESATURATED_S = 90.0, 10.0  # below so many %
 FEVER_CEL, FEVER_S = 38.1, 600.0  # from there on NEWS2 gives points (DOMAIN 4)
 ILL_POINTS, ILL_S = 5, 60.0  # of NEWS2: somebody must come within the hour (DOMAIN 4)
 # What is said sooner than it is due, by a sensor that reads a little lower, is said well.
-_SOONER_S = {"apnoea": 5.0, "desaturation": 30.0, "fever": 1800.0}
+_SOONER_S = {"apnoea": 5.0, "spo2-low": 30.0, "fever": 1800.0}
 # And it may take so long to be said; a fever's skin follows its core slowly. From memory.
 _WITHIN_S = {
     "apnoea": 15.0,
-    "desaturation": 60.0,
+    "spo2-low": 60.0,
     "fever": 1800.0,
     "deterioration": 1800.0,
     "urgent-deterioration": 1800.0,
@@ -74,7 +74,7 @@ class BodyExpectations:
 
     def __init__(self) -> None:
         self._apnoea = _Hold("apnoea", APNOEA_S)
-        self._desaturation = _Hold("desaturation", DESATURATED_S)
+        self._desaturation = _Hold("spo2-low", DESATURATED_S)
         self._fever = _Hold("fever", FEVER_S)
         self._deterioration = _Hold("deterioration", ILL_S)
         self._urgent = _Hold("urgent-deterioration", ILL_S)
@@ -92,7 +92,7 @@ class BodyExpectations:
             self._well_s = at_s
         return [
             *self._apnoea.step(at_s, _SOONER_S["apnoea"], holds=moves and now.breath_bpm <= 0.0),
-            *self._desaturation.step(at_s, _SOONER_S["desaturation"], holds=moves and now.spo2 < DESATURATED),
+            *self._desaturation.step(at_s, _SOONER_S["spo2-low"], holds=moves and now.spo2 < DESATURATED),
             *self._fever.step(at_s, _SOONER_S["fever"], holds=now.core_cel >= FEVER_CEL),
             # Whoever sees it coming is right from the first point on; by then it is urgent.
             *self._deterioration.step(at_s, at_s - ILL_S - self._well_s, holds=ill),

@@ -40,7 +40,7 @@ _MAY: dict[str, tuple[str, ...]] = {
     "packet-loss": ("poor-signal", "cannot-analyse", "lost-contact"),
     "reordering": ("poor-signal", "cannot-analyse"),
     # No heart and no pulse: "asystole or sensor off" is a right answer too.
-    "off-body": ("off-body", "asystole", "poor-signal", "cannot-analyse"),
+    "off-body": ("off-body", "asystole", "poor-signal", "cannot-analyse", "temp-low"),
 }
 
 

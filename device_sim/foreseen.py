@@ -73,15 +73,16 @@ _MAY: dict[RhythmName, tuple[str, ...]] = {
     "mobitz": ("heart-block", "pause"),
 }
 _GETTING_WORSE = ("deterioration", "urgent-deterioration")
-_MAY_WITHOUT_BLOOD = ("apnoea", "desaturation", *_GETTING_WORSE)
+_BREATH = ("resp-low", "resp-high")
+_MAY_WITHOUT_BLOOD = ("apnoea", "spo2-low", *_BREATH, *_GETTING_WORSE)
 _MAY_WHEN_MOVING = ("poor-signal", "cannot-analyse", "off-body")
 _MAY_WHEN_PRESSED = (*_VENTRICULAR, *_MAY_WHEN_HARD, "saturated")
 # What any other event explains while it lasts and while it passes off.
 _EXPLAINED: dict[type[Event], tuple[str, ...]] = {
-    BreathEvent: ("apnoea", "desaturation", *_GETTING_WORSE),
-    BloodEvent: ("desaturation", *_GETTING_WORSE),
-    TemperatureEvent: ("fever", *_GETTING_WORSE),
-    CourseEvent: ("fever", "desaturation", *_GETTING_WORSE),
+    BreathEvent: ("apnoea", "spo2-low", *_BREATH, *_GETTING_WORSE),
+    BloodEvent: ("spo2-low", *_GETTING_WORSE),
+    TemperatureEvent: ("fever", "temp-low", "temp-high", *_GETTING_WORSE),
+    CourseEvent: ("fever", "temp-low", "temp-high", "spo2-low", *_BREATH, *_GETTING_WORSE),
     StEvent: ("st-shift",),
     ActivityEvent: _MAY_WHEN_MOVING,
 }

@@ -8,6 +8,7 @@ from msgspec import Meta
 from ingest.profile import Name
 
 CommandId = Name
+Vital = Literal["hr", "resp", "spo2", "temp"]
 Note = Annotated[str, Meta(max_length=1000)]
 
 
@@ -82,7 +83,7 @@ class SetLimits(_Command, frozen=True, tag="set-limits"):
     """A patient's own alarm limits for one vital."""
 
     patient: Name
-    vital: Literal["hr", "resp", "spo2", "temp"]
+    vital: Vital
     low: float | None = None  # None: the ward's default
     high: float | None = None
 

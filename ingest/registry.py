@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from ingest.command import Admit, Command, Discharge, Transfer
+from ingest.command import Admit, Command, Discharge, SetLimits, Transfer
 from ingest.documents import encode_command
+from ingest.limits import Own, in_words, refusal
 from ingest.packet import BadPacket
 from ingest.place import Place
 from ingest.profile import Birth, Status
@@ -26,6 +27,7 @@ class Wearer(msgspec.Struct, frozen=True, array_like=True):
     admitted: bool
     revision: int  # of the registry at this change: it grows though a patient was forgotten
     ward: str = ""  # empty: none
+    limits: Own = {}  # the patient's own
 
 
 class Binding(msgspec.Struct, frozen=True, array_like=True):
@@ -47,7 +49,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """What became of a command."""
 
-    mine: bool  # False: acknowledge, shelve and set-limits are for the alarms to do
+    mine: bool  # False: acknowledge, shelve and the like are for the alarms to do
     done: bool
     detail: str
     repeated: bool = False  # the id was seen before: nothing was done now, `done` and `detail` are of the first time
@@ -67,6 +69,7 @@ class _Patient(msgspec.Struct, array_like=True):
     revision: int = 0
     devices: tuple[str, ...] = ()
     ward: str = ""
+    limits: Own = {}
 
     @property
     def place(self) -> Place:
@@ -112,6 +115,7 @@ class Registry:
       command bound the device. So a discharged patient's device is not bound again by its retained birth.
     - An admission by command outranks hints until the patient is discharged.
     - A bed is one of its ward, and holds one patient at a time; who goes to another ward leaves the bed.
+    - A patient's own limits last until the patient is forgotten.
     - A patient who was discharged is forgotten; so is one whom no command admitted, when the last device is gone.
     """
 
@@ -168,11 +172,11 @@ class Registry:
         return Change(bindings=bindings, patients=patients)
 
     def apply_command(self, site: str, actor: str, command: Command) -> Outcome:
-        """Do a command, once per id; the registry's own are admit, discharge and transfer."""
+        """Do a command, once per id; the registry's own are admit, discharge, transfer and set-limits."""
         seen, key = self._body.commands, f"{site}/{command.id}"
         digest = blake2b(encode_command(command), digest_size=8).digest()
         if (first := seen.get(key)) is not None:
-            mine = isinstance(command, Admit | Discharge | Transfer)
+            mine = isinstance(command, Admit | Discharge | Transfer | SetLimits)
             if first.digest == digest:
                 return Outcome(mine, first.done, first.detail, repeated=True)
             detail = f"id {command.id!r} was used before for another command: give each command an id of its own"
@@ -253,6 +257,8 @@ class Registry:
             return self._discharge(site, actor, command)
         if isinstance(command, Transfer):
             return self._transfer(site, actor, command)
+        if isinstance(command, SetLimits):
+            return self._set_limits(site, actor, command)
         return Outcome(mine=False, done=False, detail="")
 
     def _admit(self, site: str, actor: str, command: Admit) -> Outcome:
@@ -295,6 +301,19 @@ class Registry:
         patient.ward, patient.bed = place
         patients = (self._revised(site, command.patient),) if before != place else ()
         detail = f"{actor}: {command.patient} lies in {place}, before in {before}"
+        return Outcome(mine=True, done=True, detail=detail, change=Change(patients=patients))
+
+    def _set_limits(self, site: str, actor: str, command: SetLimits) -> Outcome:
+        patient = self._patient(site, command.patient)
+        if patient is None:
+            return _refused(f"{command.patient} is not admitted here: no limits are kept of who is not")
+        if why := refusal(command):
+            return _refused(why)
+        own = (command.low, command.high)
+        news = patient.limits.get(command.vital, (None, None)) != own
+        patient.limits = {**patient.limits, command.vital: own}
+        patients = (self._revised(site, command.patient),) if news else ()
+        detail = f"{actor}: {command.patient} has limits of {in_words(command.vital, own)}"
         return Outcome(mine=True, done=True, detail=detail, change=Change(patients=patients))
 
     def _occupied(self, site: str, place: Place, patient: str) -> Outcome | None:
@@ -367,7 +386,7 @@ class Registry:
 
 
 def _wearer(name: str, patient: _Patient) -> Wearer:
-    return Wearer(name, patient.bed, patient.devices, admitted=True, revision=patient.revision, ward=patient.ward)
+    return Wearer(name, patient.bed, patient.devices, True, patient.revision, patient.ward, patient.limits)
 
 
 def _refused(detail: str) -> Outcome:

@@ -12,6 +12,8 @@ from dataflows.breathing import Breath, Breathing
 from dataflows.courses import Courses
 from dataflows.estimates import Second, nothing_measured
 from dataflows.events import SECOND_NS
+from dataflows.limits import defaults
+from dataflows.rows import Made
 from dataflows.rules import COLUMN
 
 Array = NDArray[np.float64]
@@ -112,7 +114,7 @@ def apnoea_of(known: Second, breath: Breath) -> int:
     """What the evidence says of an apnoea."""
     end_ns = np.array([T0])
     course = Courses().step(["p"], end_ns // SECOND_NS, np.full((1, 4), NAN))
-    evidence = findings.evidence(known, fusion.fused(known), breath, course, end_ns)
+    evidence = findings.evidence(known, Made(fusion.fused(known), breath, course), defaults(len(end_ns)), end_ns)
     return int(evidence.truth[0, COLUMN["apnoea"]])
 
 

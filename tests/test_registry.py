@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import commands, wearable
 
-from ingest.command import Acknowledge, Admit, Command, Discharge, SetLimits, Shelve, Transfer
+from ingest.command import Acknowledge, Admit, Command, Discharge, Shelve, Transfer
 from ingest.packet import BadPacket
 from ingest.profile import Birth, Status
 from ingest.registry import MAX_COMMANDS, Binding, Change, Outcome, Registry, Wearer
@@ -182,7 +182,6 @@ def test_an_id_that_was_used_for_another_command_is_refused() -> None:
     [
         Acknowledge(id="c1", patient="p1", alarm="a1"),
         Shelve(id="c1", patient="p1", condition="asystole", seconds=60),
-        SetLimits(id="c1", patient="p1", vital="hr", low=40.0),
     ],
 )
 def test_alarm_commands_are_not_the_registrys_but_it_tells_repeats(command: Command) -> None:

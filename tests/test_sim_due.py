@@ -173,7 +173,7 @@ def test_the_rests_of_a_periodic_breath_are_apnoeas_each() -> None:
 
 def test_less_oxygen_is_due_from_where_it_is_below_90() -> None:
     script = PatientScript(blood=(BloodEvent(from_s=60.0, for_s=200.0, blood="desaturation", spo2=80.0, ramp_s=100.0),))
-    (one,) = [one for one in lying(script, 0.1) if one.condition == "desaturation"]
+    (one,) = [one for one in lying(script, 0.1) if one.condition == "spo2-low"]
     assert one.since_s == pytest.approx(60.0 + 100.0 * 7.0 / 17.0, abs=1.5)
     assert one.to_s == one.since_s + 70.0
     mild = PatientScript(blood=(BloodEvent(from_s=60.0, blood="desaturation", spo2=91.0),))
@@ -215,7 +215,7 @@ def test_an_arrest_takes_breath_and_oxygen_with_it_and_neither_is_due(tmp_path: 
     )
     run = Run(str(path), patients=1, seconds=90.0)
     assert [condition for condition, _, _ in due_in(run)] == ["asystole"]
-    assert {"apnoea", "desaturation"} <= {line.condition for line in run.truth if isinstance(line, AlarmLine)}
+    assert {"apnoea", "spo2-low"} <= {line.condition for line in run.truth if isinstance(line, AlarmLine)}
 
 
 def test_what_an_arrest_leaves_is_due_once_blood_moves_again() -> None:
@@ -226,7 +226,7 @@ def test_what_an_arrest_leaves_is_due_once_blood_moves_again() -> None:
         "ventricular-fibrillation",
         "asystole",
         "asystole",
-        "desaturation",
+        "spo2-low",
     ]
     racing, fibrillating, still, dying, blue = found
     assert (fibrillating[1:], dying[1:]) == ((22, 33), (99, 130))

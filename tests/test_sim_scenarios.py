@@ -66,7 +66,7 @@ def test_the_truth_of_a_code_says_every_rhythm_event_and_what_should_have_been_n
     events = {(line.what, line.name) for line in code_blue.lines if isinstance(line, EventLine)}
     assert events == {("activity", "compressions"), ("breath", "apnoea"), ("blood", "desaturation")}
     said = {line.condition for line in code_blue.lines if isinstance(line, AlarmLine)}
-    assert {"ventricular-tachycardia", "ventricular-fibrillation", "asystole", "apnoea", "desaturation"} <= said
+    assert {"ventricular-tachycardia", "ventricular-fibrillation", "asystole", "apnoea", "spo2-low"} <= said
     required = {line.condition for line in code_blue.lines if isinstance(line, AlarmLine) and line.required}
     assert required <= KNOWN, "only what the flow knows can be required"
     due = {line.condition for line in code_blue.lines if isinstance(line, AlarmLine) and line.due}

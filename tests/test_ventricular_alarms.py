@@ -9,25 +9,33 @@ from dataflows import estimates, findings, fusion
 from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.events import SECOND_NS, Condition
+from dataflows.limits import defaults
+from dataflows.rows import Made
 from dataflows.rules import COLUMN
 
 NOW = 1_700_000_000 * SECOND_NS
 YES, NO = np.array([1]), np.array([0])
 
 
-def said(light: dict[str, Any] | None = None, **heart: Any) -> dict[Condition, int]:  # noqa: ANN401 - columns of any type
-    """What is true of each condition of one patient whose heart and light are as named."""
+def second_of(light: dict[str, Any] | None = None, **heart: Any) -> estimates.Second:  # noqa: ANN401 - columns of any type
+    """A second of one patient whose heart and light are as named."""
     nothing = estimates.nothing_measured(1)
     good = {"present": np.array([True]), "quality": np.ones(1), "asystole": YES, "vf": NO, "vt": NO}
-    second = nothing._replace(
+    return nothing._replace(
         cardiac=nothing.cardiac._replace(**(good | heart)),
         optical=nothing.optical._replace(**(light or {})),
         worn=np.array([True]),
     )
+
+
+def said(light: dict[str, Any] | None = None, **heart: Any) -> dict[Condition, int]:  # noqa: ANN401 - the same
+    """What is true of each condition of one patient whose heart and light are as named."""
+    second = second_of(light, **heart)
     nan, zero, no = np.full(1, np.nan), np.zeros(1, np.int64), np.zeros(1, np.bool_)
     course = Course(np.full(1, QUIET), zero, no, zero, nan, nan, nan)
     breath = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero)
-    known = findings.evidence(second, fusion.fused(second), breath, course, np.array([NOW]))
+    made = Made(fusion.fused(second), breath, course)
+    known = findings.evidence(second, made, defaults(1), np.array([NOW]))
     return {condition: int(known.truth[0, column]) for condition, column in COLUMN.items()}
 
 
