@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomaly.kernel import Array, IntArray
+from anomaly.kernel import Array, BoolArray, IntArray
 
 SWING_S = 5.0  # of movement that is looked at: more than half of a breath at 6 per minute
 S_NS = 1_000_000_000
@@ -18,6 +18,7 @@ class ChestState(NamedTuple):
     learned_s: Array  # (n,) seconds that the usual was learned from
     moved_ns: IntArray  # (n,) end of the newest second in which it moved, or in which that was not known
     end_ns: IntArray  # (n,) of the newest second
+    sure: BoolArray  # (n,) it was seen to move, and nothing has been missed since
 
 
 class ChestOut(NamedTuple):
@@ -25,6 +26,7 @@ class ChestOut(NamedTuple):
 
     pause_s: Array  # since the chest last moved with breath; 0: it does; NaN: not known
     since_ns: IntArray  # when it last moved; 0 where that is not known
+    sure: BoolArray  # False: it may not have moved for longer, since something was missed
 
 
 def swing(axes: Array) -> Array:
@@ -90,7 +92,7 @@ class ChestBreath:
     def init(self, n: int) -> ChestState:
         """Nothing seen yet."""
         zero = np.zeros(n, np.int64)
-        return ChestState(np.zeros(n), np.zeros(n), zero, zero)
+        return ChestState(np.zeros(n), np.zeros(n), zero, zero, np.zeros(n, np.bool_))
 
     def step(self, state: ChestState, swings: Array, end_ns: IntArray) -> tuple[ChestState, ChestOut]:
         """Take the swing of one second of each row.
@@ -114,13 +116,15 @@ class ChestBreath:
         share = 1.0 / np.minimum(state.learned_s + 1.0, self.memory_s)
         followed = state.usual + share * (size - state.usual)
         usual = np.where(first, size, np.where(learns, followed, state.usual))
+        sure = seen & ((moves & ready) | (state.sure & follows))
         moved_ns = np.where(seen & ~moves & follows, state.moved_ns, end_ns)
         known = seen & ready & (usual >= self.least_ms2)
         # A swing over 5 s ends so much after the movement, but for what a quarter of it is still a movement.
         since_ns = moved_ns - round((SWING_S - 1.0) * S_NS)
         paused = known & (moved_ns < end_ns)
-        state = ChestState(usual, np.minimum(state.learned_s + learns, self.memory_s), moved_ns, end_ns)
+        state = ChestState(usual, np.minimum(state.learned_s + learns, self.memory_s), moved_ns, end_ns, sure)
         return state, ChestOut(
             pause_s=np.where(known, np.where(paused, (end_ns - since_ns) / S_NS, 0.0), np.nan),
             since_ns=np.where(known, since_ns, 0),
+            sure=sure,
         )

@@ -32,8 +32,10 @@ def asystole(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> Evidence
     """No beat for 4 s.
 
     Absence needs a beginning: the last beat, or the start of unbroken evidence if that is later. The onset is 4 s
-    after it. `value` and `limit` are seconds without a beat; `quality` is that of the last beat, 0 without one (how far
-    absence can be believed is for the signal's quality to say).
+    after it. Where no beat has come since that start, nothing is known until then: the heart may have stood still
+    before, and evidence that begins anew does not make it beat. `value` and `limit` are seconds without a beat;
+    `quality` is that of the last beat, 0 without one (how far absence can be believed is for the signal's quality to
+    say).
 
     Parameters
     ----------
@@ -46,8 +48,8 @@ def asystole(ring: BeatRing, as_of_ns: IntArray, since_ns: IntArray) -> Evidence
     """
     last = newest(ring, as_of_ns, 1)
     base = np.maximum(last.times_ns[:, 0], since_ns)
-    known = since_ns <= as_of_ns
-    true = known & (as_of_ns - base >= ASYSTOLE_NS)
+    true = (since_ns <= as_of_ns) & (as_of_ns - base >= ASYSTOLE_NS)
+    known = true | ((since_ns <= as_of_ns) & (last.times_ns[:, 0] >= since_ns))
     return Evidence(
         known=known,
         true=true,

@@ -84,6 +84,7 @@ class Breath(NamedTuple):
     lanes: IntArray  # a bit for each of `LANES`
     pause_s: FloatArray  # since the chest last moved with breath; 0: it does; NaN: not known
     since_ns: IntArray  # when it last moved; 0 where that is not known
+    sure: BoolArray  # False: it may not have moved for longer, since something was missed
 
 
 class Breathing:
@@ -164,4 +165,5 @@ def _told(state: PatientState, known: Second, pause: ChestOut, end_ns: IntArray)
         lanes=np.where(lately & present, state.lanes, 0),
         pause_s=pause.pause_s,
         since_ns=pause.since_ns,
+        sure=pause.sure,
     )

@@ -119,6 +119,22 @@ SPO2_REASONS = ("no-sensor", "", "no-wavelengths", "weak-pulse")
 Estimate = Cardiac | Optical | Motion | Thermal
 
 
+class Sensors(NamedTuple):
+    """What is wrong with the sensors of the heart of all that a patient wears, shape (n,) each."""
+
+    present: BoolArray  # any of them has data of this second
+    fault: BoolArray  # saturated, unlocked or zeroing
+    fault_why: IntArray  # 0, 1, 2 of these
+    fault_ns: IntArray  # since when
+    frozen_ns: IntArray  # since when one value is repeated; 0: it is not
+    named: IntArray  # anomaly.sensor_faults.SensorFault; -1: not known
+    named_ns: IntArray  # since when; 0: none
+    judged: BoolArray  # any of them has a quality that says something
+    poor: BoolArray  # a signal is poor, and nothing else explains it
+    quality: FloatArray  # of the worst signal
+    void: BoolArray  # it holds samples that are no numbers
+
+
 class Second(NamedTuple):
     """All that is known of one second of n patients."""
 
@@ -127,10 +143,23 @@ class Second(NamedTuple):
     motion: Motion
     thermal: Thermal
     worn: BoolArray  # the patient wears something that a heart rate could come from
+    sensors: Sensors
 
 
 _JUDGED = frozenset(
-    {"asystole", "bradycardia", "tachycardia", "fibrillation", "pause", "bigeminy", "run", "vf", "vt", "sensor_fault"}
+    {
+        "asystole",
+        "bradycardia",
+        "tachycardia",
+        "fibrillation",
+        "pause",
+        "bigeminy",
+        "run",
+        "vf",
+        "vt",
+        "sensor_fault",
+        "named",
+    }
 )
 LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
 
@@ -156,4 +185,5 @@ def nothing_measured(n: int) -> Second:
         Motion(*_absent(Motion, n)),  # type: ignore[arg-type]
         Thermal(*_absent(Thermal, n)),  # type: ignore[arg-type]
         np.zeros(n, np.bool_),
+        Sensors(*_absent(Sensors, n)),  # type: ignore[arg-type]
     )

@@ -7,7 +7,6 @@ from scipy import special
 
 from anomaly.deterioration import QUIET
 from anomaly.motion import OffBodyEvidence, off_body
-from anomaly.quality import Reason
 from anomaly.ventricular_watch import SLOWEST_BPM
 from dataflows.alarms import Evidence, nothing_known
 from dataflows.breathing import Breath
@@ -229,10 +228,15 @@ def _say_of_rhythms(say: Say, second: Second, proof: Proof, stirs: BoolArray) ->
 
 
 def _say_of_breath(say: Say, second: Second, breath: Breath, arrested: BoolArray, end_ns: IntArray) -> None:
-    """Who has no pulse stops to breathe, too: that is the arrest's alarm."""
+    """Who has no pulse stops to breathe, too: that is the arrest's alarm.
+
+    A chest that has not been seen to move since something was missed may have stood still before that, too.
+    """
     light = second.optical
     no_blood = arrested | (light.present & (end_ns - light.last_pulse_ns > NO_PULSE_NS))
-    paused = np.where(np.isnan(breath.pause_s) | ((breath.pause_s > 0.0) & no_blood), -1, breath.pause_s >= APNOEA_S)
+    long = breath.pause_s >= APNOEA_S
+    unknown = np.isnan(breath.pause_s) | ((breath.pause_s > 0.0) & no_blood) | (~breath.sure & ~long)
+    paused = np.where(unknown, -1, long)
     say("apnoea", paused.astype(np.int64), breath.since_ns + round(APNOEA_S * SECOND_NS), breath.pause_s)
 
 
@@ -269,20 +273,18 @@ def _say_of_course(say: Say, course: Course) -> None:
 
 
 def _say_of_sensor(say: Say, second: Second, proof: Proof, arrested: BoolArray, end_ns: IntArray) -> None:
-    heart, here, nothing = second.cardiac, second.cardiac.present, np.full(len(end_ns), np.nan)
-    why = np.select([heart.zeroing, heart.unlocked], [2, 1], 0)
-    say("saturated", _known(proof.fault, here), heart.fault_ns, nothing, why)
-    named = np.minimum(heart.sensor_fault, 1)
-    say("sensor-fault", named, heart.sensor_fault_ns, nothing, heart.sensor_fault - named)
-    # A sensor at the end of its range repeats one value too: that has its name already.
-    frozen = (heart.frozen_ns > 0) & (end_ns - heart.frozen_ns >= FROZEN_NS) & ~proof.fault
-    say("frozen", _known(frozen, here), heart.frozen_ns + FROZEN_NS, (end_ns - heart.frozen_ns) / SECOND_NS)
+    sensors, nothing = second.sensors, np.full(len(end_ns), np.nan)
+    say("saturated", _known(sensors.fault, sensors.present), sensors.fault_ns, nothing, sensors.fault_why)
+    named = np.minimum(sensors.named, 1)
+    say("sensor-fault", named, sensors.named_ns, nothing, sensors.named - named)
+    since_ns = sensors.frozen_ns
+    frozen = (since_ns > 0) & (end_ns - since_ns >= FROZEN_NS)
+    say("frozen", _known(frozen, sensors.present), since_ns + FROZEN_NS, (end_ns - since_ns) / SECOND_NS)
     skin, looked = second.thermal, second.motion.present & second.optical.present
     say("off-body", _known(proof.off, looked), end_ns, Measured(skin.temp, skin.temp_u))
     # Where a pulse talks an asystole away, what is left is a poor signal.
-    bad = proof.poor & ~proof.fault & ~frozen & ~proof.off & ~heart.settling & ~arrested
-    void = (heart.reason == Reason.NOT_FINITE).astype(np.int64)
-    say("poor-signal", _known(bad, here & ~heart.settling), end_ns, heart.quality, void)
+    bad = sensors.poor & ~proof.off & ~arrested
+    say("poor-signal", _known(bad, sensors.judged), end_ns, sensors.quality, sensors.void.astype(np.int64))
 
 
 def _known(truth: BoolArray, known: BoolArray) -> IntArray:

@@ -86,15 +86,22 @@ class Hearsay:
         devices = self.flooding.get(item.patient, {})
         if not item.packets and item.device not in devices:
             return []
+        more = bool(item.packets) and bool(devices) and item.device not in devices
         devices = {device: packets for device, packets in devices.items() if device != item.device}
         devices |= {item.device: item.packets} if item.packets else {}
         self.flooding[item.patient] = devices
         if not devices:
             del self.flooding[item.patient]
         at, value = item.arrival_ns, [float(sum(devices.values()))]
+        before: list[AlarmEvent] = []
+        if more:  # the alarm for another device may be acknowledged: it ends an instant before the next begins
+            before = self.told("flooding", [item.patient], [at - 1], [at - 1], value, truth=False)
         rows = self.told("flooding", [item.patient], [at], [at], value, truth=bool(devices))
         who = ", ".join(sorted(map(name_of, devices)))
-        return [replace(row, reason=f"{who} {row.reason}" if who else row.reason) for row in rows]
+        return [
+            *(replace(row, reason="raised anew, as another device floods, too") for row in before),
+            *(replace(row, reason=f"{who} {row.reason}" if who else row.reason) for row in rows),
+        ]
 
     def ailing(self, item: Ailing) -> list[AlarmEvent]:
         """Take note of what is wrong with a patient's devices by their own word."""

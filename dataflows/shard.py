@@ -179,10 +179,8 @@ class Shard:
                 rows = self._unbind(item)
             case Park():
                 rows = self._park(item)
-            case Placed():
+            case Placed() | Limited():
                 rows = self._move(item)
-            case Limited():
-                self.limits.set(item.patient, item.limits)
             case Flooded():
                 rows = self._flooded(item)
             case Ailing():
@@ -196,7 +194,10 @@ class Shard:
                 rows = self.ward.acknowledge(item)
         return rows
 
-    def _move(self, item: Placed) -> list[BedState]:
+    def _move(self, item: Placed | Limited) -> list[BedState]:
+        if isinstance(item, Limited):
+            self.limits.set(item.patient, item.limits)
+            return []
         if not item.admitted:
             self.limits.forget(item.patient)
         if self.beds.knows(item):

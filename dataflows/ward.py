@@ -19,6 +19,10 @@ from dataflows.units import UNITS
 
 VERSION = "1"
 _STATES: dict[int, AlarmState] = {Transition.RAISED: "active", Transition.ENDED: "ended", Transition.MISSED: "missed"}
+# There is no signal in these, or it has nothing to do with them: a strip of nothing would be 2.5 kB in every row.
+WITHOUT_STRIP: frozenset[Condition] = frozenset(
+    {"lost-contact", "late-data", "flooding", "broker-lost", "system-fault"}
+)
 _STANDING = (Phase.ACTIVE, Phase.ACKNOWLEDGED)
 
 Strip = Callable[[str, int], tuple[bytes, float]]
@@ -167,7 +171,7 @@ class Ward:
         value = float(evidence.value[row, column])
         reason = rule.reasons[int(evidence.why[row, column])].format(value=value)
         strip, scale = b"", float("nan")
-        if transition == Transition.RAISED:
+        if transition == Transition.RAISED and rule.condition not in WITHOUT_STRIP:
             strip, scale = self._strip(patient, moment.event_ns[row])
         return replace(
             self._event(patient, column, bank, row, _STATES[transition]),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows import tree
+from dataflows import estimates, tree
 from dataflows.bank import BankImage
 from dataflows.cardiac import Cardiac
 from dataflows.estimates import LANE_KINDS, FloatArray, IntArray, Second, nothing_measured
@@ -16,6 +16,7 @@ from dataflows.lane import Group, Lane, Spoke
 from dataflows.lanes import lanes_of
 from dataflows.limits import HR, defaults
 from dataflows.roster import Device
+from dataflows.speakers import sensors_of, standing, together
 from ingest.profile import StreamProfile
 
 
@@ -93,8 +94,8 @@ class Wearables:
     ) -> Second:
         """Estimate the second that ends at `end_ns` of each patient out of the devices that the patient wears.
 
-        The first device that has a kind of signal in this second speaks for it; where none has, the first one that
-        ever had says since when.
+        The first device whose signal of a kind can be used in this second speaks for it, else the first that has one;
+        where none has, the first one that ever had says since when. What is wrong with a sensor is told of each.
 
         Parameters
         ----------
@@ -119,8 +120,13 @@ class Wearables:
                     else lane.estimate(state, end_ns[at])
                 )
                 so_far = getattr(known, lane.kind)
-                better = estimate.present & ~so_far.present[at] if turn else np.ones(len(at), np.bool_)
+                better = np.ones(len(at), np.bool_)
+                if turn:
+                    better = standing(estimate) > standing(tree.take(so_far, at))
                 tree.put(so_far, at[better], tree.take(estimate, np.flatnonzero(better)))
+                if isinstance(estimate, estimates.Cardiac):
+                    sensors = sensors_of(estimate)
+                    tree.put(known.sensors, at, together(tree.take(known.sensors, at), sensors) if turn else sensors)
         return known
 
     def measures(self, devices: Sequence[Device]) -> bool:

@@ -101,6 +101,7 @@ def test_a_hole_in_time_is_no_pause() -> None:
     state, _ = second_by_second(breathing())
     state, out = kernel.step(state, np.array([0.004]), np.array([T0 + 500 * SECOND_NS]))
     assert out.pause_s[0] == 0.0
+    assert not out.sure[0]
 
 
 def test_limits_in_the_wrong_order_are_refused() -> None:
@@ -125,7 +126,9 @@ def test_an_arrests_own_loss_of_breath_is_no_alarm_of_its_own() -> None:
     assert apnoea_of(known, nothing) == -1
     paused = nothing._replace(pause_s=np.array([25.0]), since_ns=np.array([T0 - 25 * SECOND_NS]))
     assert apnoea_of(known, paused) == 1
-    assert apnoea_of(known, paused._replace(pause_s=np.array([15.0]))) == 0
+    short = paused._replace(pause_s=np.array([15.0]))
+    assert apnoea_of(known, short) == -1, "it may have stood still before something was missed"
+    assert apnoea_of(known, short._replace(sure=np.array([True]))) == 0
     stopped = known._replace(cardiac=known.cardiac._replace(asystole=one, present=one > 0))
     assert apnoea_of(stopped, paused) == -1
     dark = known._replace(optical=known.optical._replace(present=one > 0, last_pulse_ns=zero + T0 - 20 * SECOND_NS))

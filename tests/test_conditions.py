@@ -25,7 +25,7 @@ def test_asystole_begins_four_seconds_after_the_last_beat() -> None:
 def test_without_any_beat_asystole_counts_from_the_start_of_the_evidence() -> None:
     found = asystole(intervals.empty(3), as_of(14.0, 13.9, 9.0), as_of(10.0, 10.0, 10.0))
     assert_array_equal(found.true, [True, False, False])
-    assert_array_equal(found.known, [True, True, False])
+    assert_array_equal(found.known, [True, False, False])
     assert_array_equal(found.onset_ns, as_of(14.0, 0.0, 0.0))
 
 

@@ -32,7 +32,7 @@ def known(second: estimates.Second, limits: Any = None, **breath: Any) -> Eviden
     """What is true of one patient whose breath is as named."""
     nan, zero, no = np.full(1, np.nan), np.zeros(1, np.int64), np.zeros(1, np.bool_)
     course = Course(np.full(1, QUIET), zero, no, zero, nan, nan, nan)
-    breathes = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero)._replace(**breath)
+    breathes = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero, no)._replace(**breath)
     made = Made(fusion.fused(second), breathes, course)
     return findings.evidence(second, made, defaults(1) if limits is None else limits, np.array([NOW]))
 

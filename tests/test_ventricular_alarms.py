@@ -12,6 +12,7 @@ from dataflows.events import SECOND_NS, Condition
 from dataflows.limits import defaults
 from dataflows.rows import Made
 from dataflows.rules import COLUMN
+from dataflows.speakers import sensors_of
 
 NOW = 1_700_000_000 * SECOND_NS
 YES, NO = np.array([1]), np.array([0])
@@ -21,8 +22,10 @@ def second_of(light: dict[str, Any] | None = None, **heart: Any) -> estimates.Se
     """A second of one patient whose heart and light are as named."""
     nothing = estimates.nothing_measured(1)
     good = {"present": np.array([True]), "quality": np.ones(1), "asystole": YES, "vf": NO, "vt": NO}
+    cardiac = nothing.cardiac._replace(**(good | heart))
     return nothing._replace(
-        cardiac=nothing.cardiac._replace(**(good | heart)),
+        cardiac=cardiac,
+        sensors=sensors_of(cardiac),
         optical=nothing.optical._replace(**(light or {})),
         worn=np.array([True]),
     )
@@ -33,7 +36,7 @@ def said(light: dict[str, Any] | None = None, **heart: Any) -> dict[Condition, i
     second = second_of(light, **heart)
     nan, zero, no = np.full(1, np.nan), np.zeros(1, np.int64), np.zeros(1, np.bool_)
     course = Course(np.full(1, QUIET), zero, no, zero, nan, nan, nan)
-    breath = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero)
+    breath = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero, no)
     made = Made(fusion.fused(second), breath, course)
     known = findings.evidence(second, made, defaults(1), np.array([NOW]))
     return {condition: int(known.truth[0, column]) for condition, column in COLUMN.items()}

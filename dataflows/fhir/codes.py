@@ -138,6 +138,7 @@ VITALS: Final[Mapping[str, Coded | Carried | Unmappable]] = MappingProxyType(
 )
 
 _PATTERN: Final = "a pattern of several vitals against the patient's own baseline"
+_SKIN: Final = "codes of fever and hypothermia are of the core, which is not measured"
 _NO_EVENT: Final = "a state of the telemetry, for which the nomenclature has no event that says just this"
 CONDITIONS: Final[Mapping[str, Coded]] = MappingProxyType(
     {
@@ -171,6 +172,20 @@ CONDITIONS: Final[Mapping[str, Coded]] = MappingProxyType(
             "Ventricular run", (Code(SNOMED, "444658006", "Nonsustained ventricular tachycardia", "memory"),)
         ),
         "apnoea": Coded("Apnoea", (Code(SNOMED, "1023001", "Apnea"), Code(MDC, "199680", "MDC_EVT_APNEA"))),
+        "resp-low": Coded(
+            "Breath rate below its limit",
+            (Code(SNOMED, "86684002", "Bradypnea", "memory"),),
+        ),
+        "resp-high": Coded(
+            "Breath rate above its limit",
+            (Code(SNOMED, "271823003", "Tachypnea", "memory"),),
+        ),
+        "spo2-low": Coded(
+            "Oxygen saturation below its limit",
+            (Code(SNOMED, "389087006", "Hypoxemia", "memory"),),
+        ),
+        "temp-low": Coded("Skin temperature below its limit", why_local=_SKIN),
+        "temp-high": Coded("Skin temperature above its limit", why_local=_SKIN),
         "deterioration": Coded("Deterioration", why_local=_PATTERN),
         "urgent-deterioration": Coded(
             "Urgent deterioration",
