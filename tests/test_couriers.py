@@ -1,8 +1,10 @@
 """Couriers as a whole, with real receivers: outages, hangs, kills, the local door, and a real InfluxDB."""
 
 import json
+import logging
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 from carrying import Place, Reports
 from influx_server import InfluxServer
+from misbehaving import WAYS, Misbehaving
 from outgoing import SECOND, alarm, ledger, vitals
 from receiver import SECRET, WAIT_S, Behaviour, Delivery, Receiver
 from servers import eventually
@@ -52,15 +55,8 @@ def webhook(receiver: Receiver, name: str = "pager", timeout_s: float = 5.0) -> 
 @contextmanager
 def running(place: Place, report: Reports | None = None, **options: object) -> Iterator[None]:
     stopping = threading.Event()
-    every = CourierOptions(
-        store=place.store,
-        cursors=place.cursors,
-        poll_s=0.005,
-        first_retry_s=0.005,
-        longest_retry_s=0.05,
-        report_after_s=0.05,
-        **options,  # type: ignore[arg-type]
-    )
+    pace = {"poll_s": 0.005, "first_retry_s": 0.005, "longest_retry_s": 0.05, "report_after_s": 0.05}
+    every = CourierOptions(store=place.store, cursors=place.cursors, **{**pace, **options})  # type: ignore[arg-type]
     thread = threading.Thread(target=run_couriers, args=(every, stopping, report))
     thread.start()
     try:
@@ -71,24 +67,38 @@ def running(place: Place, report: Reports | None = None, **options: object) -> I
         assert not thread.is_alive()
 
 
-def test_one_receiver_that_hangs_delays_no_other(place: Place) -> None:
-    behaviours: list[Behaviour] = ["hang", "drip", 500, "close"]
-    bad = [Receiver(lambda _, behaviour=behaviour: behaviour) for behaviour in behaviours]  # type: ignore[misc]
+def test_two_hundred_receivers_that_fail_in_every_way_delay_no_other(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)  # every failure is told
+    came_s: dict[str, float] = {}
+
+    def behave(delivery: Delivery) -> Behaviour:
+        came_s[delivery.data["id"]] = time.monotonic()
+        return 204
+
     reports = Reports()
-    with Receiver() as good:
-        webhooks = (*(webhook(one, f"bad{n}", timeout_s=0.5) for n, one in enumerate(bad)), webhook(good))
-        with running(place, reports, webhooks=webhooks, drain_s=0.2):
+    with Misbehaving(tmp_path) as bad, Receiver(behave) as good:
+        ways = [WAYS[n % len(WAYS)] for n in range(200)]
+        hooks = [
+            WebhookOptions(name=f"{way}{n}", url=bad.url(way), secret_env=VARIABLE, allow_local=True, timeout_s=1.0)
+            for n, way in enumerate(ways)
+        ]
+        place.put(alarm("first"))
+        with running(place, reports, webhooks=(*hooks, webhook(good)), drain_s=0.2, longest_retry_s=5.0):
+            good.wait_for_ids(1)
+            took_s = []
             for n in range(20):
+                put_s = time.monotonic()
                 place.put(alarm(f"a{n}"))
-                good.wait_for_ids(n + 1)
-            assert {courier for courier, ok, _ in reports.wait_for(4) if not ok} == {
-                f"webhook-bad{n}" for n in range(4)
-            }
-    for one in bad:
-        one.close()
-    assert len(good.deliveries) == 20
-    assert place.settled("webhook-pager") == 20
-    assert place.settled("webhook-bad0") == 0
+                good.wait_for_ids(n + 2)
+                took_s.append(came_s[f"a{n}"] - put_s)
+            failing = {courier for courier, ok, _ in reports.wait_for(200) if not ok}
+    assert failing == {f"webhook-{way}{n}" for n, way in enumerate(ways)}
+    assert place.settled("webhook-pager") == 21
+    assert [place.settled(f"webhook-{hook.name}") for hook in hooks] == [0] * 200
+    assert set(bad.came) == set(WAYS) - {"refuse", "certificate"}  # of which no request comes
+    assert statistics.median(took_s) < 0.25  # 16 ms where there is nothing else to do
 
 
 def test_an_outage_of_the_receiver_delays_every_event_and_loses_none(place: Place) -> None:

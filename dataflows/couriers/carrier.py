@@ -213,6 +213,8 @@ class Carrier:
         if self._tail is None or self.courier.linger_s or self.courier.hold_s:
             return stopping.wait(self._pace.poll_s)
         due_s = max(lanes.due_in_s(self._now_s()), breaker.until_s - self._now_s())
+        if breaker.failures or self._gone:  # news does not wake it: it would get in the way of those that deliver
+            return stopping.wait(max(0.0, min(due_s, QUIET_S)))
         return self._tail.wait(head, self.courier.kinds, min(due_s, QUIET_S), stopping)
 
     def _try(self, batch: Sequence[Stored], load: _Load, breaker: Breaker) -> bool:

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -45,7 +46,7 @@ class Poster:
         self.host = parts.hostname or ""
         self._host, self._port = self.host, parts.port or (443 if parts.scheme == "https" else 80)
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = _trusting() if parts.scheme == "https" else None
         if not allow_local and (self._host == "localhost" or _is_local(self._host)):
             raise ValueError(self._local())
 
@@ -102,6 +103,12 @@ class Poster:
         return (
             f"{self._owner}: {self._host} is this machine or on its link only: set allow_local = true if that is meant"
         )
+
+
+@cache
+def _trusting() -> ssl.SSLContext:
+    """The system's authorities, read once."""
+    return ssl.create_default_context()
 
 
 def _is_local(host: str) -> bool:
