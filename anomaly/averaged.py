@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from anomaly.kernel import Array, BoolArray, IntArray
 from anomaly.strip import StripRing, StripState
@@ -138,7 +137,7 @@ class AveragedBeat:
     def _cut(self, trail: StripState, row: IntArray, at: Array, decided: Array) -> Array:
         """One beat of each row named, shape ``(len(row), n_samples)``."""
         ratio = self.strip.rate_hz / self.strip.out_hz
-        place = (at + self._delay) / ratio
+        place = (at + self.strip.delay) / ratio
         whole = np.floor(place)
         share = (place - whole)[:, None]
         # The last sample of the strip that had come when the beat was decided.
@@ -164,13 +163,6 @@ class AveragedBeat:
     @cached_property
     def _p(self) -> int:
         return round((P_TO_S - FROM_S) * self.strip.out_hz) + 1
-
-    @cached_property
-    def _delay(self) -> float:
-        """How much later the strip's low-pass gives a wave, input samples."""
-        _, response = signal.sosfreqz(self.strip.low.sos, np.array([9.9, 10.1]), fs=self.strip.rate_hz)
-        turn = np.unwrap(np.angle(response))
-        return float(-(turn[1] - turn[0]) / (2.0 * np.pi * 0.2) * self.strip.rate_hz)
 
 
 def _level(x: Array) -> Array:

@@ -35,9 +35,13 @@ class HrvOut(NamedTuple):
 
     sdnn_ms: Array
     pnn50: Array  # share of neighbouring normal intervals that differ by more than 50 ms, 0..1
+    pnn50_u: Array
     lf_ms2: Array  # power between 0.04 and 0.15 Hz
+    lf_u: Array
     hf_ms2: Array  # between 0.15 and 0.40 Hz
+    hf_u: Array
     share: Array  # of the window that normal intervals fill, 0..1
+    covered: Array  # of the window that any intervals fill, 0..1: less than 1 after a hole, or at first
 
 
 def init(n: int) -> HrvState:
@@ -79,11 +83,24 @@ def push(state: HrvState, at_ns: IntArray, normal: BoolArray) -> HrvState:
     return HrvState(rr, last)
 
 
-def measure(state: HrvState) -> HrvOut:
+def measure(state: HrvState, jitter_ms: Array | float = 0.0) -> HrvOut:
     """Variability of the five minutes before each row's newest beat.
 
     The powers come from Lomb's periodogram of the normal intervals at the times at which they ended: nothing is
     interpolated where ectopic beats were.
+
+    Parameters
+    ----------
+    state
+        Of ``n`` rows.
+    jitter_ms : ndarray, shape (n,), or float
+        Standard uncertainty of the time of one beat: what it adds to a power is in that power's uncertainty.
+
+    Notes
+    -----
+    A power of one window is an estimate of what the heart does on the whole: each line of a periodogram scatters by as
+    much as it is, so the uncertainty of a band is the root of half the sum of the squares of its lines. That of pNN50
+    is that of a count.
 
     References
     ----------
@@ -94,7 +111,8 @@ def measure(state: HrvState) -> HrvOut:
     # Time before the newest beat at which each interval ended; beyond a hole nothing belongs to the series.
     ended = np.cumsum(size[:, ::-1], axis=-1)[:, ::-1] - size
     holes = np.cumsum((state.rr == 0)[:, ::-1], axis=-1)[:, ::-1]
-    used = (state.rr > 0) & (holes == 0) & (ended < WINDOW_S)
+    inside = (holes == 0) & (ended < WINDOW_S)
+    used = (state.rr > 0) & inside
     n = np.count_nonzero(used, axis=-1)
     filled = np.where(used, size, 0.0).sum(axis=-1) / WINDOW_S
     enough = (n >= LEAST) & (filled >= LEAST_SHARE)
@@ -104,27 +122,53 @@ def measure(state: HrvState) -> HrvOut:
     sdnn = np.sqrt((away * away).sum(axis=-1) / np.maximum(count - 1, 1))
     pair = used[:, 1:] & used[:, :-1]
     far = pair & (np.abs(np.diff(size, axis=-1)) > NN50_S)
-    pnn50 = np.count_nonzero(far, axis=-1) / np.maximum(np.count_nonzero(pair, axis=-1), 1)
-    lf, hf = np.full(len(n), np.nan), np.full(len(n), np.nan)
+    n_pairs = np.maximum(np.count_nonzero(pair, axis=-1), 1)
+    pnn50 = np.count_nonzero(far, axis=-1) / n_pairs
+    # One success and one failure more, so that none at all is not certain.
+    smoothed = (pnn50 * n_pairs + 1.0) / (n_pairs + 2.0)
+    powers = np.full((4, len(n)), np.nan)
     row = np.flatnonzero(enough)
-    lf[row], hf[row] = _powers(ended[row], away[row], used[row])
+    if len(row):
+        powers[:, row] = np.stack(_powers(ended[row], 1e3 * away[row], used[row]))
+    lf, hf, lf_square, hf_square = powers
+    lf_jitter, hf_jitter = _of_jitter(mean, np.broadcast_to(np.asarray(jitter_ms, np.float64), n.shape))
     return HrvOut(
         sdnn_ms=np.where(enough, 1e3 * sdnn, np.nan),
         pnn50=np.where(enough, pnn50, np.nan),
-        lf_ms2=1e6 * lf,
-        hf_ms2=1e6 * hf,
+        pnn50_u=np.where(enough, np.sqrt(smoothed * (1.0 - smoothed) / n_pairs), np.nan),
+        lf_ms2=lf,
+        lf_u=np.hypot(np.sqrt(0.5 * lf_square), lf_jitter),
+        hf_ms2=hf,
+        hf_u=np.hypot(np.sqrt(0.5 * hf_square), hf_jitter),
         share=np.minimum(filled, 1.0),
+        covered=np.minimum(np.where(inside, size, 0.0).sum(axis=-1) / WINDOW_S, 1.0),
     )
 
 
-def _powers(t_s: Array, x: Array, used: BoolArray) -> tuple[Array, Array]:
-    """Power in both bands of series at uneven times, shape ``(n, KEPT)``; `x` is 0 where it is not used."""
+def _of_jitter(mean_s: Array, jitter_ms: Array) -> tuple[Array, Array]:
+    """Power that the jitter of beats' times puts into both bands, ms2: that of the difference of two of them."""
+    rr = np.maximum(mean_s, PLAUSIBLE_S[0])
+
+    def below(hz: float) -> Array:
+        turn = 2.0 * np.pi * hz * rr
+        share: Array = (turn - np.sin(turn)) / np.pi
+        return share
+
+    total = 2.0 * jitter_ms * jitter_ms
+    return total * (below(LF_HZ[1]) - below(LF_HZ[0])), total * (below(HF_HZ[1]) - below(HF_HZ[0]))
+
+
+def _powers(t_s: Array, x: Array, used: BoolArray) -> tuple[Array, Array, Array, Array]:
+    """Power in both bands of series at uneven times, shape ``(n, KEPT)``, and the sum of the squares of its lines.
+
+    `x` is 0 where it is not used.
+    """
     bins = np.arange(round(LF_HZ[0] / STEP_HZ), round(HF_HZ[1] / STEP_HZ))
     count = np.count_nonzero(used, axis=-1)
     turn = np.where(used, 2.0 * np.pi * STEP_HZ * t_s, 0.0)
     step = np.exp(1j * turn)
     wave = np.where(used, np.exp(1j * bins[0] * turn), 0.0)
-    lf, hf = np.zeros(len(x)), np.zeros(len(x))
+    lf, hf, lf_square, hf_square = (np.zeros(len(x)) for _ in range(4))
     for k in bins:
         # Lomb's offset makes sine and cosine independent at each frequency.
         shifted = wave * np.exp(-0.5j * np.angle((wave * wave).sum(axis=-1)))[:, None]
@@ -134,7 +178,9 @@ def _powers(t_s: Array, x: Array, used: BoolArray) -> tuple[Array, Array]:
         share = power / count  # of the variance
         if k * STEP_HZ < LF_HZ[1]:
             lf += share
+            lf_square += share * share
         else:
             hf += share
+            hf_square += share * share
         wave = wave * step
-    return lf, hf
+    return lf, hf, lf_square, hf_square

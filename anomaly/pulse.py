@@ -51,6 +51,7 @@ class PulseOut(NamedTuple):
     quality: Array  # (n_devices, n_most) 0..1, 0 where there is none
     amplitude: Array  # (n_devices, n_most) rise of the absorbance, i.e. perfusion AC / DC; NaN: none
     dc: Array  # (n_devices, n_wavelengths) mean counts in the block
+    lead: Array  # (n_devices, n_most) samples by which the foot of the upstroke lies before `at`; NaN: none
 
 
 class Rises(NamedTuple):
@@ -61,6 +62,7 @@ class Rises(NamedTuple):
     height: Array  # (n_rises,) of the band-passed absorbance
     strength: Array  # (n_rises,) geometric mean of the height and of what the steepest slope rises in 0.1 s
     snr: Array  # (n_rises,) height over the rms of the noise in the band; 0 in the dark
+    lead: Array  # (n_rises,) samples from the foot to the steepest point
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ class PulseDetector:
             band, wide[:, -2:].copy(), smooth, state.seen + n_samples, wave[:, n_samples:].copy(), *state[5:]
         )
         shape = (len(block), int((n_samples + self._n_rise) / (REFRACTORY_S * self.rate_hz)) + 1)
-        out = PulseOut(np.full(shape, np.nan), np.zeros(shape), np.full(shape, np.nan), block.mean(axis=-1))
+        nothing = np.full(shape, np.nan)
+        out = PulseOut(nothing, np.zeros(shape), nothing.copy(), block.mean(axis=-1), nothing.copy())
         ends = (slopes[:, -n_samples - 1 : -1] > 0.0) & (slopes[:, -n_samples:] <= 0.0)
         rows, ended = np.nonzero(ends)
         if len(rows) == 0:  # no wave has reached its top in any row
@@ -202,12 +205,15 @@ class PulseDetector:
         left, mid, right = slopes[row, at - 1], slopes[row, at], slopes[row, at + 1]
         bend = np.minimum(left - 2.0 * mid + right, -1e-300)
         offset = np.minimum(np.maximum(0.5 * (left - right) / bend, -0.5), 0.5)
+        # The foot is where the tangent at the steepest point meets the level of the minimum before it.
+        risen = 0.5 * (wave[row, at] + wave[row, at + 1]) - wave[row, top - self._n_rise + start[can]]
         return Rises(
             row=row,
             at=(state.seen - n_samples)[row] + (at - n_held) + 0.5 + offset - self.delay,  # slopes lie between samples
             height=height,
             strength=np.sqrt(height * mid * (STEEP_S * self.rate_hz)),
             snr=snr,
+            lead=risen / mid + offset,
         )
 
     def _decide(self, state: PulseState, rises: Rises, out: PulseOut) -> tuple[PulseState, PulseOut]:
@@ -233,6 +239,7 @@ class PulseDetector:
             at = (r, filled[r])
             out.at[at] = rises.at[e]
             out.amplitude[at] = rises.height[e]
+            out.lead[at] = rises.lead[e]
             out.quality[at] = trusted * _clear(rises.snr[e])
             # An artefact may not raise the usual beyond what beats reach within a few seconds.
             learned = was + LEARN * (np.minimum(strength, 2.0 * was) - was)

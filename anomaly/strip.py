@@ -12,6 +12,7 @@ from anomaly.kernel import Array, IntArray
 from anomaly.sos import SosFilter, SosState
 
 Samples = NDArray[np.float32]
+MOST_HALF = 6e4  # that half precision holds
 
 
 class StripState(NamedTuple):
@@ -19,7 +20,7 @@ class StripState(NamedTuple):
 
     low: SosState
     seen: IntArray  # (n_devices,) input samples stepped so far
-    ring: Samples  # (n_devices, n_kept) output sample k stands at k mod n_kept; NaN: none yet
+    ring: Samples | NDArray[np.float16]  # (n_devices, n_kept) output sample k stands at k mod n_kept; NaN: none yet
 
 
 class StripOut(NamedTuple):
@@ -47,12 +48,15 @@ class StripRing:
         How much is kept.
     low_hz
         Corner of the low-pass (Butterworth, 4th order), below half of `out_hz`.
+    half
+        Keep samples to 11 bits, in half the room.
     """
 
     rate_hz: float
     out_hz: float = 125.0
     seconds: float = 12.0
     low_hz: float = 40.0
+    half: bool = False
 
     def __post_init__(self) -> None:
         """Refuse rates that would alias or invent samples."""
@@ -66,6 +70,13 @@ class StripRing:
         """The filter against aliases."""
         return SosFilter(signal.butter(4, self.low_hz, fs=self.rate_hz, output="sos"))
 
+    @cached_property
+    def delay(self) -> float:
+        """How much later the low-pass gives a wave, input samples."""
+        _, response = signal.sosfreqz(self.low.sos, np.array([9.9, 10.1]), fs=self.rate_hz)
+        turn = np.unwrap(np.angle(response))
+        return float(-(turn[1] - turn[0]) / (2.0 * np.pi * 0.2) * self.rate_hz)
+
     @property
     def n_kept(self) -> int:
         """Samples in the ring."""
@@ -74,7 +85,7 @@ class StripRing:
     def init(self, first: Array) -> StripState:
         """Empty ring; `first` has shape ``(n_devices, n_channels, n_samples)``."""
         n = len(first)
-        ring = np.full((n, self.n_kept), np.nan, np.float32)
+        ring = np.full((n, self.n_kept), np.nan, np.float16 if self.half else np.float32)
         return StripState(self.low.init(first[:, :1]), np.zeros(n, np.int64), ring)
 
     def step(self, state: StripState, block: Array) -> tuple[StripState, StripOut]:
@@ -93,7 +104,8 @@ class StripRing:
         newest = number[row, column] >= (first + due.sum(axis=-1) - self.n_kept)[row]
         row, column = row[newest], column[newest]
         ring = state.ring.copy()
-        ring[row, number[row, column] % self.n_kept] = picked[row, column]
+        new = picked[row, column]
+        ring[row, number[row, column] % self.n_kept] = np.clip(new, -MOST_HALF, MOST_HALF) if self.half else new
         picked[~due] = np.nan
         return StripState(low, state.seen + n_samples, ring), StripOut(first, picked)
 
@@ -122,7 +134,7 @@ class StripRing:
         made = np.ceil((state.seen - 0.5) * (self.out_hz / self.rate_hz)).astype(np.int64)[:, None]
         held = (number >= np.maximum(made - self.n_kept, 0)) & (number < made)
         values = np.take_along_axis(state.ring, number % self.n_kept, axis=-1)
-        return np.where(held, values, np.float32(np.nan))
+        return np.where(held, values, np.float32(np.nan)).astype(np.float32)
 
     def take_seconds(self, state: StripState, end: Array, seconds: float) -> Samples:
         """Return the strip of `seconds` that ends at the input sample position `end` of each row, oldest first."""

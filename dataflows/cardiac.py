@@ -11,6 +11,7 @@ from anomaly.averaged import N_MARKS, AveragedBeat
 from anomaly.beat_classes import BeatClassifier
 from anomaly.beats import BeatDetector
 from anomaly.breath import HEARTS_OWN_BPM
+from anomaly.lead import SteepLead
 from anomaly.mains import mains_notch
 from anomaly.modulation import beat_heights, beat_series
 from anomaly.quality import (
@@ -43,6 +44,7 @@ VOID_SHARE = 0.5  # of a block's samples without numbers, from which on it holds
 KEPT_BEATS = 128  # a ring for the last minute at up to 128 /min, and for the rate at any
 FLOOR_SIGMA = 3.0  # the detector's floor over the rms of the noise that it is made from: its peaks stay below it
 STRIP_HZ = 125.0
+LOOK_S = 7.0  # between looks for QT, and the width of a beat
 WATCH_BEATS, WATCH_NS = 3, 2 * SECOND_NS  # a ventricular rhythm is held against so many beats, the newest not older
 BREATH_OWN_BPM = (0.0, HEARTS_OWN_BPM, 0.0)  # of the lead, interval, height
 
@@ -118,6 +120,16 @@ class Cardiac:
         return StripRing(self.rate_hz, STRIP_HZ)
 
     @cached_property
+    def lead(self) -> SteepLead:
+        """Adds the channels up so that the heart's waves are large."""
+        return SteepLead(self.rate_hz)
+
+    @cached_property
+    def steep_ring(self) -> StripRing:
+        """Keeps that lead for as long as a look for QT needs."""
+        return StripRing(self.rate_hz, STRIP_HZ, LOOK_S, half=True)
+
+    @cached_property
     def averaged(self) -> AveragedBeat:
         """Marks beats by what is usual."""
         return AveragedBeat(self.strip_ring)
@@ -151,6 +163,8 @@ class Cardiac:
             beats=self.beats.init(np.zeros((n, c, self.block_len))),
             classes=self.classes.init(np.zeros((n, c, self.block_len))),
             strip=self.strip_ring.init(np.zeros((n, c, self.block_len))),
+            lead=self.lead.init(np.zeros((n, c, self.block_len))),
+            steep=self.steep_ring.init(np.zeros((n, 1, self.block_len))),
             averaged=self.averaged.init(n),
             ventricular=self.ventricular.init(np.zeros((n, c, self.block_len))),
             watch=nothing_told(n),
@@ -208,6 +222,8 @@ class Cardiac:
         x = self._faded_in(x, state.seen)
         beats, found = self.beats.step(state.beats, x)
         strip, _ = self.strip_ring.step(state.strip, x)
+        lead, wave = self.lead.step(state.lead, x)
+        steep, _ = self.steep_ring.step(state.steep, wave)
         at_ns = times_of(self, found.at, state.seen, t0_ns)
         averaged, marks = self.averaged.step(state.averaged, strip, found.at, found.decided)
         marks = np.concatenate([marks, ectopy.unmarked(*at_ns.shape)], axis=-1)
@@ -249,6 +265,8 @@ class Cardiac:
             beats=beats,
             classes=classes,
             strip=strip,
+            lead=lead,
+            steep=steep,
             averaged=averaged,
             ventricular=ventricular,
             watch=watch,
@@ -300,7 +318,7 @@ class Cardiac:
         def heard(as_of_ns: IntArray, here: BoolArray) -> tuple[FloatArray, IntArray]:
             return breathing.heard(partial(self._series, state, as_of_ns), BREATH_OWN_BPM, here, end_ns)
 
-        return second_of(state, end_ns, heard, rates)
+        return second_of(state, end_ns, heard, rates, self.steep_ring)
 
     def _series(self, state: CardiacState, as_of_ns: IntArray, rows: IntArray) -> FloatArray:
         """What breath may move in some rows: the lead's baseline, the interval and the height of the beats."""

@@ -6,8 +6,10 @@ import numpy as np
 
 from anomaly import conditions, ectopy, intervals, patterns
 from anomaly.fibrillation import fibrillation
+from anomaly.strip import StripRing
 from anomaly.ventricular_watch import FIBRILLATION, TACHYCARDIA, WatchState
 from dataflows import estimates
+from dataflows.cardiac_slow import slow_of
 from dataflows.cardiac_state import CardiacState
 from dataflows.device import HOLE_NS
 from dataflows.estimates import BoolArray, FloatArray, IntArray
@@ -27,7 +29,9 @@ TACHYCARDIA_END = conditions.TACHYCARDIA_BPM - conditions.TACHYCARDIA_END_BPM
 Heard = Callable[[IntArray, BoolArray], tuple[FloatArray, IntArray]]
 
 
-def second_of(state: CardiacState, end_ns: IntArray, heard: Heard, rate_limits: FloatArray) -> estimates.Cardiac:
+def second_of(
+    state: CardiacState, end_ns: IntArray, heard: Heard, rate_limits: FloatArray, ring: StripRing
+) -> estimates.Cardiac:
     """Tell what was known `AS_OF_LAG_NS` before the end of a second.
 
     Parameters
@@ -40,14 +44,15 @@ def second_of(state: CardiacState, end_ns: IntArray, heard: Heard, rate_limits: 
         ``heard(as_of_ns, here)`` returns what is heard of breath, and in how many series.
     rate_limits : shape (n, 2)
         Below the one a heart is too slow, above the other too fast, 1/min.
+    ring
+        Of the lead that the waves are largest in.
     """
     here = state.end_ns > end_ns - SECOND_NS
     as_of, since = np.minimum(end_ns, state.end_ns) - AS_OF_LAG_NS, state.start_ns + SETTLE_NS
     # A peak of a band around CENTRE_HZ is timed to 1 / (2 pi f SNR): the noise over the slope beside it.
     blur_ms = 1e3 / (2.0 * np.pi * CENTRE_HZ * np.maximum(np.nan_to_num(state.snr, nan=1.0), 1.0))
-    rate = intervals.summary(
-        state.ring, as_of, np.hypot(TIMING_FLOOR_MS, TIMING_SHARE * blur_ms), since, ectopy.ectopic(state.ring)
-    )
+    jitter_ms = np.hypot(TIMING_FLOOR_MS, TIMING_SHARE * blur_ms)
+    rate = intervals.summary(state.ring, as_of, jitter_ms, since, ectopy.ectopic(state.ring))
     still = conditions.asystole(state.ring, as_of, since)
     low, high = rate_limits[:, 0], rate_limits[:, 1]
     slow = conditions.extreme_bradycardia(state.ring, as_of, since, low, low + BRADYCARDIA_END)
@@ -59,6 +64,7 @@ def second_of(state: CardiacState, end_ns: IntArray, heard: Heard, rate_limits: 
     early = ectopy.ventricular(state.ring, as_of, since)
     worst = np.argmin(state.quality, axis=-1)[:, None]
     said, n_series = heard(as_of, here)
+    slow_vitals = slow_of(ring, state, here, as_of, end_ns)
     return estimates.Cardiac(
         present=here,
         hr=np.where(here, rate.hr_bpm, np.nan),
@@ -115,6 +121,11 @@ def second_of(state: CardiacState, end_ns: IntArray, heard: Heard, rate_limits: 
         pvc=np.where(here, early.per_minute, np.nan),
         pvc_u=early.u,
         ectopic=np.where(here, ectopy.shares_in(state.ring, as_of, intervals.RATE_SPAN_NS), 0.0),
+        beats_ns=slow_vitals.beats_ns,
+        sinus=slow_vitals.sinus,
+        jitter_ms=jitter_ms,
+        shape=slow_vitals.shape,
+        shape_beats=slow_vitals.shape_beats,
     )
 
 

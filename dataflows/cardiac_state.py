@@ -6,6 +6,7 @@ from anomaly.averaged import AveragedState
 from anomaly.beat_context import ContextState
 from anomaly.beats import BeatState
 from anomaly.intervals import BeatRing
+from anomaly.lead import LeadState
 from anomaly.quality import SignalState
 from anomaly.reference import ReferenceState
 from anomaly.repair import RepairState
@@ -28,6 +29,8 @@ class CardiacState(NamedTuple):
     beats: BeatState
     classes: ContextState
     strip: StripState
+    lead: LeadState
+    steep: StripState  # of that lead
     averaged: AveragedState
     ventricular: VentricularState
     watch: WatchState

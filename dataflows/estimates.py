@@ -6,6 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly.breath import N_RATES
+from anomaly.qt import QtMeter
+
+QT_METER = QtMeter()
+N_SHAPE = QT_METER.n_samples
+N_BEATS = 64  # newest beats and pulses that slow vitals are made from: half a minute at up to 128 /min
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -69,6 +74,11 @@ class Cardiac(NamedTuple):
     pvc: FloatArray  # ventricular beats in a minute
     pvc_u: FloatArray
     ectopic: FloatArray  # share of the beats of the last 10 s that are known to be ectopic
+    beats_ns: IntArray  # (n, N_BEATS) times of the newest beats where slow vitals are due; 0: none
+    sinus: BoolArray  # (n, N_BEATS) the interval that ends with it lies between two beats not known to be ectopic
+    jitter_ms: FloatArray  # standard uncertainty of the time of a beat
+    shape: FloatArray  # (n, N_SHAPE) average of the newest beats where it is due; 0: none
+    shape_beats: IntArray  # in it
 
 
 class Optical(NamedTuple):
@@ -91,6 +101,7 @@ class Optical(NamedTuple):
     slowest_bpm: FloatArray
     fastest_bpm: FloatArray
     unsteady: FloatArray
+    feet_ns: IntArray  # (n, N_BEATS) times of the feet of the newest pulses where slow vitals are due; 0: none
 
 
 class Motion(NamedTuple):
@@ -161,6 +172,7 @@ _JUDGED = frozenset(
         "named",
     }
 )
+_WIDE = {"breath": N_RATES, "beats_ns": N_BEATS, "sinus": N_BEATS, "feet_ns": N_BEATS, "shape": N_SHAPE}
 LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
 
 
@@ -172,7 +184,7 @@ def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
     for name in kind._fields:
         value = 0.0 if name in ("quality", "spo2_quality") else nothing[hints[name]]
         value = -1 if name in _JUDGED else value
-        shape = (n, N_RATES) if name == "breath" else (n,)
+        shape = (n, _WIDE[name]) if name in _WIDE else (n,)
         columns.append(np.full(shape, 0.0 if name == "breath" else value, types[hints[name]]))
     return tuple(columns)
 

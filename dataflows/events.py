@@ -103,6 +103,16 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     vf: float = NAN  # probability of ventricular fibrillation or flutter, by the last 5 s
     vt: float = NAN  # of ventricular tachycardia
     pvc: Reading = Reading()  # ventricular beats in a minute
+    pnn50: Reading = Reading()  # neighbouring normal intervals of five minutes that differ by more than 50 ms, %
+    lf: Reading = Reading()  # power of normal intervals between 0.04 and 0.15 Hz in five minutes, ms2
+    hf: Reading = Reading()  # between 0.15 and 0.40 Hz, ms2
+    hrv_reason: str = ""  # why these three could not be measured, in one word; empty: they could
+    qt: Reading = Reading()  # of averaged beats, ms
+    qtc: Reading = Reading()  # the same for a rate of 60 by Fridericia, ms
+    qt_reason: str = ""  # why these two could not be measured, in one word; empty: they could
+    transit: Reading = Reading()  # R peak to the foot of the pulse at the optical sensor, ms
+    transit_reason: str = ""  # why it could not be measured, in one word; empty: it could
+    news2_trend: Reading = Reading()  # slope of the middle between news2_min and news2_max in four hours, 1/h
 
     @property
     def key(self) -> str:

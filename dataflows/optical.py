@@ -17,7 +17,8 @@ from anomaly.slow import SlowRing, SlowState
 from anomaly.witness import Witness
 from dataflows import breathing, estimates, tree
 from dataflows.cardiac_second import AS_OF_LAG_NS
-from dataflows.estimates import FloatArray, IntArray
+from dataflows.cardiac_slow import BEATS_AT, due, newest
+from dataflows.estimates import N_BEATS, FloatArray, IntArray
 from dataflows.events import SECOND_NS
 from dataflows.lane import Part, block_ns, times_of
 
@@ -35,7 +36,7 @@ class OpticalState(NamedTuple):
 
     repair: RepairState
     pulse: PulseState
-    ring: BeatRing
+    ring: BeatRing  # its mark is how long before its time the foot of a pulse was, s
     heights: BeatRing  # the same pulses with their height in the place of the quality
     slow: SlowState
     start_ns: IntArray
@@ -98,7 +99,7 @@ class Optical:
         return OpticalState(
             repair=repair,
             pulse=self.pulse.init(whole.block),
-            ring=intervals.empty(n, KEPT_PULSES),
+            ring=intervals.empty(n, KEPT_PULSES, 1),
             heights=intervals.empty(n, KEPT_PULSES),
             slow=self.slow.init(absorbance(whole.block)[:, None]),
             oxygen=self.oximeter.init(self._coloured(whole.block)),
@@ -117,7 +118,8 @@ class Optical:
         repair, whole = self.repair.step(state.repair, block)
         pulse, found = self.pulse.step(state.pulse, whole.block)
         at_ns = times_of(self, found.at, state.seen, t0_ns)
-        ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality))
+        lead_s = (np.nan_to_num(found.lead) / self.rate_hz)[..., None].astype(np.float16)
+        ring = intervals.push(state.ring, at_ns, np.nan_to_num(found.quality), lead_s)
         heights = intervals.push(state.heights, at_ns, np.nan_to_num(found.amplitude))
         slow, _ = self.slow.step(state.slow, absorbance(whole.block)[:, None])
         oxygen, seen = state.oxygen, OximeterOut(state.spo2, state.spo2_u, state.spo2_quality, state.spo2)
@@ -152,6 +154,10 @@ class Optical:
         said, n_series = breathing.heard(partial(self._series, state, as_of), BREATH_OWN_BPM, here, end_ns)
         marked = state.ring._replace(marks=state.heights.quality[..., None].astype(np.float16))
         heard = WITNESS.hear(marked, as_of)
+        feet_ns = np.zeros((len(here), N_BEATS), np.int64)
+        rows = np.flatnonzero(here & due(end_ns, BEATS_AT))
+        if len(rows):
+            feet_ns[rows] = _feet(tree.take(state.ring, rows), as_of[rows])
         return estimates.Optical(
             present=here,
             pulse=np.where(here, rate.hr_bpm, np.nan),
@@ -170,6 +176,7 @@ class Optical:
             slowest_bpm=np.where(here, heard.slowest_bpm, np.nan),
             fastest_bpm=np.where(here, heard.fastest_bpm, np.nan),
             unsteady=np.where(here, heard.unsteady, np.nan),
+            feet_ns=feet_ns,
         )
 
     def _coloured(self, block: FloatArray) -> FloatArray:
@@ -184,3 +191,10 @@ class Optical:
         end = part.seen - (part.end_ns - as_of_ns) * (self.rate_hz / SECOND_NS)
         beats = beat_series(part.heights, as_of_ns, part.start_ns)
         return np.concatenate([self.slow.window(part.slow, end), beats], axis=1)
+
+
+def _feet(ring: BeatRing, as_of_ns: IntArray) -> IntArray:
+    """Times of the feet of the newest pulses; 0: none."""
+    times_ns = newest(ring.times_ns, as_of_ns)
+    lead_ns = np.rint(ring.marks[:, -N_BEATS:, 0].astype(np.float64) * SECOND_NS).astype(np.int64)
+    return np.where(times_ns > 0, times_ns - lead_ns, 0)

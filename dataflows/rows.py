@@ -16,6 +16,7 @@ from dataflows.events import SECOND_NS, Reading, Vitals, Wave
 from dataflows.fusion import POOR_QUALITY, SOURCES, Fused
 from dataflows.items import name_of, site_of
 from dataflows.roster import Patient
+from dataflows.slow_vitals import HRV_REASONS, QT_REASONS, TRANSIT_REASONS, Slow
 from ingest.profile import StreamProfile
 
 STRIP_COUNTS = 30_000  # a strip's largest sample as int16
@@ -35,6 +36,7 @@ class Made(NamedTuple):
     heart: Fused
     breath: Breath
     course: Course
+    slow: Slow
 
 
 def vitals_rows(
@@ -47,7 +49,7 @@ def vitals_rows(
 ) -> Iterator[Vitals]:
     """Make one row per closed second; Python at the rate of rows, columns made at once."""
     heart, light, skin = known.cardiac, known.optical, known.thermal
-    fused, breath, course = made
+    fused, breath, course, slow = made
     q, zero = heart.quality.tolist(), np.zeros(len(closings))
     hr = _readings(fused.hr, fused.hr_u, fused.hr_quality)
     rr = _readings(heart.rr_ms, heart.rr_u, heart.quality)
@@ -65,6 +67,10 @@ def vitals_rows(
     pvc = _readings(np.where(fair, heart.pvc, np.nan), heart.pvc_u, heart.quality)
     af = np.where(heart.quality >= POOR_QUALITY, heart.fibrillation_p, np.nan).tolist()
     vf, vt = heart.vf_p.tolist(), heart.vt_p.tolist()
+    pnn50, lf, hf, qt, qtc, transit, trend = (
+        _readings(*columns) for columns in zip(slow.value.T, slow.u.T, slow.quality.T, strict=True)
+    )
+    hrv_why, qt_why, transit_why = slow.why.T.tolist()
     settling, source = heart.settling.tolist(), fused.source.tolist()
     for i, (patient, second, arrival_ns) in enumerate(closings):
         yield Vitals(
@@ -97,6 +103,16 @@ def vitals_rows(
             vf=vf[i],
             vt=vt[i],
             pvc=pvc[i],
+            pnn50=pnn50[i],
+            lf=lf[i],
+            hf=hf[i],
+            hrv_reason=HRV_REASONS[hrv_why[i]],
+            qt=qt[i],
+            qtc=qtc[i],
+            qt_reason=QT_REASONS[qt_why[i]],
+            transit=transit[i],
+            transit_reason=TRANSIT_REASONS[transit_why[i]],
+            news2_trend=trend[i],
         )
 
 

@@ -42,6 +42,7 @@ from dataflows.shard_image import (
     parked_alarms,
 )
 from dataflows.shelf import Shelf
+from dataflows.slow_vitals import SlowVitals
 from dataflows.ward import Moment, Ward
 from dataflows.wearables import Wearables
 
@@ -54,7 +55,7 @@ _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 class Shard:
     """Everything that is known of the patients of one key."""
 
-    VERSION = 6  # of the snapshot
+    VERSION = 8  # of the snapshot
 
     def __init__(self) -> None:
         self.roster = Roster()
@@ -64,6 +65,7 @@ class Shard:
         self.ward = Ward(self._strip, self.beds.place)
         self.courses = Courses()
         self.limits = InForce()
+        self.slow = SlowVitals()
         self._hearsay = Hearsay(self.ward)
         self._parked = Shelf()  # patients of whom nothing is heard
         self._anew_ns = 0  # when it began anew, until the roll call; 0: it did not
@@ -115,6 +117,7 @@ class Shard:
                 courses=self.courses.image(),
                 breathing=self.breathing.image(),
                 limits=self.limits.image(),
+                slow=self.slow.image(),
             )
         )
 
@@ -146,7 +149,8 @@ class Shard:
         for device in kept.devices:
             self.wearables.plug(device)
         problems = [*self.wearables.restore(kept.lanes), *self.courses.restore(kept.courses)]
-        return problems + (self.breathing.restore(kept.breathing) if kept.breathing else [])
+        problems += self.breathing.restore(kept.breathing) if kept.breathing else []
+        return problems + (self.slow.restore(kept.slow) if kept.slow else [])
 
     def _restore_lasting(self, kept: Lasting) -> None:
         self._parked.restore(kept.parked)
@@ -225,6 +229,7 @@ class Shard:
             self._hearsay.forget(gone.key)
             self.courses.forget(gone.key)
             self.breathing.forget(gone.key)
+            self.slow.forget(gone.key)
             return list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
         rows: list[Row] = []
         if item.patient in self.roster.patients and not self._lost(item.patient):
@@ -249,6 +254,7 @@ class Shard:
             record = Parked(self.ward.park(key), late, self.roster.patients.pop(key), self.courses.park(key))
             self._hearsay.late.discard(key)
             self.breathing.forget(key)
+            self.slow.forget(key)
             self._parked.put(key, msgspec.msgpack.encode(record))
 
     def _flooded(self, item: Flooded) -> list[AlarmEvent]:
@@ -314,7 +320,8 @@ class Shard:
         course = self.courses.step(
             keys, np.array([c.second for c in closings], np.int64), fusion.at_rest(known, vitals, breath)
         )
-        made = Made(vitals, breath, course)
+        slow = self.slow.step(keys, known, course, end_ns)
+        made = Made(vitals, breath, course, slow)
         rows: list[Row] = list(vitals_rows(closings, known, made, coverage, offset_ms, wards))
         for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
             if strip is not None:

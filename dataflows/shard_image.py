@@ -42,6 +42,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     courses: BankImage = BankImage((), b"")  # the same
     breathing: BankImage | None = None  # the same
     limits: dict[str, Own] = {}  # the same
+    slow: BankImage | None = None  # the same
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):

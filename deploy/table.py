@@ -10,16 +10,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dataflows.events import WARD
+from dataflows.events import WARD, Reading
 from dataflows.standing import in_words
 from deploy.live import PRIORITY, STALE_S, Bed, Remark, Ward, by_need, quality_word, swings
 
 BED_PREFIX = "bed-"
 LONGEST_NAME = 12
-HEADS = ("BED", "HR bpm", "PULSE", "RESP", "QUALITY", "WAVE", "ALARMS")
+HEADS = ("BED", "HR bpm", "PULSE", "RESP", "QTc", "PTT", "QUALITY", "WAVE", "ALARMS")
 FIXED = (8, 5, 9)  # heart rate, pulse, quality
-BREATH = 4
-ROOMY = 90  # columns of a terminal, from which on the breath rate has room
+MORE = (4, 4, 4)  # breath rate, QTc, pulse transit time ...
+ROOMY = (90, 104, 109)  # ... and the columns of a terminal from which on each has room
+RIGHT = frozenset({"PULSE", "RESP", "QTc", "PTT"})
 LEAST_TRACE = 7
 WIDEST_ALARM = 40  # "!!! HIGH ventricular-fibrillation (seen)"
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -32,7 +33,9 @@ class Columns(NamedTuple):
     bed: int
     rate: int
     pulse: int
-    breath: int  # 0: there is no room for it
+    breath: int  # 0: there is no room for it; and of the next two
+    qtc: int
+    transit: int
     quality: int
     trace: int
     alarms: int
@@ -68,7 +71,7 @@ def render(
     for head, cells in zip(HEADS, columns, strict=True):
         if not cells:
             continue
-        justify: Literal["left", "right"] = "right" if head in {"PULSE", "RESP"} else "left"
+        justify: Literal["left", "right"] = "right" if head in RIGHT else "left"
         table.add_column(head, no_wrap=True, overflow="ellipsis", width=cells, justify=justify)
     blocks = ASCII_BLOCKS if plain_ascii else BLOCKS
     for bed in beds:
@@ -127,20 +130,23 @@ def _columns(names: list[str], width: int) -> tuple[Columns, str]:
     """Widths that no alarm changes, and what all names begin with where there is no room for it."""
     longest = min(LONGEST_NAME, max(map(len, names), default=6))
     common = BED_PREFIX if all(name.startswith(BED_PREFIX) for name in names) else ""
-    breath = BREATH if width >= ROOMY else 0
-    fixed = sum(cells + 1 for cells in (*FIXED, breath) if cells)
+    breath, qtc, transit = (cells if width >= least else 0 for cells, least in zip(MORE, ROOMY, strict=True))
+    more = (breath, qtc, transit)
+    fixed = sum(cells + 1 for cells in (*FIXED, *more) if cells)
     prefix = common if width - fixed - (longest + 1) - (LEAST_TRACE + 1) < WIDEST_ALARM else ""
     name = max(len(HEADS[0]), longest - len(prefix))
     left = width - fixed - (name + 1)
     trace_cells = max(LEAST_TRACE, min((width - 40) // 2, left - 1 - WIDEST_ALARM))
-    return Columns(name, *FIXED[:2], breath, FIXED[2], trace_cells, max(1, left - 1 - trace_cells)), prefix
+    alarms = max(1, left - 1 - trace_cells)
+    return Columns(name, *FIXED[:2], breath, qtc, transit, FIXED[2], trace_cells, alarms), prefix
 
 
 def _cells(bed: Bed, now_ns: int, blocks: str, columns: Columns) -> list[Text]:
     """What was measured of a bed."""
+    more = (columns.breath, columns.qtc, columns.transit)
     width = columns.trace
     if bed.vitals is None:
-        dashes = [Text("--")] * (3 if columns.breath else 2)
+        dashes = [Text("--")] * (2 + sum(cells > 0 for cells in more))
         return [*dashes, Text("no data", style="dim"), Text("")]
     v = bed.vitals
     age_s = now_ns / 1e9 - (v.second + 1)
@@ -148,8 +154,6 @@ def _cells(bed: Bed, now_ns: int, blocks: str, columns: Columns) -> list[Text]:
     rate = "--" if np.isnan(v.hr.value) else f"{v.hr.value:3.0f}"
     if rate != "--" and not np.isnan(v.hr.u):
         rate += f" ±{v.hr.u:.1f}" if v.hr.u < 9.95 else f" ±{v.hr.u:.0f}"
-    pulse = "--" if np.isnan(v.pulse.value) else f"{v.pulse.value:.0f}"
-    breath = "--" if np.isnan(v.resp.value) else f"{v.resp.value:.0f}"
     bar = blocks[-1] * round(4 * v.quality)
     quality = f"stale {_short(age_s)}" if stale else f"{quality_word(v):<4} {bar}"[: FIXED[-1]]
     if len(bed.wave):
@@ -160,11 +164,15 @@ def _cells(bed: Bed, now_ns: int, blocks: str, columns: Columns) -> list[Text]:
     style = "dim" if stale else ""
     return [
         Text(rate, style=style or "bold"),
-        Text(pulse, style=style),
-        *([Text(breath, style=style)] if columns.breath else []),
+        Text(_whole(v.pulse), style=style),
+        *(Text(_whole(one), style=style) for one, cells in zip((v.resp, v.qtc, v.transit), more, strict=True) if cells),
         Text(quality, style=style),
         Text(line, style=style or "green"),
     ]
+
+
+def _whole(reading: Reading) -> str:
+    return "--" if np.isnan(reading.value) else f"{reading.value:.0f}"
 
 
 def _short(age_s: float) -> str:

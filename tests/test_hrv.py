@@ -75,7 +75,7 @@ def test_pnn50_counts_neighbours() -> None:
 
 
 def test_too_little_is_nothing_and_a_hole_begins_anew() -> None:
-    assert np.isnan(hrv.measure(hrv.init(3))).sum() == 12
+    assert np.isnan(hrv.measure(hrv.init(3))[:7]).all()
     times = beats(400.0, 20.0, 20.0)
     assert np.isnan(hrv.measure(pushed(times[:200])).lf_ms2[0])
     torn = np.concatenate([times[:300], times[300:] + 20.0])

@@ -26,7 +26,8 @@ def one(line: list[str]) -> Point:
 
 def test_vitals_become_one_point_with_the_measured_only() -> None:
     point = one(lines(vitals(reason='noisy "lead", 50 Hz')))
-    unmeasured = ("rr_interval", "rmssd", "sdnn", "pulse", "temp", "resp", "spo2", "pvc")
+    later = ("pnn50", "lf", "hf", "qt", "qtc", "transit", "news2_trend")
+    unmeasured = (*later, "rr_interval", "rmssd", "sdnn", "pulse", "temp", "resp", "spo2", "pvc")
     assert point.measurement == "vitals"
     assert point.tags == {"site": "north", "patient": "p1"}
     assert point.time_ns == SECOND * NS
@@ -42,6 +43,9 @@ def test_vitals_become_one_point_with_the_measured_only() -> None:
         "resp_reason": "",
         "resp_source": "",
         "spo2_reason": "",
+        "hrv_reason": "",
+        "qt_reason": "",
+        "transit_reason": "",
         "settling": False,
         "late": False,
     }

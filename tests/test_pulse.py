@@ -49,7 +49,7 @@ def light(bpm: float, n: int = 3, seconds: float = 60.0, photons: float = 1e6, p
 def found(counts: Array, detector: PulseDetector = DETECTOR, block: int = BLOCK) -> PulseOut:
     """All that a detector says of whole signals, columns side by side."""
     _, outs = laws.run(detector, laws.cut(counts, range(block, counts.shape[-1], block)))
-    return PulseOut(*(np.concatenate([out[i] for out in outs], axis=-1) for i in range(4)))
+    return PulseOut(*(np.concatenate([out[i] for out in outs], axis=-1) for i in range(5)))
 
 
 def kept(row: Array) -> Array:

@@ -11,7 +11,9 @@ Unit = Literal[
     "",  # no number, or one that only names something
     "1",  # a share, 0 to 1
     "/min",
+    "/h",
     "ms",
+    "ms2",
     "s",
     "Cel",
     "%",

@@ -55,6 +55,7 @@ class Unmappable(NamedTuple):
 
 
 _PROBABILITY: Final = "no standard code for the probability that a detector gives; the diagnosis is another thing"
+_VARIABILITY: Final = "no settled code of this measure of heart rate variability, which has a window and a method"
 _NEWS2: Final = Coded(
     "NEWS2, as the range that the measured part allows",
     (Code(SNOMED, "1104051000000101", "Royal College of Physicians National Early Warning Score 2 - total score"),),
@@ -109,6 +110,29 @@ VITALS: Final[Mapping[str, Coded | Carried | Unmappable]] = MappingProxyType(
             "bodytemp",
         ),
         "pvc": Coded("Ventricular beats in a minute", (Code(MDC, "148066", "MDC_ECG_V_P_C_RATE"),), "/min"),
+        "pnn50": Coded("pNN50 of five minutes", (), "%", why_local=_VARIABILITY),
+        "lf": Coded("Low-frequency power of RR intervals", (), "ms2", why_local=_VARIABILITY),
+        "hf": Coded("High-frequency power of RR intervals", (), "ms2", why_local=_VARIABILITY),
+        "qt": Coded(
+            "QT interval of averaged beats",
+            (Code(LOINC, "8634-8", "Q-T interval"), Code(MDC, "147232", "MDC_ECG_TIME_PD_QT_GL")),
+            "ms",
+        ),
+        "qtc": Coded(
+            "QT interval corrected by Fridericia",
+            (
+                Code(LOINC, "76634-5", "Q-T interval corrected based on Fridericia formula"),
+                Code(MDC, "146964", "MDC_ECG_TIME_PD_QTcF"),
+            ),
+            "ms",
+        ),
+        "transit": Coded(
+            "Pulse transit time from R peak to the foot of the pulse",
+            (),
+            "ms",
+            why_local="no code known of a transit time from R peak to foot",
+        ),
+        "news2_trend": Coded("Trend of NEWS2", (), "/h", why_local="no code known of the slope of a score"),
         "news2_min": _NEWS2,
         "news2_max": _NEWS2,
         "deviation": Coded(
@@ -126,6 +150,9 @@ VITALS: Final[Mapping[str, Coded | Carried | Unmappable]] = MappingProxyType(
         "reason": Carried("text of dataAbsentReason of what the heart lane measures"),
         "resp_reason": Carried("text of dataAbsentReason of resp"),
         "spo2_reason": Carried("text of dataAbsentReason of spo2"),
+        "hrv_reason": Carried("text of dataAbsentReason of pnn50, lf and hf"),
+        "qt_reason": Carried("text of dataAbsentReason of qt and qtc"),
+        "transit_reason": Carried("text of dataAbsentReason of transit"),
         "source": Carried("method of hr"),
         "resp_source": Carried("method of resp"),
         "settling": Carried("dataAbsentReason temp-unknown"),

@@ -36,7 +36,8 @@ SKIN: Final = CodeableConcept(
 _HL7: Final = "http://hl7.org/fhir/StructureDefinition"
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _NEWS2: Final = "news2_max"  # stands for both ends of the range
-_NO_HEART: Final = frozenset({"resp", "spo2", "temp"})  # whose absence the heart lane's reason does not explain
+_EXPLAINED_BY: Final = {"pnn50": "hrv", "lf": "hrv", "hf": "hrv", "qtc": "qt"}  # whose reason is another one's
+_NO_HEART: Final = frozenset({"resp", "spo2", "temp", "news2_trend"})  # whose absence the heart lane's reason does not explain
 
 
 def observations(row: Vitals, worn: Sequence[DeviceStatus] = ()) -> tuple[Observation, ...]:
@@ -120,7 +121,8 @@ def _extensions(row: Vitals, quality: float) -> tuple[Extension, ...]:
 
 
 def _absent(row: Vitals, field: str) -> CodeableConcept:
-    why = getattr(row, f"{field}_reason", "" if field in _NO_HEART else row.reason)
+    named = f"{_EXPLAINED_BY.get(field, field)}_reason"
+    why = getattr(row, named, "" if field in _NO_HEART else row.reason)
     settling = row.settling and not why
     code, display = ("temp-unknown", "Temporarily Unknown") if settling else ("unknown", "Unknown")
     coding = Coding(system=_ABSENT, code=code, display=display)

@@ -78,6 +78,13 @@ def _vitals(number: int, second: int, values: list[float]) -> Vitals:
         af=0.01,
         vf=0.001,
         vt=0.001,
+        pnn50=Reading(12.0 + values[0], 1.9, 0.97),
+        lf=Reading(640.0 + values[1], 160.0, 0.97),
+        hf=Reading(410.0 + values[2], 90.0, 0.97),
+        qt=Reading(382.0 + values[3], 3.4, 0.97),
+        qtc=Reading(401.0 + values[4], 3.6, 0.97),
+        transit=Reading(224.0 + values[5], 2.3, 0.96),
+        news2_trend=Reading(0.1 * values[6], 0.2, 1.0),
     )
 
 

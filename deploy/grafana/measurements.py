@@ -31,7 +31,9 @@ MEASUREMENTS: Mapping[str, Known] = {one.name: _known(one.name) for one in EVERY
 _UNITS: Mapping[Unit, str] = {
     "1": "percentunit",
     "/min": "suffix:/min",
+    "/h": "suffix:/h",
     "ms": "ms",
+    "ms2": "suffix:ms²",
     "s": "s",
     "Cel": "celsius",
     "%": "percent",

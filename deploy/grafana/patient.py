@@ -37,8 +37,24 @@ def patient() -> Dashboard:
                     band("SDNN of the RR intervals", "sdnn"),
                 ),
             ),
+            Shelf(
+                9,
+                (
+                    band("Low-frequency power of the RR intervals", "lf"),
+                    band("High-frequency power of the RR intervals", "hf"),
+                    band("pNN50 of the RR intervals", "pnn50"),
+                ),
+            ),
+            Shelf(
+                9,
+                (
+                    band("QT of averaged beats", "qt"),
+                    band("QT for a rate of 60 (Fridericia)", "qtc"),
+                    band("Pulse transit time", "transit"),
+                ),
+            ),
             Shelf(9, (_atrial(), _ventricular(), _premature())),
-            Shelf(9, (_early_warning(), _unusual())),
+            Shelf(9, (_early_warning(), band("Trend of NEWS2 over four hours", "news2_trend"), _unusual())),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),
             tier("vitals_1m", "By the minute, kept for 1 year (at first: the last day)", "24h"),

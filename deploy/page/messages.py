@@ -64,6 +64,13 @@ class Tile(msgspec.Struct, frozen=True):
     rmssd: Value
     af: Value  # probability of atrial fibrillation, %
     pvc: Value  # ventricular beats in a minute
+    pnn50: Value  # of five minutes, %
+    lf: Value  # power of the intervals, ms2
+    hf: Value
+    qt: Value  # ms
+    qtc: Value  # by Fridericia
+    transit: Value  # of the pulse, ms
+    trend: Value  # of NEWS2, points an hour
     trust: str  # how good the heart rate is, of whichever sensor: good, fair, poor, none or settling
     signal: str  # how good the cardiac lead is, likewise
     reason: str  # why the signal is not good

@@ -10,6 +10,13 @@ const FIGURES = [
   ["RMSSD", "ms", "rmssd", whole],
   ["AF", "%", "af", whole],
   ["PVC", "/min", "pvc", whole],
+  ["QT", "ms", "qt", whole],
+  ["QTc", "ms", "qtc", whole],
+  ["transit", "ms", "transit", whole],
+  ["LF", "ms²", "lf", whole],
+  ["HF", "ms²", "hf", whole],
+  ["pNN50", "%", "pnn50", whole],
+  ["NEWS2 trend", "/h", "trend", tenths],
 ];
 const SILENT_S = 3.5; // without a new second of the waveform: one takes about one and a half to be here
 
