@@ -61,6 +61,12 @@ class Slow(NamedTuple):
     why: IntArray  # (n, 3) index into the reasons of variability, QT and transit
 
 
+def nothing_told(n: int) -> Slow:
+    """Of patients of whom nothing is known."""
+    nan, zero = np.full((n, len(VITALS)), np.nan), np.zeros((n, len(VITALS)))
+    return Slow(nan, nan, zero, np.zeros((n, 3), np.int64))
+
+
 class SlowVitals:
     """The slow vitals of a shard's patients."""
 

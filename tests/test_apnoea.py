@@ -15,6 +15,7 @@ from dataflows.events import SECOND_NS
 from dataflows.limits import defaults
 from dataflows.rows import Made
 from dataflows.rules import COLUMN
+from dataflows.slow_vitals import nothing_told
 
 Array = NDArray[np.float64]
 T0 = 1_700_000_000 * SECOND_NS
@@ -115,7 +116,9 @@ def apnoea_of(known: Second, breath: Breath) -> int:
     """What the evidence says of an apnoea."""
     end_ns = np.array([T0])
     course = Courses().step(["p"], end_ns // SECOND_NS, np.full((1, 4), NAN))
-    evidence = findings.evidence(known, Made(fusion.fused(known), breath, course), defaults(len(end_ns)), end_ns)
+    evidence = findings.evidence(
+        known, Made(fusion.fused(known), breath, course, nothing_told(len(end_ns))), defaults(len(end_ns)), end_ns
+    )
     return int(evidence.truth[0, COLUMN["apnoea"]])
 
 

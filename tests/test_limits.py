@@ -21,6 +21,7 @@ from dataflows.limits import DEFAULTS, VITALS, InForce, defaults
 from dataflows.rows import Made
 from dataflows.rules import COLUMN, RULES
 from dataflows.shard import Shard
+from dataflows.slow_vitals import nothing_told
 from ingest.command import Discharge, SetLimits
 from ingest.limits import LIMITS
 from ingest.registry import Registry
@@ -33,7 +34,7 @@ def known(second: estimates.Second, limits: Any = None, **breath: Any) -> Eviden
     nan, zero, no = np.full(1, np.nan), np.zeros(1, np.int64), np.zeros(1, np.bool_)
     course = Course(np.full(1, QUIET), zero, no, zero, nan, nan, nan)
     breathes = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero, no)._replace(**breath)
-    made = Made(fusion.fused(second), breathes, course)
+    made = Made(fusion.fused(second), breathes, course, nothing_told(1))
     return findings.evidence(second, made, defaults(1) if limits is None else limits, np.array([NOW]))
 
 

@@ -12,6 +12,7 @@ from dataflows.events import SECOND_NS, Condition
 from dataflows.limits import defaults
 from dataflows.rows import Made
 from dataflows.rules import COLUMN
+from dataflows.slow_vitals import nothing_told
 from dataflows.speakers import sensors_of
 
 NOW = 1_700_000_000 * SECOND_NS
@@ -37,7 +38,7 @@ def said(light: dict[str, Any] | None = None, **heart: Any) -> dict[Condition, i
     nan, zero, no = np.full(1, np.nan), np.zeros(1, np.int64), np.zeros(1, np.bool_)
     course = Course(np.full(1, QUIET), zero, no, zero, nan, nan, nan)
     breath = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero, no)
-    made = Made(fusion.fused(second), breath, course)
+    made = Made(fusion.fused(second), breath, course, nothing_told(1))
     known = findings.evidence(second, made, defaults(1), np.array([NOW]))
     return {condition: int(known.truth[0, column]) for condition, column in COLUMN.items()}
 

@@ -37,7 +37,9 @@ _HL7: Final = "http://hl7.org/fhir/StructureDefinition"
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _NEWS2: Final = "news2_max"  # stands for both ends of the range
 _EXPLAINED_BY: Final = {"pnn50": "hrv", "lf": "hrv", "hf": "hrv", "qtc": "qt"}  # whose reason is another one's
-_NO_HEART: Final = frozenset({"resp", "spo2", "temp", "news2_trend"})  # whose absence the heart lane's reason does not explain
+_NO_HEART: Final = frozenset(
+    {"resp", "spo2", "temp", "news2_trend"}
+)  # whose absence the heart lane's reason does not explain
 
 
 def observations(row: Vitals, worn: Sequence[DeviceStatus] = ()) -> tuple[Observation, ...]:
