@@ -55,7 +55,7 @@ class FlowOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: str
     partitions: tuple[str, ...] = ("main",)  # of the whole flow
-    shards: int = 4  # per partition, fixed for the life of a recovery store
+    shards: int = 1  # per partition, fixed for the life of a recovery store
     workers: int = 1  # of each process
     addresses: tuple[str, ...] = ()  # HOST:PORT of each process of the cluster, in order; empty: this is the only one
     process: int = 0  # index of this one

@@ -117,7 +117,7 @@ def _settings(payload: bytes, path: Path) -> Finding:
     return Finding(
         "settings",
         [
-            f"data folder {settings.ward.data_dir}, {settings.ward.shards} shards",
+            f"data folder {settings.ward.data_dir}, {settings.shards} shards",
             f"broker {settings.broker.url} as {settings.broker.client_id}",
             f"couriers: {', '.join(couriers) or 'none'}",
         ],

@@ -170,7 +170,7 @@ def replay(
     data_dir: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the store.")],
     shards: Annotated[
         int, typer.Option(min=1, max=256, help="Keys to spread the patients over; changes no result.")
-    ] = 4,
+    ] = 1,
     as_json: AsJson = False,
 ) -> int:
     """Work through a journal again; print its digests."""

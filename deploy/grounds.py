@@ -104,10 +104,10 @@ def recovery(settings: Settings) -> Finding:
         found = made_for(folder)
         if found is None:
             return Finding("snapshots", "ok", f"none yet at {folder.absolute()}")
-        check_made_for(folder, found, names, settings.ward.shards)
+        check_made_for(folder, found, names, settings.shards)
     except (FlowError, OSError) as error:
         return Finding("snapshots", "problem", str(error))
-    return Finding("snapshots", "ok", f"{folder.absolute()} fits {settings.ward.shards} shards and {', '.join(names)}")
+    return Finding("snapshots", "ok", f"{folder.absolute()} fits {settings.shards} shards and {', '.join(names)}")
 
 
 def _left(settings: Settings, partition: str) -> tuple[int, Path, Stage]:

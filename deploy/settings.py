@@ -39,7 +39,7 @@ class Ward(Section, frozen=True):
     sites: Annotated[tuple[Site, ...], Meta(min_length=1)] = (
         ALL_SITES,
     )  # "+": every site that publishes; with [[partition]], sites stand there
-    shards: Annotated[int, Meta(ge=1, le=256)] = 4  # fixed for the life of the data folder
+    shards: Annotated[int, Meta(ge=0, le=256)] = 0  # 0: as many as the flow needs; see `Settings.shards`
     snapshot_s: Seconds = 3.0
 
 
@@ -163,6 +163,15 @@ class Settings(Section, frozen=True):
     def data_dir(self) -> Path:
         """Folder of the partitions and of the flow's snapshots."""
         return Path(self.ward.data_dir)
+
+    @property
+    def shards(self) -> int:
+        """Keys that each partition's patients are spread over, fixed for the life of the data folder.
+
+        One for each worker that would have nothing to do otherwise: the fewer, the more patients are in one call.
+        """
+        workers = self.flow.workers * self.flow.total
+        return self.ward.shards or -(-workers // len(self.partitions))
 
     @property
     def partitions(self) -> tuple[Partition, ...]:

@@ -132,7 +132,7 @@ def flow_options(settings: Settings, process: int | None = None) -> "FlowOptions
         return FlowOptions(
             data_dir=str(settings.data_dir),
             partitions=tuple(partition.name for partition in settings.partitions),
-            shards=settings.ward.shards,
+            shards=settings.shards,
             snapshot_s=settings.ward.snapshot_s,
             workers=flow.workers,
             addresses=settings.flow.cluster,

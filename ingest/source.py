@@ -12,6 +12,8 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from ingest.journal import JournalError, JournalPrunedError, JournalReader, Record, RecordKind
 
 IDLE: Final = timedelta(milliseconds=25)
+DOZE: Final = timedelta(milliseconds=100)  # between two looks where nobody sends
+DOZE_AFTER: Final = 100  # looks in a row that gave ticks at most: a few seconds
 BATCH: Final = 1024  # records at once, at most; more of them gains nothing, and a drain ends between two batches
 FIRST_BATCH: Final = 64
 LAST_BATCH: Final = 64  # of a drain: the last one may begin at the end of its time
@@ -154,6 +156,7 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         self._handed_s = 0.0  # when the newest batch was handed on, and how many records it had
         self._handed = 0
         self._idle = False
+        self._quiet = 0  # looks since somebody sent
         self._newest_ns = 0
 
     def next_batch(self) -> list[tuple[str, Record]]:
@@ -174,6 +177,7 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
         if self._ahead is not None:
             self._ahead.took(self._name, [one.arrival_ns for one in records if one.kind == RecordKind.TICK])
         self._handed, self._handed_s = len(records), time.monotonic()
+        self._quiet = self._quiet + 1 if all(one.kind == RecordKind.TICK for one in records) else 0
         # A short batch means that the end was reached: records come every 250 ms at least, so do not spin on it.
         self._idle = len(records) < limit
         if not self._idle:
@@ -186,7 +190,9 @@ class JournalPartition(StatefulSourcePartition[tuple[str, Record], int]):
 
     def next_awake(self) -> datetime | None:
         """At once while there is more, else a little later."""
-        return datetime.now(UTC) + IDLE if self._idle else None
+        if not self._idle:
+            return None
+        return datetime.now(UTC) + (DOZE if self._quiet > DOZE_AFTER else IDLE)
 
     def snapshot(self) -> int:
         """Offset of the record that comes next."""

@@ -153,8 +153,8 @@ def test_a_mistake_gets_one_line_and_status_2(femtoward: Run, arguments: list[st
 
 def test_wrong_settings_are_named_before_anything_starts(femtoward: Run, tmp_path: Path) -> None:
     file = tmp_path / "ward.toml"
-    file.write_text("[ward]\nshards = 0\n")
-    refused(femtoward("run", "--config", file), f"{file}: ward.shards = 0: expected `int` >= 1")
+    file.write_text("[ward]\nshards = -1\n")
+    refused(femtoward("run", "--config", file), f"{file}: ward.shards = -1: expected `int` >= 0")
 
 
 def test_a_port_in_use_is_named_with_what_to_do(femtoward: Run) -> None:

@@ -54,6 +54,7 @@ def cluster(
         FlowOptions(
             data_dir=str(data_dir),
             partitions=tuple(partitions),
+            shards=4,
             addresses=addresses,
             process=process,
             local=tuple(local),

@@ -82,14 +82,18 @@ def test_workers_that_read_ahead_wait_for_the_others_and_change_no_digest(
 
     monkeypatch.setattr("dataflows.headway.MOST_TICKS", 2)
     monkeypatch.setattr("dataflows.flow.Headway", Watched)
-    options = FlowOptions(data_dir=str(tmp_path), workers=3, stop_at_end=True, journals={"main": str(journal)})
+    options = FlowOptions(
+        data_dir=str(tmp_path), shards=4, workers=3, stop_at_end=True, journals={"main": str(journal)}
+    )
     run_flow(options, lambda: False)
     assert digests(options) == once
     assert any(waited)
 
 
 def test_two_workers_give_the_digests_of_one(journal: Path, once: Digests, tmp_path: Path) -> None:
-    options = FlowOptions(data_dir=str(tmp_path), workers=2, stop_at_end=True, journals={"main": str(journal)})
+    options = FlowOptions(
+        data_dir=str(tmp_path), shards=4, workers=2, stop_at_end=True, journals={"main": str(journal)}
+    )
     run_flow(options, lambda: False)
     assert digests(options) == once
 
@@ -118,7 +122,7 @@ def test_a_flow_that_is_killed_again_and_again_ends_with_the_digests_of_an_undis
 def test_a_flow_that_waits_for_room_on_a_full_disk_can_be_stopped(
     journal: Path, once: Digests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    options = FlowOptions(data_dir=str(tmp_path), workers=workers, journals={"main": str(journal)})
+    options = FlowOptions(data_dir=str(tmp_path), shards=4, workers=workers, journals={"main": str(journal)})
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
     tried = []
@@ -163,7 +167,7 @@ def test_a_worker_that_hangs_is_missed_though_another_one_goes_on(
     fed = Fold.feed
     monkeypatch.setattr(Fold, "feed", feed)
     beacon, stopping = Counted(10.0, lambda: now[0]), threading.Event()
-    options = FlowOptions(data_dir=str(tmp_path), workers=2, journals={"main": str(journal)})
+    options = FlowOptions(data_dir=str(tmp_path), shards=4, workers=2, journals={"main": str(journal)})
     flow = threading.Thread(target=run_flow, args=(options, stopping.is_set, beacon))
     flow.start()
     assert hung.wait(30.0)

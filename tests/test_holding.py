@@ -34,7 +34,7 @@ class Ward:
         self.tape, self._ballast, self.log = tape, disk / "ballast", folder / "flow.log"
         self.journal = folder / "journal"
         data, journals = str(disk / "data"), {"main": str(self.journal)}
-        self.options = FlowOptions(data_dir=data, journals=journals, snapshot_s=0.1, keep=KEEP)
+        self.options = FlowOptions(data_dir=data, shards=4, journals=journals, snapshot_s=0.1, keep=KEEP)
         recovery = recovery_folder(data)
         self._holding = Holding(recovery, KEEP, Beacon(), lambda: False)
         self._disk = disk

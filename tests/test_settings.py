@@ -33,7 +33,7 @@ EXAMPLE = Path(__file__).parents[1] / "deploy" / "femtoward.example.toml"
         ("[ward]\nshard = 3", "ward.shard is unknown: did you mean 'shards'?"),
         ("[wrad]\nshards = 3", "wrad is unknown: did you mean 'ward'?"),
         ("[log]\nzzz = 3", "log.zzz is unknown: known here: format, level"),
-        ("[ward]\nshards = 0", "ward.shards = 0: expected `int` >= 1"),
+        ("[ward]\nshards = -1", "ward.shards = -1: expected `int` >= 0"),
         ('[ward]\nshards = "4"', "ward.shards = '4': expected `int`, got `str`"),
         ("[ward]\nsnapshot_s = nan", "ward.snapshot_s = nan: expected `float` > 0.0"),
         ("[journal]\nretain_gb = inf", "journal.retain_gb = inf: expected `float` <= 1000000.0"),
@@ -244,6 +244,19 @@ def test_the_page_is_run_where_the_settings_name_it_for_all_partitions_of_the_ho
     assert one_of(settings, "page", None, None) == page
     assert [room.name for room in page_options(settings).rooms] == ["east", "west"]
     assert [one.part for one in everyone(parse_settings(EAST))] == ["ingest", "flow"]
+
+
+@pytest.mark.parametrize(
+    ("said", "shards"),
+    [
+        ("", 1),
+        ("[flow]\nworkers = 3\n", 3),
+        ("[flow]\nworkers = 2\nprocesses = 2\n" + EAST + WEST, 2),
+        (EAST + WEST, 1),
+    ],
+)
+def test_a_worker_has_a_shard_and_no_shard_is_one_too_many(said: str, shards: int) -> None:
+    assert flow_options(parse_settings(said)).shards == shards
 
 
 def test_ports_are_those_of_this_host() -> None:

@@ -12,7 +12,7 @@ from bytewax.testing import TestingSink, cluster_main
 
 from dataflows.headway import Headway, Mark
 from ingest.journal import Journal, JournalError, JournalReader, Record, RecordKind
-from ingest.source import JournalSource, Reading
+from ingest.source import DOZE_AFTER, IDLE, JournalSource, Reading
 
 
 def fill(path: Path, count: int, **limits: int) -> None:
@@ -101,6 +101,21 @@ def test_a_source_that_has_read_all_waits_a_little_and_then_sees_more(tmp_path: 
     assert (part.next_awake(), part.snapshot()) == (None, 10)
     assert len(part.next_batch()) == 5
     assert part.next_awake() is not None
+    part.close()
+
+
+def test_a_source_to_which_nobody_sends_looks_less_often_until_somebody_does(tmp_path: Path) -> None:
+    part = JournalSource({"main": tmp_path / "journal"}).build_part("in", "main", None)
+    for _ in range(DOZE_AFTER + 1):
+        assert part.next_batch() == []
+    due = part.next_awake()
+    assert due is not None
+    assert due > datetime.now(UTC) + IDLE
+    fill(tmp_path / "journal", 1)
+    assert len(part.next_batch()) == 1
+    due = part.next_awake()
+    assert due is not None
+    assert due <= datetime.now(UTC) + IDLE
     part.close()
 
 

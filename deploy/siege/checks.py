@@ -72,7 +72,7 @@ def check(
     if report.packets_dropped:
         wrong.append(f"devices gave up {report.packets_dropped} packets: they were cut off for too long")
     tell("replaying the journal, without an interruption")
-    again = replay(journal, folder / "replay", shards=arena.settings.ward.shards, tell=_silent, stopping=stopping)
+    again = replay(journal, folder / "replay", shards=arena.settings.shards, tell=_silent, stopping=stopping)
     with Store(Path(again.store), readonly=True) as store:
         replayed = entries(store)
         ledger = check_ledger(store, SITE, inventory)

@@ -71,7 +71,7 @@ class Cluster:
         devices = {who(index, SITE).device for index in range(self.patients)}
         inventory = take_inventory(stand.journal, SITE, devices)
         acknowledged, lost = lost_of(stand.acked, inventory)
-        again = replay(stand.journal, folder / "replay", stand.settings.ward.shards, lambda _: None, threading.Event())
+        again = replay(stand.journal, folder / "replay", stand.settings.shards, lambda _: None, threading.Event())
         with Store(stand.store, readonly=True) as ours, Store(Path(again.store), readonly=True) as theirs:
             different = [kind for kind in KINDS if ours.digest(kind) != theirs.digest(kind)]
             rows = {kind: ours.count(kind) for kind in KINDS}
