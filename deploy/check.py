@@ -114,6 +114,7 @@ def _settings(payload: bytes, path: Path) -> Finding:
     influx = settings.influx
     couriers = [f"influx {influx.url} (bucket {influx.bucket}, tiers {influx.tiers})"] if influx else []
     couriers += [f"webhook {webhook.name} {webhook.url}" for webhook in settings.webhook]
+    couriers += [f"fhir {settings.fhir.url}"] if settings.fhir else []
     return Finding(
         "settings",
         [

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy import cli_bench, cli_provision, cli_run, cli_simulate
+from deploy import cli_bench, cli_fhir, cli_provision, cli_run, cli_simulate
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -160,6 +160,7 @@ app.command(hidden=True)(cli_run.word)
 app.command()(cli_run.siege)
 app.command()(cli_simulate.simulate)
 app.command()(cli_provision.provision)
+app.command()(cli_fhir.fhir)
 app.command()(cli_bench.bench)
 
 

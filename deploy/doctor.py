@@ -73,6 +73,8 @@ def examine(settings: Settings) -> Iterator[Line]:
             yield Line("grafana asks", *receivers.grafana_asks(settings.grafana, settings.influx))
     for webhook in settings.webhook:
         yield Line(f"webhook {webhook.name}", *receivers.webhook(webhook))
+    if settings.fhir:
+        yield Line("fhir", *receivers.fhir(settings.fhir))
 
 
 def _python() -> Line:

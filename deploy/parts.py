@@ -79,7 +79,7 @@ def everyone(settings: Settings) -> list[One]:
     )
     flows = [_flow(settings, index) for index in settings.flow.here]
     pages = [_page(settings)] if settings.page else []
-    return [*ingests, *flows, *(couriers if settings.influx or settings.webhook else ()), *pages]
+    return [*ingests, *flows, *(couriers if settings.carries else ()), *pages]
 
 
 def doors(settings: Settings, one: One | None = None) -> list[Path]:

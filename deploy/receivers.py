@@ -10,9 +10,10 @@ import urllib3
 
 from dataflows.couriers.secret import read_secret
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
+from dataflows.fhir.bundles import MEDIA_TYPE
 from deploy.problem import UserError
 from deploy.provision.credential import reader
-from deploy.settings import Broker, Grafana, Influx
+from deploy.settings import Broker, Fhir, Grafana, Influx
 from deploy.telling import Webhook
 
 WAIT_S = 5.0
@@ -54,6 +55,27 @@ def grafana(settings: Grafana) -> Verdict:
         return Verdict(
             "warning", f"{settings.url} answers {answer.status} to /api/health: is it Grafana, and the right port?"
         )
+    return Verdict("ok", f"{settings.url} answers; its secret is {verdict.said}")
+
+
+def fhir(settings: Fhir) -> Verdict:
+    """Look at the FHIR server: the secret, and whether it says what it can do, which needs no secret."""
+    verdict = _secret("fhir", settings.secret_env, settings.secret_file)
+    if verdict.verdict != "ok" and (settings.secret_env or settings.secret_file):
+        return verdict
+    url = f"{settings.url.rstrip('/')}/metadata"
+    try:
+        answer = urllib3.request(
+            "GET", url, headers={"Accept": MEDIA_TYPE}, timeout=WAIT_S, retries=False, redirect=False
+        )
+    except urllib3.exceptions.HTTPError as error:
+        return Verdict("warning", f"{settings.url} cannot be reached ({error}): start it, or correct fhir.url")
+    if answer.status != 200 or b'"CapabilityStatement"' not in answer.data:
+        return Verdict(
+            "warning", f"{url} answers {answer.status}, and no CapabilityStatement: is fhir.url the base address?"
+        )
+    if b'"fhirVersion":"4.' not in answer.data.replace(b" ", b""):
+        return Verdict("problem", f"{settings.url} is no FHIR R4 server: fhirVersion must be 4.0.1 or 4.3.0")
     return Verdict("ok", f"{settings.url} answers; its secret is {verdict.said}")
 
 

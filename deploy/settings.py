@@ -116,6 +116,23 @@ class Grafana(Section, frozen=True):
             raise ValueError(f"contact = {self.contact!r} is neither a mail address nor one of a webhook (https://...)")
 
 
+class Fhir(Section, frozen=True):
+    """A FHIR server (R4) that vitals and alarms are put to, at a low rate."""
+
+    url: str  # base address, such as https://HOST/fhir
+    secret_env: str = ""  # variable that holds a bearer token
+    secret_file: str = ""  # or the file that does
+    every_s: Annotated[int, Meta(ge=0, le=3600)] = 60  # of each patient, one second in so many; 0: no vitals
+    alarms: bool = True  # every event of every alarm
+    timeout_s: Seconds = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be connected to, and a courier with nothing to carry."""
+        check_url(self.url, ("http", "https"), "http://HOST/PATH or https://HOST/PATH")
+        if not self.every_s and not self.alarms:
+            raise ValueError("every_s = 0 and alarms = false leave nothing to carry: set one, or leave [fhir] out")
+
+
 class Log(Section, frozen=True):
     """What the processes say on standard error."""
 
@@ -139,6 +156,7 @@ class Settings(Section, frozen=True):
     webhook: tuple[Webhook, ...] = ()
     links: Links | None = None
     people: People = msgspec.field(default_factory=People)
+    fhir: Fhir | None = None
     page: Page | None = None
     log: Log = msgspec.field(default_factory=Log)
 
@@ -182,6 +200,11 @@ class Settings(Section, frozen=True):
     def local(self) -> tuple[Partition, ...]:
         """Partitions whose folders lie on this host."""
         return tuple(partition for partition in self.partitions if partition.host in self.flow.here)
+
+    @property
+    def carries(self) -> bool:
+        """Whether rows are carried anywhere: there are couriers."""
+        return self.influx is not None or self.fhir is not None or bool(self.webhook)
 
     def folder(self, partition: str) -> Path:
         """Folder of a partition: journal, store, door."""
@@ -249,6 +272,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         influx=settings.influx and section(settings.influx),
         grafana=settings.grafana and section(settings.grafana),
         webhook=tuple(map(section, settings.webhook)),
+        fhir=settings.fhir and section(settings.fhir),
         links=settings.links and section(settings.links),
         page=settings.page and section(settings.page),
     )

@@ -162,10 +162,11 @@ def courier_options(settings: Settings, partition: str | None = None) -> "Courie
     # Brings the client of InfluxDB, which only the couriers need.
     from dataflows.couriers.courier import CourierOptions  # noqa: PLC0415
     from dataflows.couriers.duty import Shift  # noqa: PLC0415
+    from dataflows.couriers.fhir_options import FhirOptions  # noqa: PLC0415
 
-    if not settings.influx and not settings.webhook:
+    if not settings.carries:
         raise UserError(
-            "the settings name no courier: add a section [influx] or [[webhook]], or run the other parts only"
+            "the settings name no courier: add a section [influx], [[webhook]] or [fhir], or run the other parts only"
         )
     whose = named(settings, partition)
     folder = settings.folder(whose.name)
@@ -177,6 +178,7 @@ def courier_options(settings: Settings, partition: str | None = None) -> "Courie
             influx=influx_options(settings.influx) if settings.influx else None,
             # The parts of a host are asked by one: by the couriers of its first partition.
             process=process_options(settings, whose) if settings.influx and whose == settings.local[0] else None,
+            fhir=FhirOptions(**msgspec.structs.asdict(settings.fhir)) if settings.fhir else None,
             drain_s=COURIERS_DRAIN_S,
             webhooks=webhook_options(settings),
             shifts=tuple(Shift(**msgspec.structs.asdict(shift)) for shift in settings.people.shift),

@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate",
     "alarms",
     "devices",
+    "fhir",
     "check",
     "doctor",
     "siege",

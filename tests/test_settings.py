@@ -188,7 +188,7 @@ def test_the_password_of_the_broker_comes_from_the_environment_or_a_file(
 
 
 def test_couriers_without_anyone_to_carry_to_are_refused() -> None:
-    with pytest.raises(UserError, match=r"add a section \[influx\] or \[\[webhook\]\]"):
+    with pytest.raises(UserError, match=r"add a section \[influx\], \[\[webhook\]\] or \[fhir\]"):
         courier_options(Settings())
 
 

@@ -11,6 +11,8 @@ import msgspec
 from dataflows.couriers.carrier import Carrier, Health, Pace, Report
 from dataflows.couriers.delivery import Courier
 from dataflows.couriers.duty import Duty, Shift
+from dataflows.couriers.fhir import FhirCourier
+from dataflows.couriers.fhir_options import FhirOptions
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.lanes import BackOff
@@ -44,6 +46,7 @@ class CourierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     shifts: tuple[Shift, ...] = ()  # of the teams that receivers belong to
     zone: str = "UTC"  # of shifts and quiet hours
     links: LinkOptions | None = None  # in what receivers are told
+    fhir: FhirOptions | None = None
     poll_s: float = 0.05
     first_retry_s: float = 0.5
     longest_retry_s: float = 60.0
@@ -141,6 +144,8 @@ def couriers_of(options: CourierOptions) -> list[Courier]:
         couriers.append(InfluxCourier(options.influx, punctual))
         if options.influx.tiers != "none":
             couriers += [TierCourier(tier, options.influx, options.store, punctual) for tier in TIERS]
+    if options.fhir is not None:
+        couriers.append(FhirCourier(options.fhir, options.store))
     names = [courier.name for courier in couriers]
     for name in names:
         if names.count(name) > 1:

@@ -43,7 +43,12 @@ _SEVERITY: Final[dict[str, Literal["high", "moderate", "low"]]] = {"high": "high
 _OVER: Final = frozenset({"ended", "retracted"})
 
 
-def alarm_bundle(event: AlarmEvent, *, kind: Literal["collection", "transaction"] = "collection") -> Bundle:
+def alarm_bundle(
+    event: AlarmEvent,
+    *,
+    raised: AlarmEvent | None = None,
+    kind: Literal["collection", "transaction"] = "collection",
+) -> Bundle:
     """Everything that goes out of an alarm's event, in one bundle.
 
     The patient is a pseudonym; what people wrote stays in the house.
@@ -52,6 +57,8 @@ def alarm_bundle(event: AlarmEvent, *, kind: Literal["collection", "transaction"
     ----------
     event
         One transition of one alarm.
+    raised
+        The transition that holds the alarm's strip, where the event has none and it is at hand.
     kind
         A collection to be read, such as in a webhook's body; or a transaction for a FHIR server.
 
@@ -60,15 +67,14 @@ def alarm_bundle(event: AlarmEvent, *, kind: Literal["collection", "transaction"
     UnmappedError
         The condition has no code.
     """
-    resources = tuple(alarm_resources(event))
+    resources = tuple(alarm_resources(event, raised))
     return collection(resources) if kind == "collection" else put(resources, kind)
 
 
-def alarm_resources(event: AlarmEvent) -> Iterator[Resource]:
+def alarm_resources(event: AlarmEvent, raised: AlarmEvent | None = None) -> Iterator[Resource]:
     """What the alarm was found by first, then the alarm itself, which refers to it."""
     evidence: list[Observation] = [_value(event)]
-    if len(event.strip) >= 2:
-        evidence.append(_strip(event))
+    evidence += [_strip(one) for one in (event, raised) if one is not None and len(one.strip) >= 2][:1]
     yield from evidence
     yield _issue(event, evidence)
 
