@@ -26,6 +26,7 @@ TRIALS: Final[dict[str, tuple[str, str]]] = {
     "cluster": ("cluster", "Cluster"),
     "clocks": ("clocks", "Clocks"),
     "sizes": ("sizes", "Sizes"),
+    "paging": ("paging", "Paging"),
 }
 
 
