@@ -8,6 +8,7 @@ import numpy as np
 
 from deploy.problem import UserError
 from deploy.settings import parse_settings
+from deploy.telling import Webhook
 from ingest.codec import (
     decode_birth,
     decode_bundle,
@@ -113,7 +114,7 @@ def _settings(payload: bytes, path: Path) -> Finding:
         return Finding("settings", [], [f"{path.name} is not UTF-8 ({error}): save it as UTF-8"])
     influx = settings.influx
     couriers = [f"influx {influx.url} (bucket {influx.bucket}, tiers {influx.tiers})"] if influx else []
-    couriers += [f"webhook {webhook.name} {webhook.url}" for webhook in settings.webhook]
+    couriers += [_told(webhook) for webhook in settings.webhook]
     couriers += [f"fhir {settings.fhir.url}"] if settings.fhir else []
     return Finding(
         "settings",
@@ -124,6 +125,17 @@ def _settings(payload: bytes, path: Path) -> Finding:
         ],
         [],
     )
+
+
+def _told(webhook: Webhook) -> str:
+    """Who a receiver is, and where that differs from the usual when and how it is told."""
+    how: list[str] = [webhook.template] if webhook.template != "json" else []
+    how += [f"{webhook.detail} detail"] if webhook.detail != "minimal" else []
+    how += [f"from rung {webhook.rung} on"] if webhook.rung else []
+    how += [f"team {webhook.team}"] if webhook.team else []
+    how += [f"quiet {webhook.quiet}"] if webhook.quiet else []
+    said = f" ({'; '.join(how)})" if how else ""
+    return f"webhook {webhook.name} {webhook.url}{said}"
 
 
 def _birth(payload: bytes, device: str | None) -> Finding:

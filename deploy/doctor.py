@@ -71,8 +71,7 @@ def examine(settings: Settings) -> Iterator[Line]:
         yield Line("grafana", *receivers.grafana(settings.grafana))
         if settings.influx:
             yield Line("grafana asks", *receivers.grafana_asks(settings.grafana, settings.influx))
-    for webhook in settings.webhook:
-        yield Line(f"webhook {webhook.name}", *receivers.webhook(webhook))
+    yield from _of_people(settings)
     if settings.fhir:
         yield Line("fhir", *receivers.fhir(settings.fhir))
 
@@ -162,6 +161,15 @@ def _of_influx(influx: Influx) -> Iterator[Line]:
         yield Line("influx setup", *receivers.influx_setup(influx))
         if verdict := influx_limits(influx):
             yield Line("influx series", *verdict)
+
+
+def _of_people(settings: Settings) -> Iterator[Line]:
+    for webhook in settings.webhook:
+        yield Line(f"webhook {webhook.name}", *receivers.webhook(webhook))
+    if verdict := receivers.on_duty(settings):
+        yield Line("on duty", *verdict)
+    if settings.links:
+        yield Line("links", *receivers.links(settings.links))
 
 
 def _influx(url: str) -> Line:

@@ -2,19 +2,24 @@
 
 import ipaddress
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
 
+from dataflows.couriers.duty import Duty, Shift, zone_of
+from dataflows.couriers.links import LinkOptions
+from dataflows.couriers.links import Links as SignedLinks
 from dataflows.couriers.secret import read_secret
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from dataflows.fhir.bundles import MEDIA_TYPE
 from deploy.problem import UserError
 from deploy.provision.credential import reader
-from deploy.settings import Broker, Fhir, Grafana, Influx
-from deploy.telling import Webhook
+from deploy.sections import is_loopback
+from deploy.settings import Broker, Fhir, Grafana, Influx, Settings
+from deploy.telling import Links, Webhook
 
 WAIT_S = 5.0
 
@@ -143,6 +148,37 @@ def webhook(settings: Webhook) -> Verdict:
             "problem", f"{host} is {peer}, this machine or its link: set allow_local = true if that is meant"
         )
     return Verdict("ok", f"{host}:{port} accepts a connection, and the secret is there")
+
+
+def links(settings: Links) -> Verdict:
+    """Look at what makes signed links: its secret, and whether their address is one that others can follow."""
+    try:
+        SignedLinks(LinkOptions(**msgspec.structs.asdict(settings)))
+    except ValueError as error:
+        return Verdict("problem", str(error))
+    host = urlsplit(settings.url).hostname or ""
+    if is_loopback(host):
+        return Verdict("warning", f"{settings.url} is followed on this machine only: name it as others reach it")
+    return Verdict("ok", f"lead to {settings.url} for {settings.hours:g} h, and the secret is there")
+
+
+def on_duty(settings: Settings, now: datetime | None = None) -> Verdict | None:
+    """Look for a time of the week at which nobody is told of a high alarm; None: there are no webhooks."""
+    people = settings.people
+    plan = tuple(Shift(**msgspec.structs.asdict(shift)) for shift in people.shift)
+    first = [webhook for webhook in settings.webhook if "high" in webhook.priorities and webhook.rung == 0]
+    if not settings.webhook:
+        return None
+    if not first:
+        return Verdict("problem", "no webhook of rung 0 is told of high alarms: give one that rung and priority")
+    duties = [Duty.of("", webhook.team, plan, people.zone) for webhook in first]
+    begin = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
+    for quarter in range(7 * 24 * 4):
+        when = begin + timedelta(minutes=15 * quarter)
+        if all(duty.due_ns(int(when.timestamp()) * 1_000_000_000, loud=True) for duty in duties):
+            said = when.astimezone(zone_of(people.zone)).strftime("%a %H:%M")
+            return Verdict("problem", f"nobody of rung 0 is on duty at {said}: give a team that shift")
+    return Verdict("ok", f"somebody of rung 0 is told of high alarms at any time, of {len(first)} receivers")
 
 
 def _secret(owner: str, env: str, file: str) -> Verdict:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from deploy import receivers
 from deploy.grounds import grounds, ports
 from deploy.health import serve
 from deploy.settings import Broker, Grafana, parse_settings
-from deploy.telling import Webhook
+from deploy.telling import Links, Webhook
 from deploy.ward_round import ward_round
 from ingest.beacon import Beacon
 
@@ -26,6 +27,34 @@ NO_HEALTH = "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n"
 def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line, in this process."""
     return command_line(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "words"),
+    [
+        ("", None, ""),
+        ('[[webhook]]\nname = "a"\nurl = "https://h/"\nrung = 1', "problem", "no webhook of rung 0"),
+        ('[[webhook]]\nname = "a"\nurl = "https://h/"\nquiet = "22:00-07:00"', "ok", "at any time, of 1"),
+        (
+            '[[people.shift]]\nteam = "day"\nhours = "07:00-19:00"\n'
+            '[[webhook]]\nname = "a"\nurl = "https://h/"\nteam = "day"',
+            "problem",
+            "nobody of rung 0 is on duty at Mon 00:00: give",
+        ),
+    ],
+)
+def test_a_time_at_which_nobody_is_told_is_found(said: str, verdict: str | None, words: str) -> None:
+    found = receivers.on_duty(parse_settings(said), datetime(2026, 3, 2, tzinfo=UTC))
+    assert (found.verdict if found else None) == verdict
+    assert words in (found.said if found else "")
+
+
+def test_links_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINKS", SECRET)
+    there = Links(url="https://ward.example/", secret_env="LINKS")  # noqa: S106 - its name
+    assert receivers.links(there).verdict == "ok"
+    assert receivers.links(replace(there, url="http://localhost/")).verdict == "warning"
+    assert receivers.links(replace(there, secret_env="NOWHERE")).verdict == "problem"
 
 
 def test_the_doctor_says_what_to_do_about_each_problem(femtoward: Run, tmp_path: Path) -> None:
@@ -147,7 +176,7 @@ def test_the_doctor_tells_receivers_on_this_machine_from_those_elsewhere(monkeyp
         assert elsewhere.verdict == "problem"
         assert "set allow_local = true" in elsewhere.said
         # A name that leads here is known by where it leads.
-        monkeypatch.setattr("dataflows.couriers.webhook._is_local", lambda _: False)
+        monkeypatch.setattr("dataflows.couriers.post._is_local", lambda _: False)
         assert receivers.webhook(replace(there, allow_local=False)).verdict == "problem"
 
 
