@@ -20,6 +20,7 @@ from deploy.telling import Links, Webhook
 from deploy.ward_round import ward_round
 from ingest.beacon import Beacon
 
+DAY_ONLY = '[people]\nshift = [{ team = "day", hours = "07:00-19:00" }]\n'
 NO_HEALTH = "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n"
 
 
@@ -36,8 +37,7 @@ def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         ('[[webhook]]\nname = "a"\nurl = "https://h/"\nrung = 1', "problem", "no webhook of rung 0"),
         ('[[webhook]]\nname = "a"\nurl = "https://h/"\nquiet = "22:00-07:00"', "ok", "at any time, of 1"),
         (
-            '[people]\nshift = [{ team = "day", hours = "07:00-19:00" }]\n[[webhook]]\nname = "a"\nurl = "https://h/"\n'
-            'team = "day"',
+            f'{DAY_ONLY}[[webhook]]\nname = "a"\nurl = "https://h/"\nteam = "day"',
             "problem",
             "nobody of rung 0 is on duty at Mon 00:00: give",
         ),
@@ -54,7 +54,7 @@ def test_links_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     there = Links(url="https://ward.example/", secret_env="LINKS")  # noqa: S106 - its name
     assert receivers.links(there).verdict == "ok"
     assert receivers.links(replace(there, url="http://localhost/")).verdict == "warning"
-    assert receivers.links(replace(there, secret_env="", secret_file="/nowhere")).verdict == "problem"
+    assert receivers.links(Links(url=there.url)).verdict == "problem"
 
 
 def test_the_doctor_says_what_to_do_about_each_problem(femtoward: Run, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class Haste:
     leave: Leave
     _since_ns: dict[tuple[str, str, int], int] = field(default_factory=dict)  # of each alarm that is open on a rung
     _told: set[tuple[str, str, int]] = field(default_factory=set)
+    _begun_ns: int = 0
 
     def run(self, stopping: threading.Event, now_ns: Callable[[], int]) -> None:
         """Look until told to stop."""
@@ -71,10 +72,9 @@ class Haste:
     def look(self, store: Store, now_ns: int) -> None:
         """Look at every alarm that nobody has answered."""
         events = {(event.site, event.id, event.level): event for event in store.alarms(OPEN)}
-        # By when it came to its rung, as far as we saw it: a restart of ours may be late, and hurries nobody.
+        self._begun_ns = self._begun_ns or now_ns  # what came while the couriers were down is delivered first
         self._since_ns = {
-            key: self._since_ns.get(key, max(event.arrival_ns, now_ns - self._first_ns))
-            for key, event in events.items()
+            key: self._since_ns.get(key, max(event.arrival_ns, self._begun_ns)) for key, event in events.items()
         }
         self._told &= events.keys()
         for key, event in events.items():
@@ -82,10 +82,6 @@ class Haste:
                 self.leave(event, why)
                 self._told.add(key)
                 log.warning("alarm %s of rung %d climbs: %s", event.id, event.level, why)
-
-    @property
-    def _first_ns(self) -> int:
-        return round(min(value for value in (*self.patience, 3600.0) if value) * 1e9) - 1
 
     def _why(self, event: AlarmEvent, age_ns: int) -> str:
         """Why an alarm has to climb; empty: it need not."""
