@@ -32,6 +32,7 @@ Condition = Literal[
     "off-body",
     "late-data",
     "flooding",
+    "ward-silent",
     "broker-lost",
     "system-fault",
 ]
@@ -176,6 +177,7 @@ class AlarmEvent(msgspec.Struct, frozen=True, array_like=True):
     until_ns: int = 0  # shelved until, arrival time; 0: not shelved
     mark: Literal["", "true", "false"] = ""  # what somebody said that the alarm was
     level: int = 0  # rung of the escalation ladder, from 0
+    within: str = ""  # id of the ward's alarm that says the same of many: this one pages nobody by itself
 
     @property
     def key(self) -> str:

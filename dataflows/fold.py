@@ -8,7 +8,8 @@ import msgspec
 from dataflows.census import CensusImage
 from dataflows.device import Hour
 from dataflows.events import WARD, Answer, Removal
-from dataflows.items import WARD_KEY, Acknowledged, Reported
+from dataflows.hush import Burst
+from dataflows.items import WARD_KEY, Acknowledged, Reported, Where
 from dataflows.outbox import Folded
 from dataflows.pacing import PacingImage
 from dataflows.presence import Presence
@@ -56,6 +57,7 @@ class FoldImage(Lasting, frozen=True, array_like=True):
     pacing: PacingImage
     refusals: RefusalsImage
     flooding: dict[str, str]
+    hush: tuple[tuple[Where, Burst], ...] = ()  # images of before have none
 
 
 _oldest = msgspec.msgpack.Decoder(Oldest)
@@ -101,6 +103,7 @@ class Fold:
                 pacing=self._outbox.pacing.image(),
                 refusals=self._outbox.refusals.image(),
                 flooding=self._here.flooding,
+                hush=tuple(self._here.hush.bursts.items()),
             )
         )
 
@@ -129,6 +132,7 @@ class Fold:
             return [f"a fold of version {version} came, this is version {self.VERSION}: {what}"]
         whole = _image.decode(image)
         self._ticks, self._here.flooding = whole.ticks, whole.flooding
+        self._here.hush.bursts = dict(whole.hush)
         self._here.census.restore(whole.census)
         self._outbox.pacing.restore(whole.pacing)
         self._outbox.refusals.restore(whole.refusals)

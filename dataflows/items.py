@@ -95,6 +95,25 @@ class Ailing(NamedTuple):
     arrival_ns: int
 
 
+class Where(NamedTuple):
+    """Where a patient lies."""
+
+    site: str
+    ward: str  # empty: not known
+
+
+class Hushed(NamedTuple):
+    """Many devices of a ward fell silent at once, or they are no more; it may be known already."""
+
+    subject: str  # of the ward's alarm
+    where: Where
+    silent: int  # devices; 0: it is over
+    of: int  # devices that spoke until then
+    begun_ns: int
+    arrival_ns: int
+    mine: bool  # this shard tells of it
+
+
 class Tick(NamedTuple):
     """The clock of the journal."""
 
@@ -125,7 +144,7 @@ class Acknowledged(NamedTuple):
     arrival_ns: int
 
 
-Item = Data | Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | Tick | Reported | Acknowledged
+Item = Data | Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | Hushed | Tick | Reported | Acknowledged
 
 
 def shard_of(patient: str, n_shards: int) -> int:

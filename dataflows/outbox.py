@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dataflows.events import Bad, Row
-from dataflows.items import WARD_KEY, Bind, Item, Tick, shard_of
+from dataflows.items import WARD_KEY, Bind, Hushed, Item, Tick, Where, shard_of
 from dataflows.pacing import OfDevice, Pacing
 from dataflows.refusals import Refusals
 from dataflows.waking import Now
@@ -70,6 +70,14 @@ class Outbox:
         row = Bad(site, record.offset, item, record.arrival_ns, record.topic[:256], bad.reason, bad.detail, size)
         if (shown := self.refusals.take(row)) is not None:
             self.row(shown)
+
+    def hush(self, where: Where, silent: int, of: int, begun_ns: int, arrival_ns: int) -> None:
+        """Tell every shard that a ward fell silent, or is so no more; that of the ward tells it."""
+        subject = f"{WARD_KEY}/{where.site}/{where.ward}"
+        ward = shard_of(WARD_KEY, self._n_shards)
+        for shard in range(self._n_shards):
+            hushed = Hushed(subject, where, silent, of, begun_ns, arrival_ns, shard == ward)
+            self._out.append(Folded(shard, hushed))
 
     def tick(self, now: Now, link_down_ns: int) -> None:
         """Let on what waited, and give every shard the time."""

@@ -1,5 +1,7 @@
 """Who is here: which devices are known, who wears them, which of them are parked, forgotten or flooding."""
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from dataflows import pacing
@@ -7,7 +9,20 @@ from dataflows.ailments import PASSING, SILENT_NS, in_words
 from dataflows.census import MAX_DEVICES, Census
 from dataflows.device import HOUR_NS, DeviceLog
 from dataflows.events import SECOND_NS, DeviceStatus, PatientInfo
-from dataflows.items import WARD_KEY, Ailing, Bind, Flooded, Limited, Park, Placed, Unbind, name_of, site_of
+from dataflows.hush import Hush, Told
+from dataflows.items import (
+    WARD_KEY,
+    Ailing,
+    Bind,
+    Flooded,
+    Limited,
+    Park,
+    Placed,
+    Unbind,
+    Where,
+    name_of,
+    site_of,
+)
 from dataflows.outbox import Outbox
 from dataflows.pacing import SINCE_NS, Credit
 from dataflows.waking import Now
@@ -28,6 +43,7 @@ class Presence:
         self.census = Census()
         self.outbox = Outbox(n_shards, self._at_once)
         self.flooding: dict[str, str] = {}  # device that floods -> patient who was told
+        self.hush = Hush()
         self.now = Now(0, 0, ())  # of the record at hand
         self._revision = 0  # of the rows that it makes: offsets grow, whoever is forgotten and comes back
         self._tell: dict[str, None] = {}  # devices whose status is to be told after it
@@ -133,6 +149,7 @@ class Presence:
                     self._no_flood(key, self.registry.patient_of(site, name))
         for key, patient in self.flooding.items():
             self._tell_flood(key, patient, self.census.look(key).flood)
+        self._tell_hush(self.hush.again())
 
     def _no_flood(self, key: str, patient: str | None) -> None:
         for whose in (WARD_KEY, *([f"{site_of(key)}/{patient}"] if patient else [])):
@@ -189,6 +206,8 @@ class Presence:
             self._tell_ledgers(key, log)
             self.census.park(key, self.now.arrival_ns // HOUR_NS)
             self._park(key, log)
+        heard = ((key, log.heard_ns) for key, log in self.census.speaking)
+        self._tell_hush(self.hush.step(self.now, heard, self._heard_ns, self._where))
 
     def tell_changed(self) -> None:
         """Tell what changed of devices and ledgers."""
@@ -213,6 +232,20 @@ class Presence:
             patient = self.registry.patient_of(*_parts(key))
             self.flooding[key] = f"{site_of(key)}/{patient}" if patient else WARD_KEY
             self._tell_flood(key, self.flooding[key], log.flood)
+
+    def _tell_hush(self, told: Iterable[Told]) -> None:
+        for where, silent, of, begun_ns in told:
+            self.outbox.hush(where, silent, of, begun_ns, self.now.arrival_ns)
+
+    def _heard_ns(self, key: str) -> int | None:
+        log = self.census.awake(key)
+        return log.heard_ns if log else None if key in self.census else -1
+
+    def _where(self, key: str) -> Where | None:
+        site, name = _parts(key)
+        patient = self.registry.patient_of(site, name)
+        who = self.registry.wearer(site, patient) if patient else None
+        return Where(site, who.ward) if who else None
 
     def _tell_ledgers(self, key: str, log: DeviceLog) -> None:
         if log.untold:
@@ -244,7 +277,8 @@ class Presence:
             self._tell_ailing(site_of(key), patient)
 
     def _tell_ailing(self, site: str, patient: str) -> None:
-        worn = self.registry.worn_by(site, patient)
+        who = self.registry.wearer(site, patient)
+        worn = who.devices if who else ()
         logs = [(name, self.census.awake(f"{site}/{name}")) for name in worn]
         words = "; ".join(f"{name}: {in_words(log.grave)}" for name, log in logs if log and log.grave)
         self.outbox.to(f"{site}/{patient}", Ailing(f"{site}/{patient}", words, self.now.arrival_ns))

@@ -183,6 +183,7 @@ RULES: tuple[Rule, ...] = (
         0.0,
         ("sends more than it can measure, and is throttled: see `femtoward devices show`",),
     ),
+    Rule("ward-silent", "technical", "high", 5.0, 0.0, 0.0, ("many devices of a ward fell silent at once",)),
     Rule("broker-lost", "technical", "medium", 10.0, 10.0, 0.0, ("the connection to the MQTT broker is down",)),
     Rule("system-fault", "technical", "low", 0.0, 0.0, 0.0, ("a part of the system is in trouble",)),
 )

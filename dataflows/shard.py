@@ -9,16 +9,17 @@ import numpy as np
 from dataflows import findings, fusion
 from dataflows.beds import Beds
 from dataflows.breathing import Breathing
+from dataflows.contact import Contact
 from dataflows.courses import Courses
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Vitals, Wave
 from dataflows.hearsay import Hearsay
 from dataflows.items import (
-    WARD_KEY,
     Acknowledged,
     Ailing,
     Bind,
     Data,
     Flooded,
+    Hushed,
     Item,
     Limited,
     Park,
@@ -29,7 +30,7 @@ from dataflows.items import (
 )
 from dataflows.limits import HR, InForce
 from dataflows.roll_call import ROLL_CALL_NS, RollCall
-from dataflows.roster import LOST_NS, Patient, Roster
+from dataflows.roster import Patient, Roster
 from dataflows.rows import Closing, Made, as_counts, vitals_rows, wave_row
 from dataflows.shard_image import (
     FORMAT,
@@ -42,12 +43,14 @@ from dataflows.shard_image import (
     parked_alarms,
 )
 from dataflows.shelf import Shelf
+from dataflows.silence import Silence, is_of_a_ward
 from dataflows.slow_vitals import SlowVitals
 from dataflows.ward import Moment, Ward
 from dataflows.wearables import Wearables
 
 Row = Vitals | Wave | AlarmEvent | BedState | Answer | RollCall
-Other = Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | Tick | Reported | Acknowledged
+OfAll = Tick | Reported | Hushed
+Other = Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | OfAll | Acknowledged
 
 _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 
@@ -67,6 +70,8 @@ class Shard:
         self.limits = InForce()
         self.slow = SlowVitals()
         self._hearsay = Hearsay(self.ward)
+        self._contact = Contact(self.roster, self._hearsay)
+        self._silence = Silence(self.ward, self._hearsay, self.beds.place)
         self._parked = Shelf()  # patients of whom nothing is heard
         self._anew_ns = 0  # when it began anew, until the roll call; 0: it did not
 
@@ -81,7 +86,9 @@ class Shard:
                 if device := self.roster.devices.get(item.device):
                     queues.setdefault(device.patient, []).append(item)
                 continue
-            if isinstance(item, Tick | Reported) or item.patient in queues:  # what concerns others need not wait
+            if (
+                isinstance(item, Tick | Reported | Hushed) or item.patient in queues
+            ):  # what concerns others need not wait
                 rows += self._rounds(queues)
                 queues = {}
             rows += self._other(item)
@@ -118,6 +125,7 @@ class Shard:
                 breathing=self.breathing.image(),
                 limits=self.limits.image(),
                 slow=self.slow.image(),
+                silence=self._silence.image(),
             )
         )
 
@@ -146,6 +154,7 @@ class Shard:
         self.roster.left, self._hearsay.early = dict(kept.left), kept.early
         self.beds.restore(kept.beds)
         self.limits.restore(kept.limits)
+        self._silence.restore(kept.silence)
         for device in kept.devices:
             self.wearables.plug(device)
         problems = [*self.wearables.restore(kept.lanes), *self.courses.restore(kept.courses)]
@@ -166,13 +175,16 @@ class Shard:
             self.ward.since_ns = self._anew_ns - 1  # what is true at that very time is raised at it
 
     def _other(self, item: Other) -> list[Row]:
-        rows = [*self._happened(item)]
+        rows = self._told(self._happened(item))
         rows += self.beds.after(rows, self.ward.standing)
         if isinstance(item, Tick):
             rows += self.beds.tick(item.arrival_ns)
-        elif not isinstance(item, Reported):
+        elif not isinstance(item, OfAll):
             self._shelve(item.patient)
         return rows
+
+    def _told(self, rows: Iterable[Row]) -> list[Row]:
+        return [self._silence.told(row) if isinstance(row, AlarmEvent) else row for row in rows]
 
     def _happened(self, item: Other) -> Sequence[Row]:
         rows: Sequence[Row] = ()
@@ -189,14 +201,18 @@ class Shard:
                 rows = self._flooded(item)
             case Ailing():
                 rows = self._hearsay.ailing(item) if item.patient in self.roster.patients else ()
-            case Tick():
-                rows = self._tick(item)
-            case Reported():
-                rows = self._hearsay.report(item)
+            case Tick() | Reported() | Hushed():
+                rows = self._of_all(item)
             case Acknowledged():
+                item = item._replace(patient=self._silence.meant(item.patient, item.alarm))
                 self._wake(item.patient)
                 rows = self.ward.acknowledge(item)
         return rows
+
+    def _of_all(self, item: OfAll) -> Sequence[Row]:
+        if isinstance(item, Tick):
+            return self._tick(item)
+        return self._hushed(item) if isinstance(item, Hushed) else self._hearsay.report(item)
 
     def _move(self, item: Placed | Limited) -> list[BedState]:
         if isinstance(item, Limited):
@@ -232,8 +248,8 @@ class Shard:
             self.slow.forget(gone.key)
             return list(self.ward.discharge(gone.key, item.arrival_ns, item.reason))
         rows: list[Row] = []
-        if item.patient in self.roster.patients and not self._lost(item.patient):
-            rows += self._contact({item.patient: item.arrival_ns}, lost=False)
+        if item.patient in self.roster.patients and not self._contact.lost(item.patient):
+            rows += self._contact.tell({item.patient: item.arrival_ns}, lost=False)
         return rows
 
     def _park(self, item: Park) -> list[Row]:
@@ -243,7 +259,7 @@ class Shard:
         self.wearables.unplug(item.device)
         if self.roster.park(item):
             self.ward.admit(item.patient)
-            rows += self._contact({item.patient: item.now_ns}, lost=True)
+            rows += self._contact.tell({item.patient: item.now_ns}, lost=True)
         return rows
 
     def _shelve(self, key: str) -> None:
@@ -281,7 +297,8 @@ class Shard:
             if device.lost:
                 device.lost = False
                 back[device.patient] = data.arrival_ns
-        rows: list[Row] = list(self._contact({key: ns for key, ns in back.items() if not self._lost(key)}, lost=False))
+        found = self._contact.tell({key: ns for key, ns in back.items() if not self._contact.lost(key)}, lost=False)
+        rows: list[Row] = [*map(self._silence.told, found)]
         patients = [self.roster.patients[key] for key in round_]
         rows += self._close(patients, {key: (data.arrival_ns, data.awake_ns) for key, data in round_.items()})
         return rows + self.beds.after(rows, self.ward.standing)
@@ -337,19 +354,7 @@ class Shard:
 
     def _tick(self, tick: Tick) -> list[Row]:
         rows: list[Row] = list(self._hearsay.link(tick)) if tick.ward else []
-        newly: dict[str, int] = {}
-        fresh: set[str] = set()
-        for device in self.roster.devices.values():
-            device.awake_ns = min(device.awake_ns, tick.awake_ns)  # a stall is found out only by the tick after it
-            if not device.lost and tick.awake_ns - device.awake_ns >= LOST_NS:
-                device.lost = True
-                newly[device.patient] = tick.arrival_ns
-                fresh.add(device.key)
-        # That nobody is left to hear of is news, though an alarm for another device stands and may be acknowledged:
-        # that one ends, an instant before the next of its kind begins.
-        deserted = {key: at_ns - 1 for key, at_ns in newly.items() if self._deserted(key, fresh)}
-        rows += self._contact(deserted, lost=False)
-        rows += self._contact(newly, lost=True)
+        rows += self._contact.tick(tick)
         ripe = [patient for patient in self.roster.patients.values() if patient.ripe_ns]
         rows += self._close(ripe, {p.key: (tick.arrival_ns, tick.awake_ns) for p in ripe}, tick=True)
         if self._anew_ns and tick.arrival_ns - self._anew_ns >= ROLL_CALL_NS:
@@ -361,40 +366,23 @@ class Shard:
         self._anew_ns = self.ward.since_ns = 0
         rows: list[Row] = []
         for key in self.ward.bank.keys:
-            if key not in self.roster.patients and key != WARD_KEY:
+            if key not in self.roster.patients and not is_of_a_ward(key):
                 rows += self.ward.discharge(key, arrival_ns, "nobody is told of this patient any more")
         parked = [self.ward.ids_in(key, one.alarms) for key, one in parked_alarms(self._parked)]
         # Beds start anew, too: what was told of them before a restart may be newer than what was told since.
         rows += self.beds.again(arrival_ns)
         return [*rows, RollCall(frozenset(self.ward.ids()).union(*parked), arrival_ns)]
 
-    def _contact(self, patients: Mapping[str, int], *, lost: bool) -> list[AlarmEvent]:
-        """Raise or end lost contact of patients, by the arrival time of what told."""
-        if not patients:
-            return []
-        since = [self._silent_since(key, at_ns) if lost else at_ns for key, at_ns in patients.items()]
-        silent_s = [(at_ns - ns) / SECOND_NS for at_ns, ns in zip(patients.values(), since, strict=True)]
-        onset_ns = [ns + LOST_NS for ns in since]
-        return self._hearsay.told(
-            "lost-contact", list(patients), list(patients.values()), onset_ns, silent_s, truth=lost
-        )
-
-    def _lost(self, key: str) -> bool:
-        return self.roster.lost(self.roster.patients[key])
-
-    def _deserted(self, key: str, fresh: set[str]) -> bool:
-        """Whether all devices of a patient are lost, and some were before those that are so now."""
-        patient = self.roster.patients[key]
-        worn = self.roster.worn(patient)
-        return all(device.lost for device in worn) and (
-            bool(patient.parked) or any(device.key not in fresh for device in worn)
-        )
-
-    def _silent_since(self, key: str, now_ns: int) -> int:
-        patient = self.roster.patients[key]
-        lost = [device.arrival_ns for device in self.roster.worn(patient) if device.lost]
-        heard_ns = max([*lost, *patient.parked.values()])
-        return heard_ns or now_ns - LOST_NS  # no device of this patient ever spoke
+    def _hushed(self, item: Hushed) -> list[AlarmEvent]:
+        """Tell of a ward; of a patient whose device stays silent when it is over, alone from then on."""
+        rows = self._silence.take(item)
+        alone = [] if item.silent else self._silence.alone(item.subject)
+        for key in alone:
+            self._wake(key)
+        rows += self._contact.again(dict.fromkeys(alone, item.arrival_ns))
+        for key in alone:
+            self._shelve(key)
+        return rows
 
     def _strip(self, key: str, event_ns: int) -> tuple[bytes, float]:
         patient = self.roster.patients.get(key)  # the ward itself is none

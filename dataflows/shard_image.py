@@ -7,7 +7,7 @@ import msgspec
 
 from dataflows.bank import BankImage
 from dataflows.faults import Fault
-from dataflows.items import Flooded
+from dataflows.items import Flooded, Where
 from dataflows.roster import Device, Patient
 from dataflows.shelf import Shelf
 from dataflows.ward import Cells, WardImage
@@ -43,6 +43,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     breathing: BankImage | None = None  # the same
     limits: dict[str, Own] = {}  # the same
     slow: BankImage | None = None  # the same
+    silence: tuple[dict[str, tuple[Where, str]], dict[str, str]] = ({}, {})  # the same
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):

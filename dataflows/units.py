@@ -32,6 +32,7 @@ UNITS: Final[dict[Condition, str]] = {
     "off-body": "Cel",
     "late-data": "s",
     "flooding": "{packets}",
+    "ward-silent": "{devices}",
     "broker-lost": "s",
     "system-fault": "{parts}",
 }

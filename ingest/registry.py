@@ -217,10 +217,10 @@ class Registry:
         here = self._body.sites[site].patients if site in self._body.sites else {}
         return tuple(_wearer(name, here[name]) for name in sorted(here))
 
-    def worn_by(self, site: str, patient: str) -> tuple[str, ...]:
-        """Devices of a patient; none of one who is not here."""
+    def wearer(self, site: str, patient: str) -> Wearer | None:
+        """Patient as of now; None of one who is not here."""
         known = self._patient(site, patient)
-        return _wearer(patient, known).devices if known else ()
+        return _wearer(patient, known) if known else None
 
     def sites(self) -> tuple[str, ...]:
         """Sites with a device or a patient, in alphabetical order."""

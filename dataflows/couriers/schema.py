@@ -173,6 +173,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
                 note="of that one",
                 change="what made the transition",
                 episode="id of the first alarm of its episode; empty: it is the first",
+                within="id of the alarm of the whole ward that it is told within; empty: of none",
                 mark="what somebody said that it was: true or false; empty: nobody did",
             ),
             Field("unit", "string", "", "of value, u and limit, UCUM", "unit"),

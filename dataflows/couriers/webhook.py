@@ -66,7 +66,7 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def wants(self, event: AlarmEvent) -> bool:
         """Whether an event is the receiver's business, as far as the event itself says."""
-        return event.priority in self.priorities and event.level >= self.rung
+        return event.priority in self.priorities and event.level >= self.rung and not event.within
 
 
 class WebhookCourier:

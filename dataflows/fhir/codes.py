@@ -228,6 +228,7 @@ CONDITIONS: Final[Mapping[str, Coded]] = MappingProxyType(
         "cannot-analyse": Coded("Heart rate cannot be measured", why_local=_NO_EVENT),
         "late-data": Coded("Data come late", why_local=_NO_EVENT),
         "flooding": Coded("Device sends too much", why_local=_NO_EVENT),
+        "ward-silent": Coded("Many devices of a ward fell silent", why_local=_NO_EVENT),
         "broker-lost": Coded("Connection to the broker is down", why_local=_NO_EVENT),
         "system-fault": Coded("A part of the system is in trouble", why_local=_NO_EVENT),
     }

@@ -1,0 +1,111 @@
+"""Whole wards that fall silent: many devices lost within seconds have one cause, and are one alarm and not many."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from dataflows.events import SECOND_NS
+from dataflows.items import Where
+from dataflows.roster import LOST_NS
+from dataflows.waking import Now
+
+# A ward is silent when so many of its devices, and so large a share of those that spoke until then, fall silent
+# within so long of each other; it is over when for so long there have been fewer.
+LEAST: Final = 5
+SHARE: Final = 0.5
+WITHIN_NS: Final = 5 * SECOND_NS
+OVER_NS: Final = 10 * SECOND_NS
+NEWS_NS: Final = SECOND_NS  # so long after a device is lost it is looked whether it is not alone
+
+
+class Burst(msgspec.Struct, array_like=True):
+    """A ward that is silent."""
+
+    heard_ns: dict[str, int]  # waking time of the newest message, by device that fell silent
+    of: int  # devices that spoke until then
+    begun_ns: int  # arrival time at which it was told
+    few_ns: int = 0  # waking time since which fewer are silent; 0: they are not
+
+
+class Told(NamedTuple):
+    """A ward has fallen silent, or is so no more."""
+
+    where: Where
+    silent: int  # 0: it is over
+    of: int
+    begun_ns: int
+
+
+class Hush:
+    """Watches the silence of devices, by ward."""
+
+    def __init__(self) -> None:
+        self.bursts: dict[Where, Burst] = {}
+
+    def step(
+        self,
+        now: Now,
+        oldest: Iterable[tuple[str, int]],
+        heard_ns: Callable[[str], int | None],
+        place: Callable[[str], Where | None],
+    ) -> list[Told]:
+        """Look once, at a tick.
+
+        Parameters
+        ----------
+        now
+            When.
+        oldest
+            Devices and when each was heard of, in waking time, longest silent first.
+        heard_ns : callable
+            ``heard_ns(device)`` is that of one device; None: it is away for so long that it was parked.
+        place : callable
+            ``place(device)`` is where its patient lies; None: nobody wears it.
+        """
+        told = [
+            over
+            for where, burst in list(self.bursts.items())
+            if (over := self._over(where, burst, now, heard_ns)) is not None
+        ]
+        lost = False  # a device is so since this tick, or not long ago
+        silent: dict[Where, dict[str, int]] = {}
+        spoke: dict[Where, int] = {}
+        for device, at_ns in oldest:
+            silence_ns = now.awake_ns - at_ns
+            if silence_ns >= LOST_NS + WITHIN_NS:
+                continue
+            lost = lost or 0 <= silence_ns - LOST_NS < NEWS_NS
+            if not lost and silence_ns < LOST_NS:  # those that follow are heard of later still
+                break
+            where = place(device)
+            if where is None:
+                continue
+            spoke[where] = spoke.get(where, 0) + 1
+            if silence_ns >= LOST_NS - WITHIN_NS:
+                silent.setdefault(where, {})[device] = at_ns
+        for where, devices in silent.items():
+            burst = self.bursts.get(where)
+            if burst is not None:
+                burst.heard_ns |= devices
+            elif len(devices) >= max(LEAST, SHARE * spoke[where]):
+                self.bursts[where] = Burst(devices, spoke[where], now.arrival_ns)
+                told.append(Told(where, len(devices), spoke[where], now.arrival_ns))
+        return told
+
+    def again(self) -> list[Told]:
+        """Tell of those that are silent, to who may have forgotten."""
+        return [Told(where, len(burst.heard_ns), burst.of, burst.begun_ns) for where, burst in self.bursts.items()]
+
+    def _over(self, where: Where, burst: Burst, now: Now, heard_ns: Callable[[str], int | None]) -> Told | None:
+        burst.heard_ns = {
+            device: at_ns for device, at_ns in burst.heard_ns.items() if heard_ns(device) in (at_ns, None)
+        }
+        if len(burst.heard_ns) >= max(LEAST, SHARE * burst.of):
+            burst.few_ns = 0
+            return None
+        burst.few_ns = burst.few_ns or now.awake_ns
+        if now.awake_ns - burst.few_ns < OVER_NS:
+            return None
+        del self.bursts[where]
+        return Told(where, 0, burst.of, burst.begun_ns)

@@ -1,0 +1,119 @@
+"""The alarms of whole wards that fell silent, and the single ones that are told within them and page nobody."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from dataflows.alarms import alarm_id
+from dataflows.events import AlarmEvent, Condition
+from dataflows.hearsay import Hearsay
+from dataflows.items import WARD_KEY, Hushed, Where, site_of
+from dataflows.ward import Ward
+
+SINGLE: Final[Condition] = "lost-contact"
+WHOLE: Final[Condition] = "ward-silent"
+_BEGINS: Final = frozenset({"raised", "retriggered"})
+
+
+class Silence:
+    """Tells of wards that are silent.
+
+    A single alarm that begins while its ward's stands carries the id of that one in `within`: it is recorded, and no
+    courier pages for it. If it outlives the ward's, it is told again, alone.
+
+    Parameters
+    ----------
+    ward
+        The alarms.
+    hearsay
+        Observes conditions that no sensor knows.
+    place : callable
+        ``place(patient)`` returns ward and bed.
+
+    Attributes
+    ----------
+    wards
+        By subject, where it is silent, and the id of its alarm.
+    held
+        By patient whose alarm is told within a ward's, that one's subject.
+    """
+
+    def __init__(self, ward: Ward, hearsay: Hearsay, place: Callable[[str], tuple[str, str]]) -> None:
+        self._ward, self._hearsay, self._place = ward, hearsay, place
+        self.wards: dict[str, tuple[Where, str]] = {}
+        self.held: dict[str, str] = {}
+
+    def take(self, item: Hushed) -> list[AlarmEvent]:
+        """Take note that a ward fell silent, or is so no more."""
+        if item.silent:
+            self.wards[item.subject] = (item.where, alarm_id(item.subject, WHOLE, item.begun_ns))
+        else:
+            self.wards.pop(item.subject, None)
+        if not item.mine:
+            return []
+        self._ward.admit(item.subject)
+        at, value = item.arrival_ns, float(item.silent)
+        rows = self._hearsay.told(WHOLE, [item.subject], [at], [item.begun_ns], [value], truth=item.silent > 0)
+        where = item.where.ward and f" of {item.where.ward}"
+        words = f"{item.silent} of {item.of} devices{where} fell silent at once: is a gateway or an access point down?"
+        return [replace(row, reason=words) if item.silent else row for row in rows]
+
+    def alone(self, subject: str) -> list[str]:
+        """Give up the patients whose alarms were told within a ward's that is over."""
+        patients = [patient for patient, whose in self.held.items() if whose == subject]
+        for patient in patients:
+            del self.held[patient]
+        return patients
+
+    def told(self, row: AlarmEvent) -> AlarmEvent:
+        """Name whom an alarm of a ward concerns, and mark one that is told within it."""
+        return self._named(row) if row.site == site_of(WARD_KEY) else self._within(row)
+
+    def meant(self, patient: str, alarm: str) -> str:
+        """Whose alarm is meant: all wards answer to one name."""
+        if patient == WARD_KEY:
+            for subject, (_, id_) in self.wards.items():
+                if id_ == alarm:
+                    return subject
+        return patient
+
+    def image(self) -> tuple[dict[str, tuple[Where, str]], dict[str, str]]:
+        """Copy everything for a snapshot."""
+        return dict(self.wards), dict(self.held)
+
+    def restore(self, image: tuple[Mapping[str, tuple[Where, str]], Mapping[str, str]]) -> None:
+        """Take up a snapshot."""
+        self.wards, self.held = dict(image[0]), dict(image[1])
+
+    def _named(self, row: AlarmEvent) -> AlarmEvent:
+        """A subject is ``ward/site/ward``."""
+        whole, _, where = row.patient.partition("/")
+        return replace(row, patient=whole, ward=where.partition("/")[2]) if where else row
+
+    def _within(self, row: AlarmEvent) -> AlarmEvent:
+        if row.condition != SINGLE or not (self.wards or self.held):
+            return row
+        patient = f"{row.site}/{row.patient}"
+        if row.state == "active" and row.change in _BEGINS:
+            where = Where(row.site, self._place(patient)[0])
+            subject = next((subject for subject, (silent, _) in self.wards.items() if silent == where), None)
+            if subject is not None:
+                self.held[patient] = subject
+        subject = self.held.get(patient)
+        if subject is None or subject not in self.wards:
+            return row
+        if row.state == "ended":
+            del self.held[patient]
+        return replace(row, within=self.wards[subject][1])
+
+
+def is_of_a_ward(key: str) -> bool:
+    """Whether a key of a bank of alarms is of a ward, or of all, and of no patient.
+
+    Examples
+    --------
+    >>> is_of_a_ward("*/ward/demo/icu"), is_of_a_ward("demo/ward")
+    (True, False)
+    """
+    return site_of(key) == site_of(WARD_KEY)
