@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy import cli_bench, cli_fhir, cli_provision, cli_run, cli_simulate
+from deploy import cli_bench, cli_burden, cli_fhir, cli_provision, cli_run, cli_simulate
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -35,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(alarms_app, name="alarms")
+alarms_app.command("report")(cli_burden.report)
 app.add_typer(devices_app, name="devices")
 
 
