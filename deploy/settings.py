@@ -172,6 +172,10 @@ class Settings(Section, frozen=True):
                     f"webhook {webhook.name!r} is of team {webhook.team!r}, which has no shift: give it one with "
                     f"[[people.shift]], or name one of {', '.join(sorted(teams))}"
                 )
+        if self.people.unseen_s and not self.links:
+            raise ValueError(
+                "people.unseen_s is set and there are no links to open: add a section [links], or remove it"
+            )
         if self.partition and self.ward.sites != (ALL_SITES,):
             raise ValueError("ward.sites and [[partition]] are both given: with partitions, each names its own sites")
         check_partitions(self.partitions, self.flow)

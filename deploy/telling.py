@@ -9,6 +9,8 @@ from dataflows.couriers.duty import DAYS, Day, span_of, zone_of
 from dataflows.events import Priority
 from deploy.sections import Name, Seconds, Section, check_url
 
+Patience = Annotated[float, Meta(ge=0.0, le=3600.0)]  # s
+
 
 class Webhook(Section, frozen=True):
     """A receiver of alarm events, signed by Standard Webhooks."""
@@ -51,6 +53,8 @@ class People(Section, frozen=True):
     """Who is on duty when: whoever takes over is told of what stands."""
 
     zone: str = "UTC"  # of shifts and quiet hours, such as Europe/Vienna
+    undelivered_s: Patience = 15.0  # delivered to nobody of its rung for so long: an alarm climbs; 0: by its time only
+    unseen_s: Patience = 0.0  # nor opened by its link; 0: it need not be
     shift: tuple[Shift, ...] = ()
 
     def __post_init__(self) -> None:
