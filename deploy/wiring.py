@@ -184,6 +184,8 @@ def courier_options(settings: Settings, partition: str | None = None) -> "Courie
             shifts=tuple(Shift(**msgspec.structs.asdict(shift)) for shift in settings.people.shift),
             zone=settings.people.zone,
             links=link_options(settings),
+            undelivered_s=settings.people.undelivered_s,
+            unseen_s=settings.people.unseen_s,
         )
     except ValueError as error:
         raise UserError(f"settings for the couriers: {error}") from error

@@ -56,6 +56,13 @@ class Mark(_Command, frozen=True, tag="mark"):
     was: Literal["true", "false"]
 
 
+class Hasten(_Command, frozen=True, tag="hasten"):
+    """Nobody can have seen an alarm, or nobody has looked; why, in `note`: it climbs its ladder at once."""
+
+    patient: Name
+    alarm: Name
+
+
 class Admit(_Command, frozen=True, tag="admit"):
     """A patient comes, or gets one more device."""
 
@@ -93,4 +100,4 @@ class SetLimits(_Command, frozen=True, tag="set-limits"):
             raise ValueError(f"limits of {self.vital}: low={self.low} came, need low < high={self.high}")
 
 
-Command = Acknowledge | Shelve | Unshelve | Comment | Mark | Admit | Discharge | Transfer | SetLimits
+Command = Acknowledge | Shelve | Unshelve | Comment | Mark | Hasten | Admit | Discharge | Transfer | SetLimits

@@ -4,7 +4,19 @@ import string
 
 from hypothesis import strategies as st
 
-from ingest.command import Acknowledge, Admit, Command, Comment, Discharge, Mark, SetLimits, Shelve, Transfer, Unshelve
+from ingest.command import (
+    Acknowledge,
+    Admit,
+    Command,
+    Comment,
+    Discharge,
+    Hasten,
+    Mark,
+    SetLimits,
+    Shelve,
+    Transfer,
+    Unshelve,
+)
 from ingest.packet import Block, Packet
 from ingest.profile import MAX_BLOCK_S, Birth, Calibration, Dtype, Kind, Sensor, Status, StreamProfile
 
@@ -151,6 +163,7 @@ def commands(
         "unshelve": Unshelve(**head, condition=draw(names)),
         "comment": Comment(**head, alarm=draw(names)),
         "mark": Mark(**head, alarm=draw(names), was=draw(st.sampled_from(["true", "false"]))),
+        "hasten": Hasten(**head, alarm=draw(names)),
         "admit": Admit(**head, device=draw(device), bed=draw(st.none() | bed), ward=draw(wards)),
         "discharge": Discharge(**head),
         "transfer": Transfer(**head, bed=draw(bed), ward=draw(wards)),

@@ -307,7 +307,7 @@ def test_a_bad_command_is_refused_and_told_what_there_is(payload: bytes) -> None
     bad = decode_command(payload)
     assert isinstance(bad, BadPacket)
     assert bad.reason == "bad-command"
-    assert "acknowledge, shelve, unshelve, comment, mark, admit, discharge, transfer, set-limits" in bad.detail
+    assert "acknowledge, shelve, unshelve, comment, mark, hasten, admit, discharge, transfer, set-limits" in bad.detail
 
 
 def test_a_command_is_the_object_that_the_contract_shows() -> None:

@@ -25,12 +25,16 @@ from dataflows.couriers.carrier import Carrier
 from dataflows.couriers.cursors import Cursors
 from dataflows.couriers.delivery import DeliveryFailed
 from dataflows.couriers.duty import DAYS, Duty, Shift, begins, ends, span_of
+from dataflows.couriers.haste import Haste, Patience, hastens_at
 from dataflows.couriers.lanes import BackOff
 from dataflows.couriers.links import LinkOptions, Links
-from dataflows.couriers.receipts import receipts
+from dataflows.couriers.receipts import Receipt, Receipts, receipts
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from dataflows.events import AlarmEvent, AlarmState, Priority
-from dataflows.store import Stored
+from dataflows.store import Store, Stored
+from ingest.command import Hasten
+from ingest.documents import decode_command
+from ingest.door import Door
 
 VARIABLE = "WARD_SECRET"
 NIGHT = datetime(2026, 3, 1, 23, 0, tzinfo=UTC)  # a Sunday
@@ -215,6 +219,43 @@ def test_a_higher_rung_is_told_from_the_escalation_on_and_then_to_the_end(place:
             came = receiver.wait_for(lambda came: len(came) >= 3)
     assert steps(came) == ["a1/1", "a1/2", "a1/3"]
     assert place.settled("webhook-pager") == 7
+
+
+# What hurries an alarm
+
+
+def test_an_alarm_that_nobody_of_its_rung_was_told_of_or_looked_at_climbs_once(place: Place, tmp_path: Path) -> None:
+    receivers = tuple(
+        WebhookOptions(name=name, url="https://h/", rung=rung) for name, rung in (("a", 0), ("b", 0), ("head", 1))
+    )
+    left: list[tuple[str, str]] = []
+    haste = Haste(place.store, place.cursors, receivers, Patience(15.0, 60.0), lambda e, why: left.append((e.id, why)))
+    ns = alarm().arrival_ns
+
+    def look(at_s: float) -> list[tuple[str, str]]:
+        left.clear()
+        with Store(place.store, readonly=True) as store:
+            haste.look(store, ns + round(at_s * NS))
+        return left
+
+    place.put(alarm("told"), alarm("untold"), alarm("seen"), alarm("answered"), alarm("answered", 1, "acknowledged"))
+    with Receipts(place.cursors) as kept:
+        for id_ in ("told", "seen"):
+            kept.note(Receipt("b", "north", id_, 0, "delivered", ns))
+        kept.note(Receipt("b", "north", "seen", 0, "seen", ns))
+    assert look(0.0) == look(14.0) == []
+    assert look(15.0) == [("untold", "not delivered to a, b within 15 s")]
+    assert look(16.0) == []
+    assert look(60.0) == [("told", "not seen by a, b within 60 s")]
+    place.put(replace(alarm("told", 1), level=1, arrival_ns=ns + 60 * NS))
+    assert look(61.0) == []
+    assert look(100.0) == [("told", "not delivered to head within 15 s")]
+    haste.leave = hastens_at(str(tmp_path / "door"))
+    haste.leave(alarm("told"), "nobody")
+    [letter] = Door(tmp_path / "door").take(9)
+    assert letter.topic == "femtoward/v1/north/ward/cmd/couriers"
+    command = decode_command(letter.payload)
+    assert command == Hasten(id="hasten-told-0", note="nobody", patient="p1", alarm="told")
 
 
 # Late and superseded

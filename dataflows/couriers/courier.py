@@ -13,6 +13,7 @@ from dataflows.couriers.delivery import Courier
 from dataflows.couriers.duty import Duty, Shift
 from dataflows.couriers.fhir import FhirCourier
 from dataflows.couriers.fhir_options import FhirOptions
+from dataflows.couriers.haste import Haste, Patience, hastens_at
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.lanes import BackOff
@@ -46,6 +47,8 @@ class CourierOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     shifts: tuple[Shift, ...] = ()  # of the teams that receivers belong to
     zone: str = "UTC"  # of shifts and quiet hours
     links: LinkOptions | None = None  # in what receivers are told
+    undelivered_s: float = 0.0  # see `haste.Patience`
+    unseen_s: float = 0.0
     fhir: FhirOptions | None = None
     poll_s: float = 0.05
     first_retry_s: float = 0.5
@@ -101,6 +104,10 @@ def run_couriers(
         threading.Thread(target=carrier.run, args=(stopping,), name=f"courier {carrier.courier.name}", daemon=True)
         for carrier in carriers
     ]
+    if options.door is not None and any((options.undelivered_s, options.unseen_s)):
+        patience = Patience(options.undelivered_s, options.unseen_s)
+        haste = Haste(options.store, options.cursors, options.webhooks, patience, hastens_at(options.door))
+        threading.Thread(target=haste.run, args=(stopping, time.time_ns), name="haste", daemon=True).start()
     beacon = beacon or Beacon()
     if options.influx is not None and options.process is not None:
         points = ProcessPoints(options.process, options.influx, beacon)

@@ -5,6 +5,7 @@ local door, and lets the alarm climb at once. What waits for its receiver's time
 """
 
 import logging
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -16,9 +17,15 @@ from typing import Final, NamedTuple
 from dataflows.couriers.cursors import Cursors
 from dataflows.couriers.receipts import receipts
 from dataflows.couriers.webhook import WebhookOptions
-from dataflows.events import AlarmEvent, AlarmState
+from dataflows.events import WARD, AlarmEvent, AlarmState
 from dataflows.store import Store, StoreError
+from ingest import door
+from ingest.codec import encode_command
+from ingest.command import Hasten
+from ingest.profile import NAME_PATTERN
+from ingest.topics import command_topic
 
+ACTOR: Final = "couriers"  # who gives the command
 LOOK_S: Final = 1.0
 OPEN: Final[tuple[AlarmState, ...]] = ("active", "latched")  # nobody has answered
 Leave = Callable[[AlarmEvent, str], None]  # tells the flow of an alarm and why; OSError: it could not now
@@ -114,3 +121,18 @@ class Haste:
             return False
         with closing(Cursors(self.cursors)) as cursors:
             return any(f"{event.site}/{event.id}" in cursors.held(f"webhook-{one.name}") for one in told)
+
+
+def hastens_at(folder: str) -> Leave:
+    """Return what leaves the command at ingest's local door; left twice, it is done once."""
+
+    def leave(event: AlarmEvent, why: str) -> None:
+        command = Hasten(id=f"hasten-{event.id}-{event.level}", note=why, patient=event.patient, alarm=event.id)
+        # Alarms of the whole ward are of no site; a command has to come from one.
+        site = event.site if re.fullmatch(NAME_PATTERN, event.site) else WARD
+        try:
+            door.send(folder, command_topic(site, ACTOR), encode_command(command))
+        except door.DoorFullError as error:
+            raise OSError(str(error)) from error  # as a full disk: tried again later
+
+    return leave
