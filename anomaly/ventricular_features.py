@@ -16,6 +16,7 @@ _LIVELY_SHARE = 0.35  # of the 95th percentile of its envelope
 _ENVELOPE = 10  # samples
 _UNDERSHOOT = 60  # samples of lag
 _BOXES, _APART = 30, 8  # phase space: boxes a side, samples between its two axes
+_POINTS = 512  # of the spectrum: a window and the lags looked at fit in
 _TINY = 1e-300
 
 
@@ -72,7 +73,9 @@ def features(windows: Array) -> Features:
     steps /= swift[:, None] + _TINY
     slope = np.abs(steps)
     envelope = moving_sum(slope, _ENVELOPE)
-    spectrum = np.abs(np.fft.rfft(x, 1024, axis=-1)) ** 2
+    bins = np.fft.rfft(x, _POINTS, axis=-1)
+    spectrum = bins.real**2 + bins.imag**2
+    squares = steps * steps
     values = np.stack(
         [
             _share_above(slope, 0.98, _BUSY_SHARE),
@@ -80,17 +83,27 @@ def features(windows: Array) -> Features:
             _leakage(x),
             _undershoot(spectrum, n),
             _roaming(x),
-            np.log((steps**4).mean(axis=-1) + _TINY),
+            np.log((squares * squares).mean(axis=-1) + _TINY),
             swift * (GRID_HZ / (2.0 * np.pi)),
         ],
         axis=-1,
     )
-    frequency = np.fft.rfftfreq(1024, 1.0 / GRID_HZ)
-    band = np.flatnonzero((frequency >= LOW_HZ) & (frequency <= HIGH_HZ))
-    rate_hz = frequency[band[spectrum[:, band].argmax(axis=-1)]]
+    rate_hz = _peak(spectrum)
     return Features(
         np.where(usable[:, None], values, 0.0), usable, np.where(usable, rate_hz, np.nan), np.where(usable, level, 0.0)
     )
+
+
+def _peak(spectrum: Array) -> Array:
+    """Frequency of the highest bin of the band, moved to the top of the parabola through it and its neighbours."""
+    frequency = np.fft.rfftfreq(_POINTS, 1.0 / GRID_HZ)
+    band = np.flatnonzero((frequency >= LOW_HZ) & (frequency <= HIGH_HZ))
+    top = band[spectrum[:, band].argmax(axis=-1)]
+    row = np.arange(len(top))
+    before, at, after = (np.log(spectrum[row, top + k] + _TINY) for k in (-1, 0, 1))
+    bend = before - 2.0 * at + after
+    shift = np.where(bend < 0.0, 0.5 * (before - after) / np.where(bend < 0.0, bend, -1.0), 0.0)
+    return np.asarray((top + np.clip(shift, -0.5, 0.5)) * (GRID_HZ / _POINTS))
 
 
 def _share_above(x: Array, rank: float, share: float) -> Array:

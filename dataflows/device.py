@@ -89,7 +89,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
     def reborn(self, birth: Birth) -> None:
         """Start every stream anew under a new profile."""
         self.cursors = {}
-        self.packet_ns = pacing.cost_ns([stream.block_ns for stream in birth.streams], len(birth.streams))
+        self.packet_ns = pacing.cost_ns(birth.periods_ns, len(birth.streams))
 
     def refused(self, bad: BadPacket, now: Now) -> None:
         """Count a packet that did not pass."""
@@ -114,7 +114,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
         if isinstance(placed, BadPacket):
             self.refused(placed, now)
             return placed
-        blocks_ns = [birth.streams[block.stream].block_ns for block in packet.blocks]
+        blocks_ns = [birth.periods_ns[block.stream] for block in packet.blocks]
         timed = _timed(self.clock, packet, birth, now, blocks_ns)
         if isinstance(timed, BadPacket):
             # A wrong rate runs ahead slowly and leaves credit; a flood has spent it by now.

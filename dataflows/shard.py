@@ -291,8 +291,8 @@ class Shard:
         self.wearables.step(spoke)
         back: dict[str, int] = {}
         for device, data in spoke:
-            streams = device.birth.streams
-            end_ns = data.t0_ns + min(streams[block.stream].block_ns for block in data.blocks)
+            periods_ns = device.birth.periods_ns
+            end_ns = data.t0_ns + min(periods_ns[block.stream] for block in data.blocks)
             device.spoke(data, end_ns)
             if device.lost:
                 device.lost = False

@@ -24,6 +24,7 @@ class Port(NamedTuple):
     """Where a device's samples of one kind go."""
 
     streams: tuple[int, ...]  # by part of the lane; the first one leads
+    scales: tuple[float, ...]  # of each
     group: Group
 
 
@@ -57,7 +58,8 @@ class Wearables:
             if lane not in self._groups:
                 self._groups[lane] = Group(lane)
             self._groups[lane].users += 1
-            ports[streams[0]] = Port(streams, self._groups[lane])
+            scales = tuple(device.birth.streams[stream].scale for stream in streams)
+            ports[streams[0]] = Port(streams, scales, self._groups[lane])
 
     def unplug(self, key: str) -> None:
         """Free the rows of a device."""
@@ -79,7 +81,7 @@ class Wearables:
                 spoke = Spoke(
                     key=device.key,
                     samples=tuple(None if part is None else part.samples for part in parts),
-                    scales=tuple(device.birth.streams[stream].scale for stream in port.streams),
+                    scales=port.scales,
                     t0_ns=data.t0_ns,
                     flags=blocks[leader].flags,
                     fresh=any(part is not None and part.fresh for part in parts),

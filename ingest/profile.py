@@ -142,6 +142,11 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         ends = [min(MAX_COUNT, MAX_TIME_NS * n // (d * 1_000_000_000)) for n, d in ratios]
         return tuple((stream.n_bytes, end) for stream, end in zip(self.streams, ends, strict=True))
 
+    @cached_property
+    def periods_ns(self) -> tuple[int, ...]:
+        """Duration of one block of each stream; worked out once, asked at every packet."""
+        return tuple(stream.block_ns for stream in self.streams)
+
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a device says of itself; `offline` is its last will."""
