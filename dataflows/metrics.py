@@ -29,3 +29,8 @@ BACKLOG = Gauge("femtoward_courier_backlog_rows", "Rows of the store that a cour
 DELIVERED = Counter("femtoward_courier_delivered", "Rows that a courier has delivered.", ["courier"])
 FAILING = Gauge("femtoward_courier_failing", "1 while a courier cannot deliver, else 0.", ["courier"])
 DEAD = Counter("femtoward_courier_dead_letters", "Rows that a courier was refused for good.", ["courier"])
+PAGE_SECONDS = Histogram(
+    "femtoward_page_latency_seconds",
+    "From the arrival of what made an alarm event to its receiver's answer, of events that were tried once (seconds).",
+    buckets=(0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 15.0, 60.0),
+)

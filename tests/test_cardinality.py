@@ -9,9 +9,11 @@ from influx_server import InfluxServer
 from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, device, ledger, vitals, wave
 
-from dataflows.couriers import part_metrics, tiers
+from dataflows.couriers import part_metrics, receipt_points, tiers
 from dataflows.couriers.cardinality import Assumed, lasts, series
 from dataflows.couriers.line_protocol import lines
+from dataflows.couriers.links import DOINGS
+from dataflows.couriers.receipts import Receipt, What
 from dataflows.couriers.schema import DERIVED
 from dataflows.events import AlarmState, Answer, Bad, BedState, Condition, Removal, Row
 from ingest.packet import BadReason
@@ -50,6 +52,9 @@ def derived() -> Iterator[str]:
         for ward in ["icu", "step-down"] if n % 5 == 0 else ["icu"]:
             for tier in tiers.TIERS:
                 yield from tiers.lines(tier, SECOND // 3600 * 3600, [replace(vitals(f"p{n}"), ward=ward)])
+    for n in range(Assumed().receivers):
+        for what in (*get_args(What), *(f"did {doing}" for doing in DOINGS)):
+            yield receipt_points.line(Receipt(f"pager{n}", "north", "a1", 0, what, SECOND * NS), None)
     for part in get_args(part_metrics.Part):
         yield part_metrics.line(part, "main", {"alive": 1}, SECOND * NS)
 
@@ -69,12 +74,12 @@ def test_influxd_counts_the_series_that_the_schema_foretells(tmp_path_factory: p
 
 
 def test_a_thousand_patients_bring_twenty_eight_thousand_series_in_a_day() -> None:
-    assert sum(series(Assumed(patients=1000)).values()) == 27_977
+    assert sum(series(Assumed(patients=1000)).values()) == 28_032
 
 
 def test_a_year_of_new_patients_brings_two_million_series_most_of_them_of_alarms_which_are_kept_for_good() -> None:
     year = series(Assumed(), days=365)
-    assert sum(year.values()) == 1_950_340
+    assert sum(year.values()) == 1_950_395
     assert (year["alarm"], year["strip"]) == (92_000 * 14.4, 92_000 * 4)
     longer = series(Assumed(), days=730)
     assert {name for name in year if longer[name] > year[name]} == {"alarm", "strip", "vitals_1m", "vitals_1h"}
@@ -98,12 +103,18 @@ def test_the_limits_that_influxdb_1_comes_with_are_reached_on_the_day_that_is_st
 def test_series_grow_with_patients_and_not_with_time_rows_or_alarms() -> None:
     few, many = (sum(series(Assumed(patients=n)).values()) for n in (1000, 2000))
     fixed = series(Assumed(patients=0))
-    assert {name: count for name, count in fixed.items() if count} == {"pipeline": 18, "removal": 5, "process": 4}
+    assert {name: count for name, count in fixed.items() if count} == {
+        "pipeline": 18,
+        "removal": 5,
+        "receipt": 55,
+        "process": 4,
+    }
     assert many - few == few - sum(fixed.values())
 
 
 def test_what_is_assumed_of_reasons_parts_and_tables_is_all_there_is() -> None:
     assert Assumed().reasons == len(get_args(BadReason))
+    assert Assumed().receipts == len(get_args(What)) + len(DOINGS)
     assert Assumed().parts == len(get_args(part_metrics.Part))
 
 

@@ -35,6 +35,8 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True):
     removed: Annotated[
         int, Meta(description="kinds of rows that are removed when a disk runs short: all there are")
     ] = 5
+    receivers: Annotated[int, Meta(description="receivers of alarms")] = 5
+    receipts: Annotated[int, Meta(description="what may become of an event at one of them")] = 11
     parts: Annotated[int, Meta(description="processes of a partition: ingest, flow, couriers, page")] = 4
 
 
@@ -99,5 +101,7 @@ def _series(one: Measurement | Derived, assumed: Assumed, days: int) -> int:
         ("part", "instance"): 1,
         ("site", "condition"): assumed.reasons,
         ("site", "kind"): assumed.removed,
+        ("site", "receiver"): assumed.receivers,
+        ("site", "what"): assumed.receipts,
     }
     return math.ceil(counts[subject] * math.prod(values[subject, tag] for tag in tags if tag != subject) - 1e-9)

@@ -262,6 +262,8 @@ class Carrier:
     def _settle(self, batch: Sequence[Stored], refused: Sequence[Refused], load: _Load) -> None:
         self._gone = False
         load.lanes.settled(batch)
+        if self.courier.receiver and not refused and batch[0].id not in self._tried_s:
+            load.intake.clock(batch, self._now_ns())
         for row in batch:
             self._tried_s.pop(row.id, None)
         lowest = load.lanes.lowest_id()

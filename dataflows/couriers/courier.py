@@ -20,6 +20,7 @@ from dataflows.couriers.lanes import BackOff
 from dataflows.couriers.links import LinkOptions, Links
 from dataflows.couriers.process_points import ProcessOptions, ProcessPoints
 from dataflows.couriers.punctual import Punctual
+from dataflows.couriers.receipt_points import ReceiptPoints
 from dataflows.couriers.tail import Tail
 from dataflows.couriers.tier_courier import TierCourier
 from dataflows.couriers.tiers import TIERS
@@ -112,6 +113,9 @@ def run_couriers(
     if options.influx is not None and options.process is not None:
         points = ProcessPoints(options.process, options.influx, beacon)
         threading.Thread(target=points.run, args=(stopping,), name="process points", daemon=True).start()
+    if options.influx is not None and options.webhooks:
+        receipt_points = ReceiptPoints(options.cursors, options.influx)
+        threading.Thread(target=receipt_points.run, args=(stopping,), name="receipt points", daemon=True).start()
     for thread in threads:
         thread.start()
     while not stopping.wait(LOOK_AFTER_S):

@@ -7,6 +7,7 @@ are held, or that somebody asks for again, lie in the couriers' file beside the 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from dataflows import metrics
 from dataflows.couriers.bodies import OVER
 from dataflows.couriers.cursors import Cursors, Held
 from dataflows.couriers.delivery import Courier
@@ -72,6 +73,12 @@ class Intake:
             for event, queued_ns in events
             for what, at_ns in (("queued", queued_ns), ("delivered", now_ns))
         ]
+
+    def clock(self, batch: Sequence[Stored], now_ns: int) -> None:
+        """Count how long rows took that waited for nothing but us and the receiver."""
+        for row in batch:
+            if row.id not in self._beside and isinstance(row.row, AlarmEvent):
+                metrics.PAGE_SECONDS.observe((now_ns - row.row.arrival_ns) / 1e9)
 
     def done(self, batch: Sequence[Stored]) -> bool:
         """Forget rows that are settled, and say whether they came beside the cursor."""

@@ -329,6 +329,17 @@ DERIVED: Final[tuple[Derived, ...]] = (
     Derived("vitals_1m", "vitals by the minute", MINUTE, ("site", "ward", "patient"), _THINNED),
     Derived("vitals_1h", "vitals by the hour", HOUR, ("site", "ward", "patient"), _THINNED),
     Derived(
+        "receipt",
+        "what became of an alarm event at a receiver: queued, delivered, seen, accepted",
+        MINUTE,
+        ("site", "receiver", "what"),
+        (
+            *fields("string", "", alarm="its id"),
+            *fields("integer", "", step="of the event"),
+            *fields("float", "ms", after_ms="since it was queued for this receiver"),
+        ),
+    ),
+    Derived(
         "process",
         "the processes of a host, every 10 s",
         SECOND,
