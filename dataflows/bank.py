@@ -1,6 +1,6 @@
 """A bank seats devices in rows, so that one call serves all that spoke."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -9,6 +9,7 @@ import numpy as np
 from dataflows import tree
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class BankImage(msgspec.Struct, frozen=True, array_like=True):
@@ -74,6 +75,10 @@ class Bank(Generic[S]):
     def take(self, keys: Sequence[str]) -> S:
         """Gather the rows of keys."""
         return tree.take(self._state, self.rows(keys))
+
+    def look(self, keys: Sequence[str], part: Callable[[S], T]) -> T:
+        """Gather a part of the rows of keys."""
+        return tree.take(part(self._state), self.rows(keys))
 
     def put(self, keys: Sequence[str], states: S) -> None:
         """Scatter the rows of keys back, in place."""

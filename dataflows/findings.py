@@ -82,7 +82,26 @@ def evidence(second: Second, made: Made, limits: FloatArray, end_ns: IntArray) -
         End of the second.
     """
     known = nothing_known(len(end_ns))
+    say, proof = _saying(known), _proof(second, end_ns)
+    stirs, asystole = _say_of_heart(say, second, proof, limits, end_ns)
+    _say_of_rhythms(say, second, proof, stirs)
+    _say_of_breath(say, second, made.breath, (asystole == 1) | stirs | proof.off, end_ns)
+    _say_of_vitals(say, second, made.breath, proof, limits, end_ns)
+    _say_of_course(say, made.course)
+    _say_of_sensor(say, second, proof, (asystole == 1) | stirs, end_ns)
+    blind = ~np.isfinite(made.heart.hr) & (asystole != 1) & ~proof.off & ~stirs
+    say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan))
+    return known
 
+
+def of_heart(second: Second, limits: FloatArray, end_ns: IntArray) -> Evidence:
+    """Tell of the heart what `evidence` tells of it, and of nothing else, as of any time."""
+    known = nothing_known(len(end_ns))
+    _say_of_heart(_saying(known), second, _proof(second, end_ns), limits, end_ns)
+    return known
+
+
+def _saying(known: Evidence) -> Say:
     def say(
         condition: Condition,
         truth: IntArray,
@@ -98,18 +117,17 @@ def evidence(second: Second, made: Made, limits: FloatArray, end_ns: IntArray) -
         for name in Measured._fields:
             getattr(known, name)[:, column] = getattr(found, name)
 
-    proof = _proof(second, end_ns)
+    return say
+
+
+def _say_of_heart(
+    say: Say, second: Second, proof: Proof, limits: FloatArray, end_ns: IntArray
+) -> tuple[BoolArray, IntArray]:
+    """Return whether the heart fibrillates or races, and whether it stands still."""
     stirs = _say_of_ventricles(say, second, proof, end_ns)
     asystole = _say_of_absence(say, second, proof, stirs)
     _say_of_rates(say, second, proof, limits[:, HR], end_ns)
-    _say_of_rhythms(say, second, proof, stirs)
-    _say_of_breath(say, second, made.breath, (asystole == 1) | stirs | proof.off, end_ns)
-    _say_of_vitals(say, second, made.breath, proof, limits, end_ns)
-    _say_of_course(say, made.course)
-    _say_of_sensor(say, second, proof, (asystole == 1) | stirs, end_ns)
-    blind = ~np.isfinite(made.heart.hr) & (asystole != 1) & ~proof.off & ~stirs
-    say("cannot-analyse", _known(blind, second.worn), end_ns, np.full(len(end_ns), np.nan))
-    return known
+    return stirs, asystole
 
 
 def _proof(second: Second, end_ns: IntArray) -> Proof:
@@ -188,8 +206,10 @@ def _say_of_rates(say: Say, second: Second, proof: Proof, limits: FloatArray, en
     for condition, truth, onset_ns, rate, side in rates:
         limit = limits[:, side]
         word = word_of(second, condition, limit)
-        # A pulse that is not trusted so far makes unsure.
-        contradicted = proof.pulse & (np.abs(light.pulse - rate) > RATE_DISAGREEMENT * rate)
+        # A pulse that is not trusted so far makes unsure; but its mean lags behind a rate that has just changed.
+        own = light.slowest_bpm if side == LOW else light.fastest_bpm
+        most = RATE_DISAGREEMENT * rate
+        contradicted = proof.pulse & (np.abs(light.pulse - rate) > most) & ~(np.abs(own - rate) <= most)
         unsure = np.where((truth == 1) & (proof.poor | proof.fault | contradicted), -1, truth)
         judged = np.where((truth == 1) & word.against, 0, unsure)
         counted = np.where(proof.pulse, pulse_rate(second, condition, limit), -1)

@@ -11,6 +11,7 @@ from dataflows.beds import Beds
 from dataflows.breathing import Breathing
 from dataflows.contact import Contact
 from dataflows.courses import Courses
+from dataflows.early import Early
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Vitals, Wave
 from dataflows.hearsay import Hearsay
 from dataflows.items import (
@@ -73,6 +74,7 @@ class Shard:
         self._contact = Contact(self.roster, self._hearsay)
         self._silence = Silence(self.ward, self._hearsay, self.beds.place)
         self._parked = Shelf()  # patients of whom nothing is heard
+        self._early = Early(self.roster, self.wearables, self.ward, self.limits)
         self._anew_ns = 0  # when it began anew, until the roll call; 0: it did not
 
     def feed(self, items: Iterable[Item]) -> list[Row]:
@@ -301,6 +303,7 @@ class Shard:
         rows: list[Row] = [*map(self._silence.told, found)]
         patients = [self.roster.patients[key] for key in round_]
         rows += self._close(patients, {key: (data.arrival_ns, data.awake_ns) for key, data in round_.items()})
+        rows += self._early.look(spoke)
         return rows + self.beds.after(rows, self.ward.standing)
 
     def _close(self, patients: list[Patient], now: Mapping[str, tuple[int, int]], *, tick: bool = False) -> list[Row]:

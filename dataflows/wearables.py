@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows import estimates, tree
-from dataflows.bank import BankImage
+from dataflows.bank import Bank, BankImage
 from dataflows.cardiac import Cardiac
+from dataflows.cardiac_state import CardiacState
 from dataflows.estimates import LANE_KINDS, FloatArray, IntArray, Second, nothing_measured
 from dataflows.items import Data
 from dataflows.lane import Group, Lane, Spoke
@@ -130,6 +131,13 @@ class Wearables:
                     sensors = sensors_of(estimate)
                     tree.put(known.sensors, at, together(tree.take(known.sensors, at), sensors) if turn else sensors)
         return known
+
+    def hearts(self, key: str) -> Bank[CardiacState] | None:
+        """Bank in which a device's heart has a row, if it has one."""
+        for port in self._ports.get(key, {}).values():
+            if isinstance(port.group.lane, Cardiac) and key in port.group.bank:
+                return port.group.bank
+        return None
 
     def measures(self, devices: Sequence[Device]) -> bool:
         """Whether a patient wears anything that a heart rate could come from."""
