@@ -52,9 +52,8 @@ class Lookup(Store):
             Begin with the highest id.
         """
         wanted = "|".join(states or get_args(AlarmState))
-        found = self._db.execute(
-            _ALARMS.format("DESC" if newest_first else "ASC"), (after, min(before, LAST), f"|{wanted}|", limit)
-        )
+        asked = _ALARMS.format("DESC" if newest_first else "ASC")
+        found = self._db.execute(asked, (min(after, LAST), min(before, LAST), f"|{wanted}|", limit))
         return [Stored(id_, decode(AlarmEvent, body)) for id_, body in found]
 
     def alarm(self, alarm_id: str) -> AlarmEvent | None:

@@ -116,12 +116,14 @@ def _settings(payload: bytes, path: Path) -> Finding:
     couriers = [f"influx {influx.url} (bucket {influx.bucket}, tiers {influx.tiers})"] if influx else []
     couriers += [_told(webhook) for webhook in settings.webhook]
     couriers += [f"fhir {settings.fhir.url}"] if settings.fhir else []
+    served = [f"{name} {one.host}:{one.port}" for name, one in (("page", settings.page), ("api", settings.api)) if one]
     return Finding(
         "settings",
         [
             f"data folder {settings.ward.data_dir}, {settings.shards} shards",
             f"broker {settings.broker.url} as {settings.broker.client_id}",
             f"couriers: {', '.join(couriers) or 'none'}",
+            f"served: {', '.join(served) or 'nothing'}",
         ],
         [],
     )

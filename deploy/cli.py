@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy import cli_bench, cli_burden, cli_fhir, cli_provision, cli_run, cli_simulate
+from deploy import cli_bench, cli_burden, cli_fhir, cli_provision, cli_run, cli_simulate, cli_token
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -163,6 +163,7 @@ app.command()(cli_simulate.simulate)
 app.command()(cli_provision.provision)
 app.command()(cli_fhir.fhir)
 app.command()(cli_bench.bench)
+app.command()(cli_token.token)
 
 
 @app.command()

@@ -10,8 +10,9 @@ from deploy.health import need_free
 from deploy.parts import everyone
 from deploy.probe import ask
 from deploy.problem import UserError
+from deploy.sections import Api, is_loopback
 from deploy.settings import Settings
-from deploy.wiring import page_options
+from deploy.wiring import api_options, page_options
 from ingest.room import Room, Stage
 
 GB = 10**9
@@ -32,6 +33,8 @@ def grounds(settings: Settings) -> Iterator[Finding]:
     yield ports(settings)
     if settings.page is not None:
         yield page(settings)
+    if settings.api is not None:
+        yield api(settings.api, settings)
     yield recovery(settings)
 
 
@@ -82,7 +85,7 @@ def ports(settings: Settings) -> Finding:
 
 def page(settings: Settings) -> Finding:
     """Port and access token of the ward page; a ward that runs here has the port."""
-    from deploy.page.server import address, listen  # noqa: PLC0415 - brings the web server
+    from deploy.page.web import address, listen  # noqa: PLC0415 - brings the web server
 
     try:
         options = page_options(settings)
@@ -94,6 +97,32 @@ def page(settings: Settings) -> Finding:
         return Finding("page", "warning", str(error))
     who = "for whoever has the access token" if options.token else "for this machine alone"
     return Finding("page", "ok", f"{address(options.host, options.port)} {who}")
+
+
+def api(section: Api, settings: Settings) -> Finding:
+    """Port, tokens and links of the HTTP API; a ward that runs here has the port."""
+    from deploy.api.tokens import read_tokens  # noqa: PLC0415 - brings the web server
+    from deploy.page.web import address, listen  # noqa: PLC0415 - likewise
+
+    try:
+        tokens = read_tokens(section.tokens_env, section.tokens_file)
+        api_options(settings)
+    except (UserError, ValueError) as error:
+        return Finding("api", "problem", str(error))
+    at = f"{address(section.host, section.port)}api/v1"
+    if not tokens:
+        return Finding("api", "warning", f"{at} lets nobody in: `femtoward token NAME` makes a token")
+    if section.tokens_file and Path(section.tokens_file).stat().st_mode & 0o022:
+        return Finding("api", "warning", f"others may write {section.tokens_file}, and let themselves in: chmod 0640")
+    if not is_loopback(section.host):
+        said = f"{at} is open to a network in the clear: put a proxy with TLS before it"
+        return Finding("api", "warning", said)
+    try:
+        listen(section.host, section.port, "api").close()
+    except UserError as error:
+        return Finding("api", "warning", str(error))
+    links = "signed links are taken" if settings.links else "no signed links"
+    return Finding("api", "ok", f"{at}, {len(tokens)} tokens, {links}")
 
 
 def recovery(settings: Settings) -> Finding:

@@ -76,9 +76,9 @@ def _run(one: One, settings: Settings, stopping: threading.Event, beacon: Beacon
         run_flow(flow_options(settings, one.number), stopping.is_set, beacon=beacon)
     elif one.part == "page":
         from deploy.page.server import run_page  # noqa: PLC0415
-        from deploy.wiring import page_options  # noqa: PLC0415
+        from deploy.wiring import api_options, page_options  # noqa: PLC0415
 
-        run_page(page_options(settings), stopping, beacon)
+        run_page(page_options(settings) if settings.page else None, stopping, beacon, api=api_options(settings))
     else:
         from dataflows.couriers.courier import run_couriers  # noqa: PLC0415
         from deploy.wiring import courier_options  # noqa: PLC0415

@@ -59,8 +59,8 @@ def one_of(settings: Settings, part: Part, partition: str | None, process: int |
         There is no such partition or process here, or it must be said which; or the settings have no page.
     """
     if part == "page":
-        if settings.page is None:
-            raise UserError("the settings name no page: add a section [page], or run the other parts only")
+        if settings.page is None and settings.api is None:
+            raise UserError("the settings name no page: add a section [page] or [api], or run the other parts only")
         return _page(settings)
     if part == "flow":
         index = settings.flow.process if process is None else process
@@ -78,7 +78,7 @@ def everyone(settings: Settings) -> list[One]:
         for part in ("ingest", "couriers")
     )
     flows = [_flow(settings, index) for index in settings.flow.here]
-    pages = [_page(settings)] if settings.page else []
+    pages = [_page(settings)] if settings.page or settings.api else []
     return [*ingests, *flows, *(couriers if settings.carries else ()), *pages]
 
 

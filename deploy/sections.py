@@ -105,6 +105,23 @@ class Page(Section, frozen=True):
             )
 
 
+class Api(Section, frozen=True):
+    """The HTTP API, served by the process of the page: to this machine, or behind a proxy with TLS to a network."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8081
+    tokens_env: str = ""  # variable that holds the tokens, TOML with a hash of each
+    tokens_file: str = ""  # or the file that does
+
+    def __post_init__(self) -> None:
+        """Refuse to be open to everyone, or to take tokens from two places."""
+        if bool(self.tokens_env) == bool(self.tokens_file):
+            raise ValueError(
+                "name the file of tokens with tokens_file, or a variable that holds them with tokens_env; "
+                "`femtoward token NAME` makes one"
+            )
+
+
 class Flow(Section, frozen=True):
     """How many workers and processes share the keys of all partitions."""
 
@@ -190,7 +207,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_ports(health: Health, partitions: tuple[Partition, ...], flow: Flow, page: Page | None) -> None:
+def check_ports(
+    health: Health, partitions: tuple[Partition, ...], flow: Flow, page: Page | None, api: Api | None
+) -> None:
     """Refuse one port for two things of a host, of which one is health; only what lies on this host counts.
 
     Raises
@@ -201,10 +220,13 @@ def check_ports(health: Health, partitions: tuple[Partition, ...], flow: Flow, p
     local = [index for index, partition in enumerate(partitions) if partition.host in flow.here]
     ports = [health.port("flow", index) for index in flow.here] + [health.run]
     ports += [health.port(part, index) for part in ("ingest", "couriers") for index in local]
-    if page is not None:
+    if page is not None or api is not None:
         ports.append(health.page)
-        if page.port in ports:
-            raise ValueError(f"page.port = {page.port} is a health port, too: move one of them")
+    for name, section in (("page", page), ("api", api)):
+        if section is not None and section.port in ports:
+            raise ValueError(f"{name}.port = {section.port} is a health port, too: move one of them")
+    if page is not None and api is not None and page.port == api.port:
+        raise ValueError(f"api.port = {api.port} is that of the page, too: move one of them")
     spoken = {int(address.rpartition(":")[2]) for address in flow.cluster[flow.process : flow.here.stop]}
     for port, times in Counter(ports).items():
         if port in spoken:

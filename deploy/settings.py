@@ -10,6 +10,7 @@ from dataflows.couriers.influx_options import Tiers
 from deploy.problem import UserError
 from deploy.sections import (
     ALL_SITES,
+    Api,
     Disk,
     Flow,
     Health,
@@ -158,6 +159,7 @@ class Settings(Section, frozen=True):
     people: People = msgspec.field(default_factory=People)
     fhir: Fhir | None = None
     page: Page | None = None
+    api: Api | None = None
     log: Log = msgspec.field(default_factory=Log)
 
     def __post_init__(self) -> None:
@@ -179,7 +181,7 @@ class Settings(Section, frozen=True):
         if self.partition and self.ward.sites != (ALL_SITES,):
             raise ValueError("ward.sites and [[partition]] are both given: with partitions, each names its own sites")
         check_partitions(self.partitions, self.flow)
-        check_ports(self.health, self.partitions, self.flow, self.page)
+        check_ports(self.health, self.partitions, self.flow, self.page, self.api)
 
     @property
     def data_dir(self) -> Path:
@@ -263,7 +265,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     def at(name: str) -> str:
         return str(folder / Path(name).expanduser()) if name else ""
 
-    files = ("data_dir", "ca_file", "cert_file", "key_file", "secret_file", "influx_secret_file")
+    files = ("data_dir", "ca_file", "cert_file", "key_file", "secret_file", "influx_secret_file", "tokens_file")
 
     def section(value: S) -> S:
         known = {field.name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
@@ -279,4 +281,5 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         fhir=settings.fhir and section(settings.fhir),
         links=settings.links and section(settings.links),
         page=settings.page and section(settings.page),
+        api=settings.api and section(settings.api),
     )

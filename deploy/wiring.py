@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from dataflows.couriers.process_points import ProcessOptions
     from dataflows.couriers.webhook import WebhookOptions
     from dataflows.flow import FlowOptions
+    from deploy.api.options import ApiOptions
     from deploy.page.options import PageOptions
+    from deploy.page.silence import Room
     from deploy.parts import Part
 
 GB = 10**9
@@ -268,13 +270,11 @@ def page_options(settings: Settings) -> "PageOptions":
     """
     # Brings the web server, which only the page needs.
     from deploy.page.options import PageOptions  # noqa: PLC0415
-    from deploy.page.silence import Room  # noqa: PLC0415
 
     page = settings.page or Page()
-    names = [partition.name for partition in settings.local]
     try:
         return PageOptions(
-            rooms=tuple(Room(name, settings.folder(name), settings.ward.snapshot_s) for name in names),
+            rooms=_rooms(settings),
             host=page.host,
             port=page.port,
             names=page.names,
@@ -282,6 +282,33 @@ def page_options(settings: Settings) -> "PageOptions":
         )
     except ValueError as error:
         raise UserError(f"settings for the page: {error}") from error
+
+
+def api_options(settings: Settings) -> "ApiOptions | None":
+    """Options of the HTTP API; None: there is none.
+
+    Raises
+    ------
+    UserError
+        Those of signed links are refused.
+    """
+    from deploy.api.options import ApiOptions  # noqa: PLC0415 - only the page's process needs it
+
+    if settings.api is None:
+        return None
+    try:
+        links = link_options(settings)
+    except ValueError as error:
+        raise UserError(f"settings for links: {error}") from error
+    return ApiOptions(rooms=_rooms(settings), links=links, **msgspec.structs.asdict(settings.api))
+
+
+def _rooms(settings: Settings) -> "tuple[Room, ...]":
+    """Partitions on this host, as far as those go who show them."""
+    from deploy.page.silence import Room  # noqa: PLC0415 - brings the flow's recovery store
+
+    names = [partition.name for partition in settings.local]
+    return tuple(Room(name, settings.folder(name), settings.ward.snapshot_s) for name in names)
 
 
 def door(settings: Settings, partition: str | None = None) -> Path:

@@ -18,7 +18,7 @@ from dataflows.events import AlarmEvent, Answer, Condition, PatientInfo, Priorit
 from dataflows.store import Store
 from deploy.page.server import run_page
 from deploy.settings import parse_settings
-from deploy.wiring import page_options
+from deploy.wiring import api_options, page_options
 from ingest.beacon import Beacon
 from ingest.command import Acknowledge, Comment, Mark, Shelve, Unshelve
 from ingest.documents import decode_command
@@ -229,8 +229,9 @@ class Server:
         settings = f'[ward]\ndata_dir = "{self.folder}"\n[health]\npage = -1\n[page]\nport = {self.port}\n{self.more}'
         if not self.apart:
             self.stopping.clear()
-            options = page_options(parse_settings(settings))
-            self.thread = threading.Thread(target=run_page, args=(options, self.stopping, Beacon()))
+            given = parse_settings(settings)
+            arguments = (page_options(given), self.stopping, Beacon())
+            self.thread = threading.Thread(target=run_page, args=arguments, kwargs={"api": api_options(given)})
             self.thread.start()
             eventually(lambda: answers(self.port), what="the page to be served")
             return

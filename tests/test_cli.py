@@ -36,6 +36,7 @@ COMMANDS = {
     "siege",
     "bench",
     "provision",
+    "token",
 }
 
 
@@ -124,7 +125,7 @@ def test_no_command_shows_the_help_and_is_bad_usage(femtoward: Run) -> None:
         (["simulate", "--site", "a b"], "site='a b': need 1-64 of A-Z a-z 0-9 _ -"),
         (["run", "--config", "/nowhere.toml"], "no settings file at /nowhere.toml"),
         (["run", "--only", "web"], "--only 'web': need one of ingest, flow, couriers, page"),
-        (["run", "--only", "page"], "the settings name no page: add a section [page]"),
+        (["run", "--only", "page"], "the settings name no page: add a section [page] or [api]"),
         (["run", "--only", "page", "--process", "1"], "--process 1: only the flow has several; leave it out"),
         (["run", "--only", "page", "--partition", "a"], "--partition 'a': the page shows all partitions on this host"),
         (["run", "--process", "1"], "--partition, --process and --watch are said of one part: they"),

@@ -1,6 +1,7 @@
 """Commands on alarms, by the local door as the command line leaves them; the flow says what came of each."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -71,7 +72,13 @@ class Desk:
 
     def tend(self) -> None:
         """Tell those who have waited long that there was no answer; the command is kept all the same."""
-        now_s = self._now_s()
+        self._let_go(self._now_s())
+
+    def close(self) -> None:
+        """Tell all who wait that there was no answer yet."""
+        self._let_go(math.inf)
+
+    def _let_go(self, now_s: float) -> None:
         for command, waiting in list(self._waiting.items()):
             if waiting and now_s < waiting[-1].due_s:
                 return  # in the order in which they came

@@ -1,15 +1,14 @@
-"""The process that serves the ward page: a web server on one port, and a look into the stores ten times a second."""
+"""The process that serves ward page and HTTP API, a port each, and looks into the stores ten times a second."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,13 +17,15 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from deploy.page.connections import Connection
+from deploy.api.application import api as make_api
+from deploy.api.options import ApiOptions
 from deploy.page.desk import Desk
 from deploy.page.entrance import STATIC, Entrance
 from deploy.page.feed import Feed
 from deploy.page.guard import Guard
 from deploy.page.options import PageOptions
 from deploy.page.viewer import TRY_LATER, Viewer
+from deploy.page.web import Server, address, listen
 from deploy.problem import UserError
 from ingest.beacon import Beacon
 
@@ -32,57 +33,39 @@ LOG = logging.getLogger("femtoward.page")
 
 LOOK_EVERY_S: Final = 0.1
 VIEWERS_MOST: Final = 64
-CONNECTING_MOST: Final = 256  # that are not taken in yet
-LONGEST_MESSAGE: Final = 16_384  # bytes, from a page; a note has 1000 characters
-HANG_UP_S: Final = 1  # at the end, pages need no time: they come back by themselves
+NOBODY: Final = PageOptions(rooms=())
 
 
-def run_page(options: PageOptions, stopping: threading.Event, beacon: Beacon) -> None:
-    """Serve the page until `stopping` is set.
-
-    Raises
-    ------
-    UserError
-        The port is taken, or the address is none of this machine's.
-    """
-    with listen(options.host, options.port) as listener:
-        LOG.info("the ward page is at %s", address(options.host, listener.getsockname()[1]))
-        asyncio.run(_serve(options, listener, stopping, beacon))
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the port.
+def run_page(
+    page: PageOptions | None, stopping: threading.Event, beacon: Beacon, *, api: ApiOptions | None = None
+) -> None:
+    """Serve the page, the HTTP API or both until `stopping` is set.
 
     Raises
     ------
     UserError
-        It is taken, or the address is none of this machine's.
+        A port is taken, or an address is none of this machine's; the API's tokens or the secret of its links are wrong.
     """
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(where)
-            listener.listen(CONNECTING_MOST)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise UserError(
-            f"the port {host}:{port} of the ward page cannot be opened ({error.strerror}): end what uses it, or give "
-            "another host or port in the section [page]"
-        ) from error
-    return listener
-
-
-def address(host: str, port: int) -> str:
-    """Where a browser finds it."""
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    feed, desk = Feed((page or api or NOBODY).rooms), Desk()
+    with ExitStack() as around:
+        servers = []
+        if api is not None:
+            try:
+                app = make_api(api, feed, desk)
+            except ValueError as error:
+                raise UserError(f"settings for the HTTP API: {error}") from error
+            listener = around.enter_context(listen(api.host, api.port, "api"))
+            servers.append((Server(app), listener))
+            LOG.info("the HTTP API is at %sapi/v1", address(api.host, listener.getsockname()[1]))
+        if page is not None:
+            listener = around.enter_context(listen(page.host, page.port))
+            servers.append((Server(application(page, feed, desk)), listener))
+            LOG.info("the ward page is at %s", address(page.host, listener.getsockname()[1]))
+        asyncio.run(_serve(servers, feed, desk, stopping, beacon))
 
 
 def application(options: PageOptions, feed: Feed, desk: Desk) -> Starlette:
-    """All that is served."""
+    """All that the page serves."""
     entrance = Entrance(options.token, options.session)
     viewers: set[Viewer] = set()
     edition = _edition()
@@ -122,41 +105,17 @@ def _edition() -> str:
     return digest.hexdigest()[:12]
 
 
-class _Server(uvicorn.Server):
-    """Signals are ours to heed, not the web server's."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave them alone."""
-        yield
-
-
-async def _serve(options: PageOptions, listener: socket.socket, stopping: threading.Event, beacon: Beacon) -> None:
-    feed = Feed(options.rooms)
-    desk = Desk()
+async def _serve(
+    servers: Sequence[tuple[Server, socket.socket]], feed: Feed, desk: Desk, stopping: threading.Event, beacon: Beacon
+) -> None:
     feed.take(await asyncio.to_thread(feed.look))  # whoever comes first sees the ward, not an empty page
-    server = _Server(
-        uvicorn.Config(
-            application(options, feed, desk),
-            log_config=None,
-            log_level=logging.WARNING,  # who opens a page is no news
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,
-            http=Connection,
-            timeout_graceful_shutdown=HANG_UP_S,
-            ws="websockets-sansio",
-            ws_max_size=LONGEST_MESSAGE,
-            ws_per_message_deflate=False,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    watching = asyncio.create_task(_watch(feed, desk, stopping, beacon))
-    await asyncio.wait((serving, watching), return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
-    await watching
+    tasks = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
+    tasks.append(asyncio.create_task(_watch(feed, desk, stopping, beacon)))
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    desk.close()
+    for server, _ in servers:
+        server.should_exit = True
+    await asyncio.gather(*tasks)
 
 
 async def _watch(feed: Feed, desk: Desk, stopping: threading.Event, beacon: Beacon) -> None:
