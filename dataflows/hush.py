@@ -1,6 +1,7 @@
 """Whole wards that fall silent: many devices lost within seconds have one cause, and are one alarm and not many."""
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,16 +17,26 @@ LEAST: Final = 5
 SHARE: Final = 0.5
 WITHIN_NS: Final = 5 * SECOND_NS
 OVER_NS: Final = 10 * SECOND_NS
+HALF: Final = 0.5  # of those that fell silent: so many must be so still
+REMEMBERED: Final = 512  # of those: the fate of more tells no more
 NEWS_NS: Final = SECOND_NS  # so long after a device is lost it is looked whether it is not alone
+
+
+# How often a ward that is silent is looked at: often, and more seldom once it has been so for long.
+LOOK_NS: Final = SECOND_NS
+LONG_NS: Final = 60 * SECOND_NS
+LONG_LOOK_NS: Final = 10 * SECOND_NS
 
 
 class Burst(msgspec.Struct, array_like=True):
     """A ward that is silent."""
 
-    heard_ns: dict[str, int]  # waking time of the newest message, by device that fell silent
+    heard_ns: dict[str, int]  # waking time of the newest message, by device that fell silent, of so many
     of: int  # devices that spoke until then
     begun_ns: int  # arrival time at which it was told
-    few_ns: int = 0  # waking time since which fewer are silent; 0: they are not
+    silent: int  # devices that fell silent
+    few_ns: int = 0  # waking time since which few of them are silent; 0: that is not so
+    next_ns: int = 0  # waking time at which it is looked at next
 
 
 class Told(NamedTuple):
@@ -85,23 +96,23 @@ class Hush:
             if silence_ns >= LOST_NS - WITHIN_NS:
                 silent.setdefault(where, {})[device] = at_ns
         for where, devices in silent.items():
-            burst = self.bursts.get(where)
-            if burst is not None:
-                burst.heard_ns |= devices
-            elif len(devices) >= max(LEAST, SHARE * spoke[where]):
-                self.bursts[where] = Burst(devices, spoke[where], now.arrival_ns)
+            burst = self.bursts.get(where)  # one that stands tells of these, too
+            if burst is None and len(devices) >= max(LEAST, SHARE * spoke[where]):
+                remembered = dict(islice(devices.items(), REMEMBERED))
+                self.bursts[where] = Burst(remembered, spoke[where], now.arrival_ns, len(devices))
                 told.append(Told(where, len(devices), spoke[where], now.arrival_ns))
         return told
 
     def again(self) -> list[Told]:
         """Tell of those that are silent, to who may have forgotten."""
-        return [Told(where, len(burst.heard_ns), burst.of, burst.begun_ns) for where, burst in self.bursts.items()]
+        return [Told(where, burst.silent, burst.of, burst.begun_ns) for where, burst in self.bursts.items()]
 
     def _over(self, where: Where, burst: Burst, now: Now, heard_ns: Callable[[str], int | None]) -> Told | None:
-        burst.heard_ns = {
-            device: at_ns for device, at_ns in burst.heard_ns.items() if heard_ns(device) in (at_ns, None)
-        }
-        if len(burst.heard_ns) >= max(LEAST, SHARE * burst.of):
+        if now.awake_ns < burst.next_ns:
+            return None
+        burst.next_ns = now.awake_ns + (LOOK_NS if now.arrival_ns - burst.begun_ns < LONG_NS else LONG_LOOK_NS)
+        still = sum(heard_ns(device) in (at_ns, None) for device, at_ns in burst.heard_ns.items())
+        if still >= max(LEAST, HALF * len(burst.heard_ns)):
             burst.few_ns = 0
             return None
         burst.few_ns = burst.few_ns or now.awake_ns

@@ -12,7 +12,9 @@ from servers import eventually, mosquitto
 
 from deploy.settings import parse_settings
 from device_sim.scenario import load_scenario
-from ingest.codec import decode_birth, decode_packet, decode_status
+from ingest.codec import decode_birth, decode_command, decode_packet, decode_status
+from ingest.command import SetLimits
+from ingest.limits import LIMITS, refusal
 from ingest.packet import Packet
 from ingest.profile import Birth, Status
 
@@ -51,6 +53,18 @@ def test_the_device_of_the_readme_speaks_the_wire_contract(tmp_path: Path) -> No
     assert [packet.seq for packet in packets if isinstance(packet, Packet)] == [0, 1, 2]
     statuses = [decode_status(payload) for leaf, payload in by_leaf if leaf == "status"]
     assert [status.state for status in statuses if isinstance(status, Status)] == ["online", "offline"]
+
+
+def test_the_limits_of_the_readme_are_a_command_within_the_bounds_that_it_tells() -> None:
+    command = decode_command(block("json", "set-limits").encode())
+    assert isinstance(command, SetLimits)
+    assert refusal(command) == ""
+    for vital, (_, low, high) in LIMITS.items():
+        (row,) = [line for line in README.splitlines() if line.startswith(f"| `{vital}`,")]
+        defaults = [f"{edge.default:g}" for edge in (low, high) if edge]
+        bounds = [f"{edge.least:g} to {edge.most:g}" if edge else "none" for edge in (low, high)]
+        assert f" {' to '.join(defaults)} |" in row
+        assert f"| {bounds[0]} | {bounds[1]} |" in row
 
 
 def test_the_settings_of_the_readme_are_settings() -> None:

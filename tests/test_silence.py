@@ -53,7 +53,7 @@ def ward() -> Ward:
     made = Ward()
     made.go_on(2, ICU, ER)
     made.go_on(12, ER)
-    made.go_on(12, ER, ICU[3:])
+    made.go_on(13, ER, ICU[3:])
     return made
 
 
@@ -160,6 +160,6 @@ def test_it_is_over_when_few_have_been_silent_for_a_while() -> None:
     for i in range(8):
         heard[f"d{i}"] = start + 20 * SECOND_NS
     assert at(later_s - 0.25) == []
-    (over,) = at(later_s)
+    (over,) = at(later_s + 1.0)
     assert (over.silent, over.where, over.begun_ns) == (0, Where("s", "icu"), begun.begun_ns)
     assert hush.bursts == {}

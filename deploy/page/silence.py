@@ -15,7 +15,7 @@ from dataflows.recovery import committed_offset
 from deploy.live import Bed, Ward
 from ingest.journal import JournalError, JournalReader
 
-EXPLAINS: Final = frozenset({"lost-contact", "late-data", "broker-lost"})  # why no values come
+EXPLAINS: Final = frozenset({"lost-contact", "late-data", "ward-silent", "broker-lost"})  # why no values come
 FEEL_EVERY_NS: Final = SECOND_NS
 PATIENCE_S: Final = 12.0  # a device that is silent for 10 s is said to be lost, if there is a flow to say so
 SNAPSHOTS: Final = 4  # that are late before a flow is taken for dead
