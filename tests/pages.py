@@ -191,16 +191,17 @@ class Flow:
         """Do what came in, as the flow would."""
         for actor, command in self.commands():
             now_ns = time.time_ns()
-            if done:
-                event = becoming(self._meant(command), command, now_ns)
+            if done and (meant := self._meant(command)) is not None:
+                event = becoming(meant, command, now_ns)
                 self.raise_(replace(event, actor=actor, note=command.note, event_ns=now_ns, arrival_ns=now_ns))
             self.put(Answer(SITE, command.id, actor, done, detail, now_ns))
 
-    def _meant(self, command: OfAlarm) -> AlarmEvent:
+    def _meant(self, command: OfAlarm) -> AlarmEvent | None:
         if not isinstance(command, (Shelve, Unshelve)):
-            return self.standing[command.alarm]
+            return self.standing.get(command.alarm)
         place = (command.patient, command.condition)
-        return next(event for event in self.standing.values() if (event.patient, event.condition) == place)
+        found = (event for event in self.standing.values() if (event.patient, event.condition) == place)
+        return next(found, None)
 
     def close(self) -> None:
         self._over.set()

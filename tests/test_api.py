@@ -38,9 +38,8 @@ from dataflows.couriers.receipts import Receipt, Receipts
 from deploy.api.gate import FAILURES, LONGEST_BODY
 from deploy.api.operations import Operation
 from deploy.api.table import OPERATIONS
-from deploy.api.tokens import ROLES, Keyring, Role, make
+from deploy.api.tokens import ROLES, Role, make
 from deploy.page import desk
-from deploy.problem import UserError
 from ingest.command import Acknowledge, Comment, Mark, Shelve, Unshelve
 
 BASE = "/api/v1"
@@ -373,24 +372,6 @@ def test_what_goes_wrong_inside_is_said_in_words_and_no_patient_reaches_a_log(
     said = " ".join(record.getMessage() for record in caplog.records)
     assert "ValueError at" in said
     assert not {"p01", "secret-alarm", "fwd_secret-token"} & set(said.replace("/", " ").split())
-
-
-def test_a_token_is_taken_back_at_once_and_a_file_in_the_making_changes_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "tokens.toml"
-    (one, first), (two, second) = make("one", "view"), make("two", "admin")
-    file.write_text(first + second)
-    keyring = Keyring("", str(file))
-    assert keyring.whose(one) is not None
-    assert one.removeprefix("fwd_") not in file.read_text()
-    file.write_text("[[token]")
-    assert keyring.whose(one) is not None
-    file.write_text(second + "\n\n")
-    assert (keyring.whose(one), keyring.whose(two) is not None) == (None, True)
-    with pytest.raises(UserError, match="is no name of a token"):
-        make("a b", "view")
-    file.write_text(first + first)
-    with pytest.raises(UserError, match="are not all different"):
-        Keyring("", str(file))
 
 
 def test_the_examples_of_the_readme_do_what_they_say(api: Api) -> None:

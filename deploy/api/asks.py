@@ -76,6 +76,18 @@ class Shelved(Said, frozen=True, kw_only=True):
     seconds: Annotated[int, Meta(ge=1, le=86_400)]
 
 
+class ShelvedCondition(Shelved, frozen=True, kw_only=True):
+    """Which condition, whether an alarm stands or not, and for how long."""
+
+    condition: Condition
+
+
+class UnshelvedCondition(Said, frozen=True, kw_only=True):
+    """Which condition."""
+
+    condition: Condition
+
+
 class Marked(Said, frozen=True, kw_only=True):
     """What it was."""
 

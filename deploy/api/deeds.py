@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from deploy.api.asks import Commented, Limits, Marked, Said, Shelved
+from deploy.api.asks import Commented, Limits, Marked, Said, Shelved, ShelvedCondition, UnshelvedCondition
 from deploy.api.documents import CommandOutcome
 from deploy.api.operations import Call, Reply, Ward
 from deploy.api.problems import Problem
@@ -16,6 +16,7 @@ from deploy.api.reads import find_alarm
 from deploy.page.desk import Errand, new_id
 from deploy.page.messages import OutcomeState
 from ingest import command
+from ingest.command import Command
 
 KEY: Final = "idempotency-key"
 LONGEST_KEY: Final = 200
@@ -58,16 +59,29 @@ async def mark(ward: Ward, call: Call) -> CommandOutcome | Reply:
     return await _done(ward, Errand(room.door, event.site, _actor(call, said.actor), wanted))
 
 
+async def shelve_condition(ward: Ward, call: Call) -> CommandOutcome | Reply:
+    """Keep a condition of a patient quiet for a while, before it comes."""
+    said, patient = call.said(ShelvedCondition), call.path["patient"]
+    wanted = command.Shelve(
+        id=_id(call), note=said.note, patient=patient, condition=said.condition, seconds=said.seconds
+    )
+    return await _of_patient(ward, call, wanted, said.actor)
+
+
+async def unshelve_condition(ward: Ward, call: Call) -> CommandOutcome | Reply:
+    """Let a condition of a patient speak again."""
+    said, patient = call.said(UnshelvedCondition), call.path["patient"]
+    wanted = command.Unshelve(id=_id(call), note=said.note, patient=patient, condition=said.condition)
+    return await _of_patient(ward, call, wanted, said.actor)
+
+
 async def set_limits(ward: Ward, call: Call) -> CommandOutcome | Reply:
     """Give a patient alarm limits of their own for a vital."""
-    said, site, patient = call.said(Limits), call.path["site"], call.path["patient"]
-    room = await ward.read(partial(ward.archive.patient, site, patient))
-    if room is None:
-        raise Problem(HTTPStatus.NOT_FOUND, f"no patient {patient!r} of site {site!r}: the list of patients has all")
+    said, patient = call.said(Limits), call.path["patient"]
     wanted = command.SetLimits(
         id=_id(call), note=said.note, patient=patient, vital=said.vital, low=said.low, high=said.high
     )
-    return await _done(ward, Errand(room.door, site, _actor(call, said.actor), wanted))
+    return await _of_patient(ward, call, wanted, said.actor)
 
 
 async def show_command(ward: Ward, call: Call) -> CommandOutcome:
@@ -101,6 +115,14 @@ async def settled(ward: Ward, errand: Errand) -> tuple[OutcomeState, str, str]:
 
     await ward.desk.give(errand, tell)
     return *(await answered), errand.actor
+
+
+async def _of_patient(ward: Ward, call: Call, wanted: Command, actor: str | None) -> CommandOutcome | Reply:
+    site, patient = call.path["site"], call.path["patient"]
+    room = await ward.read(partial(ward.archive.patient, site, patient))
+    if room is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"no patient {patient!r} of site {site!r}: the list of patients has all")
+    return await _done(ward, Errand(room.door, site, _actor(call, actor), wanted))
 
 
 async def _done(ward: Ward, errand: Errand) -> CommandOutcome | Reply:

@@ -132,11 +132,14 @@ class Row {
     this.state.hidden = !this.state.textContent;
     this.ack.hidden = under || !mayDo(alarm).includes("acknowledge");
     this.more.hidden = under;
-    put(this.more, this.ack.hidden ? "Shelve, comment, mark" : "More");
+    put(this.more, this.ack.hidden ? does(alarm) : "More");
     mark(this.ack, "aria-label", `Acknowledge ${alarm.condition} of ${where}`);
     mark(this.more, "aria-label", `More on ${alarm.condition} of ${where}`);
   }
 }
+
+/** What "More" is, where it stands alone. */
+const does = ({ state }) => ({ acknowledged: "Shelve, mark, comment", shelved: "Unshelve, mark, comment" })[state] ?? "Mark, comment";
 
 const toldOf = (alarm) => `${alarm.state}: ${alarm.said}`;
 
