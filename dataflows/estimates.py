@@ -125,9 +125,24 @@ class Thermal(NamedTuple):
     fall: FloatArray  # under the warmest level of late, Cel
 
 
+class Neural(NamedTuple):
+    """Magnetoencephalogram, shape (n,) each."""
+
+    present: BoolArray
+    alpha: FloatArray  # share of the power between 4 and 40 Hz
+    alpha_u: FloatArray
+    beta: FloatArray
+    beta_u: FloatArray
+    quality: FloatArray  # of these
+    why: IntArray  # index into BRAIN_REASONS
+    seizure: FloatArray  # index: sharp transients in a minute
+    seizure_u: FloatArray
+
+
 SPO2_REASONS = ("no-sensor", "", "no-wavelengths", "weak-pulse")
 
-Estimate = Cardiac | Optical | Motion | Thermal
+BRAIN_REASONS = ("no-sensor", "", "settling", "muscle", "blink", "fault")
+Estimate = Cardiac | Optical | Motion | Thermal | Neural
 
 
 class Sensors(NamedTuple):
@@ -155,6 +170,7 @@ class Second(NamedTuple):
     thermal: Thermal
     worn: BoolArray  # the patient wears something that a heart rate could come from
     sensors: Sensors
+    neural: Neural
 
 
 _JUDGED = frozenset(
@@ -173,7 +189,7 @@ _JUDGED = frozenset(
     }
 )
 _WIDE = {"breath": N_RATES, "beats_ns": N_BEATS, "sinus": N_BEATS, "feet_ns": N_BEATS, "shape": N_SHAPE}
-LANE_KINDS = ("cardiac", "optical", "motion", "thermal")
+LANE_KINDS = ("cardiac", "optical", "motion", "thermal", "neural")
 
 
 def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
@@ -198,4 +214,5 @@ def nothing_measured(n: int) -> Second:
         Thermal(*_absent(Thermal, n)),  # type: ignore[arg-type]
         np.zeros(n, np.bool_),
         Sensors(*_absent(Sensors, n)),  # type: ignore[arg-type]
+        Neural(*_absent(Neural, n)),  # type: ignore[arg-type]
     )

@@ -113,6 +113,10 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     qt_reason: str = ""  # why these two could not be measured, in one word; empty: they could
     transit: Reading = Reading()  # R peak to the foot of the pulse at the optical sensor, ms
     transit_reason: str = ""  # why it could not be measured, in one word; empty: it could
+    alpha: Reading = Reading()  # share of a brain's power between 4 and 40 Hz that lies between 8 and 13 Hz, 0..1
+    beta: Reading = Reading()  # between 13 and 30 Hz
+    brain_reason: str = ""  # why these two could not be measured, in one word; empty: they could
+    seizure: Reading = Reading()  # index: sharp transients of a brain in a minute; no diagnosis
     news2_trend: Reading = Reading()  # slope of the middle between news2_min and news2_max in four hours, 1/h
 
     @property

@@ -11,7 +11,7 @@ from dataflows import breathing
 from dataflows.alarms import STALE_NS
 from dataflows.breathing import Breath
 from dataflows.courses import Course
-from dataflows.estimates import SPO2_REASONS, Second
+from dataflows.estimates import BRAIN_REASONS, SPO2_REASONS, Second
 from dataflows.events import SECOND_NS, Reading, Vitals, Wave
 from dataflows.fusion import POOR_QUALITY, SOURCES, Fused
 from dataflows.items import name_of, site_of
@@ -70,6 +70,11 @@ def vitals_rows(
     pnn50, lf, hf, qt, qtc, transit, trend = (
         _readings(*columns) for columns in zip(slow.value.T, slow.u.T, slow.quality.T, strict=True)
     )
+    brain = known.neural
+    alpha = _readings(brain.alpha, brain.alpha_u, brain.quality)
+    beta = _readings(brain.beta, brain.beta_u, brain.quality)
+    seizure = _readings(brain.seizure, brain.seizure_u, zero + 1.0)
+    brain_why = brain.why.tolist()
     hrv_why, qt_why, transit_why = slow.why.T.tolist()
     settling, source = heart.settling.tolist(), fused.source.tolist()
     for i, (patient, second, arrival_ns) in enumerate(closings):
@@ -112,6 +117,10 @@ def vitals_rows(
             qt_reason=QT_REASONS[qt_why[i]],
             transit=transit[i],
             transit_reason=TRANSIT_REASONS[transit_why[i]],
+            alpha=alpha[i],
+            beta=beta[i],
+            brain_reason=BRAIN_REASONS[brain_why[i]],
+            seizure=seizure[i],
             news2_trend=trend[i],
         )
 

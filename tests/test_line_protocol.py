@@ -26,7 +26,7 @@ def one(line: list[str]) -> Point:
 
 def test_vitals_become_one_point_with_the_measured_only() -> None:
     point = one(lines(vitals(reason='noisy "lead", 50 Hz')))
-    later = ("pnn50", "lf", "hf", "qt", "qtc", "transit", "news2_trend")
+    later = ("pnn50", "lf", "hf", "qt", "qtc", "transit", "alpha", "beta", "seizure", "news2_trend")
     unmeasured = (*later, "rr_interval", "rmssd", "sdnn", "pulse", "temp", "resp", "spo2", "pvc")
     assert point.measurement == "vitals"
     assert point.tags == {"site": "north", "patient": "p1"}
@@ -46,6 +46,7 @@ def test_vitals_become_one_point_with_the_measured_only() -> None:
         "hrv_reason": "",
         "qt_reason": "",
         "transit_reason": "",
+        "brain_reason": "",
         "settling": False,
         "late": False,
     }

@@ -102,6 +102,10 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *fields("string", "", qt_reason="why qt and qtc could not be measured"),
             *reading("transit", "ms", "R peak to the foot of the pulse at the optical sensor"),
             *fields("string", "", transit_reason="why transit could not be measured"),
+            *reading("alpha", "1", "share of a brain's power between 4 and 40 Hz that lies between 8 and 13 Hz"),
+            *reading("beta", "1", "between 13 and 30 Hz"),
+            *fields("string", "", brain_reason="why alpha and beta could not be measured"),
+            *reading("seizure", "/min", "index: sharp transients of a brain in a minute; no diagnosis"),
             *reading("news2_trend", "/h", "slope of the middle between news2_min and news2_max in four hours"),
             *fields(
                 "float",

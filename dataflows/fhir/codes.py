@@ -56,6 +56,7 @@ class Unmappable(NamedTuple):
 
 _PROBABILITY: Final = "no standard code for the probability that a detector gives; the diagnosis is another thing"
 _VARIABILITY: Final = "no settled code of this measure of heart rate variability, which has a window and a method"
+_BRAIN: Final = "no code known of a figure out of a magnetoencephalogram"
 _NEWS2: Final = Coded(
     "NEWS2, as the range that the measured part allows",
     (Code(SNOMED, "1104051000000101", "Royal College of Physicians National Early Warning Score 2 - total score"),),
@@ -132,6 +133,9 @@ VITALS: Final[Mapping[str, Coded | Carried | Unmappable]] = MappingProxyType(
             "ms",
             why_local="no code known of a transit time from R peak to foot",
         ),
+        "alpha": Coded("Alpha rhythm, share of the brain's power", (), "1", why_local=_BRAIN),
+        "beta": Coded("Beta rhythm, share of the brain's power", (), "1", why_local=_BRAIN),
+        "seizure": Coded("Sharp transients of the brain in a minute, an index", (), "/min", why_local=_BRAIN),
         "news2_trend": Coded("Trend of NEWS2", (), "/h", why_local="no code known of the slope of a score"),
         "news2_min": _NEWS2,
         "news2_max": _NEWS2,
@@ -152,6 +156,7 @@ VITALS: Final[Mapping[str, Coded | Carried | Unmappable]] = MappingProxyType(
         "spo2_reason": Carried("text of dataAbsentReason of spo2"),
         "hrv_reason": Carried("text of dataAbsentReason of pnn50, lf and hf"),
         "qt_reason": Carried("text of dataAbsentReason of qt and qtc"),
+        "brain_reason": Carried("text of dataAbsentReason of alpha and beta"),
         "transit_reason": Carried("text of dataAbsentReason of transit"),
         "source": Carried("method of hr"),
         "resp_source": Carried("method of resp"),

@@ -36,10 +36,12 @@ SKIN: Final = CodeableConcept(
 _HL7: Final = "http://hl7.org/fhir/StructureDefinition"
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _NEWS2: Final = "news2_max"  # stands for both ends of the range
-_EXPLAINED_BY: Final = {"pnn50": "hrv", "lf": "hrv", "hf": "hrv", "qtc": "qt"}  # whose reason is another one's
-_NO_HEART: Final = frozenset(
-    {"resp", "spo2", "temp", "news2_trend"}
-)  # whose absence the heart lane's reason does not explain
+_EXPLAINED_BY: Final = {  # whose reason has another name
+    **dict.fromkeys(("pnn50", "lf", "hf"), "hrv"),
+    **dict.fromkeys(("alpha", "beta"), "brain"),
+    "qtc": "qt",
+}
+_NO_HEART: Final = frozenset({"resp", "spo2", "temp", "seizure", "news2_trend"})  # whose absence is not the heart's
 
 
 def observations(row: Vitals, worn: Sequence[DeviceStatus] = ()) -> tuple[Observation, ...]:

@@ -54,6 +54,14 @@ def patient() -> Dashboard:
                 ),
             ),
             Shelf(9, (_atrial(), _ventricular(), _premature())),
+            Shelf(
+                9,
+                (
+                    band("Alpha rhythm of the brain, share of its power", "alpha"),
+                    band("Beta rhythm of the brain, share of its power", "beta"),
+                    band("Sharp transients of the brain (an index, no diagnosis)", "seizure"),
+                ),
+            ),
             Shelf(9, (_early_warning(), band("Trend of NEWS2 over four hours", "news2_trend"), _unusual())),
             Shelf(8, (_trust(), _clock())),
             Shelf(10, (alarm_log(PLACE),)),

@@ -70,6 +70,9 @@ class Tile(msgspec.Struct, frozen=True):
     qt: Value  # ms
     qtc: Value  # by Fridericia
     transit: Value  # of the pulse, ms
+    alpha: Value  # share of a brain's power, %
+    beta: Value
+    spikes: Value  # sharp transients of a brain in a minute
     trend: Value  # of NEWS2, points an hour
     trust: str  # how good the heart rate is, of whichever sensor: good, fair, poor, none or settling
     signal: str  # how good the cardiac lead is, likewise

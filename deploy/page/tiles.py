@@ -29,7 +29,7 @@ def tile(key: str, bed: Bed) -> Tile:
         temp=_value(v.temp) if v else NONE,
         resp=_value(v.resp) if v else NONE,
         rmssd=_value(v.rmssd) if v else NONE,
-        af=_value(Reading(100.0 * v.af)) if v else NONE,
+        af=_value(_percent(Reading(v.af))) if v else NONE,
         pvc=_value(v.pvc) if v else NONE,
         pnn50=_value(v.pnn50) if v else NONE,
         lf=_value(v.lf) if v else NONE,
@@ -37,6 +37,9 @@ def tile(key: str, bed: Bed) -> Tile:
         qt=_value(v.qt) if v else NONE,
         qtc=_value(v.qtc) if v else NONE,
         transit=_value(v.transit) if v else NONE,
+        alpha=_value(_percent(v.alpha)) if v else NONE,
+        beta=_value(_percent(v.beta)) if v else NONE,
+        spikes=_value(v.seizure) if v else NONE,
         trend=_value(v.news2_trend) if v else NONE,
         trust=_trust(v) if v else "none",
         signal=quality_word(v) if v else "none",
@@ -59,6 +62,10 @@ def second(key: str, wave: Wave) -> Second:
         rate_hz=WAVE_HZ,
         counts=np.frombuffer(wave.samples, "<i2").tolist(),
     )
+
+
+def _percent(reading: Reading) -> Reading:
+    return Reading(100.0 * reading.value, 100.0 * reading.u, reading.quality)
 
 
 def _value(reading: Reading) -> Value:

@@ -10,25 +10,28 @@ const FIGURES = [
   ["RMSSD", "ms", "rmssd", whole],
   ["AF", "%", "af", whole],
   ["PVC", "/min", "pvc", whole],
-  ["QT", "ms", "qt", whole],
-  ["QTc", "ms", "qtc", whole],
-  ["transit", "ms", "transit", whole],
-  ["LF", "ms²", "lf", whole],
-  ["HF", "ms²", "hf", whole],
-  ["pNN50", "%", "pnn50", whole],
-  ["NEWS2 trend", "/h", "trend", tenths],
+  ["QT", "ms", "qt", whole, true], // shown only where there is one
+  ["QTc", "ms", "qtc", whole, true],
+  ["transit", "ms", "transit", whole, true],
+  ["LF", "ms²", "lf", whole, true],
+  ["HF", "ms²", "hf", whole, true],
+  ["pNN50", "%", "pnn50", whole, true],
+  ["alpha", "%", "alpha", whole, true],
+  ["beta", "%", "beta", whole, true],
+  ["spikes", "/min", "spikes", whole, true],
+  ["NEWS2 trend", "/h", "trend", tenths, true],
 ];
 const SILENT_S = 3.5; // without a new second of the waveform: one takes about one and a half to be here
 
 export class Chosen {
   constructor() {
-    this.cells = FIGURES.map(([name, unit, field, shown]) => {
+    this.cells = FIGURES.map(([name, unit, field, shown, rare = false]) => {
       const group = find("figures").appendChild(make("div"));
       group.append(make("dt", "", `${name} ${unit}`));
       const cell = group.appendChild(make("dd"));
       const value = cell.appendChild(make("span"));
       const rest = cell.appendChild(make("small"));
-      return { value, rest, field, shown };
+      return { group, value, rest, field, shown, rare };
     });
     find("figures").hidden = true;
   }
@@ -53,7 +56,8 @@ export class Chosen {
     const why = bed.reason ? ` (${bed.reason})` : "";
     const from = bed.source === "none" ? "no heart rate" : `heart rate from ${bed.source}`;
     put(find("chosen-state"), stale ? trust(bed, ward) : `signal ${bed.signal}${why}, ${from}`);
-    for (const { value, rest, field, shown } of this.cells) {
+    for (const { group, value, rest, field, shown, rare } of this.cells) {
+      group.hidden = rare && bed[field].value === null;
       put(value, shown(bed[field]));
       put(rest, ` ${plusMinus(bed[field])}`);
     }

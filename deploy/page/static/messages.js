@@ -8,7 +8,8 @@
  *   mark: ""|"true"|"false"}} Alarm
  * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, words: string, second: number|null,
  *   hr: Value, pulse: Value, temp: Value, resp: Value, rmssd: Value, af: Value, pvc: Value,
- *   pnn50: Value, lf: Value, hf: Value, qt: Value, qtc: Value, transit: Value, trend: Value,
+ *   pnn50: Value, lf: Value, hf: Value, qt: Value, qtc: Value, transit: Value,
+ *   alpha: Value, beta: Value, spikes: Value, trend: Value,
  *   trust: string, signal: string, reason: string, source: string,
  *   late: boolean, alarms: Alarm[], over: Alarm[]}} Tile
  * @typedef {{key: string, second: number, stream: string, unit: string, scale: number, rate_hz: number,
