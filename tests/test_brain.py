@@ -27,7 +27,8 @@ def rhythm(n: int, low_hz: float, high_hz: float, size: float, seconds: float = 
     sos = signal.butter(4, (low_hz, high_hz), "bandpass", fs=RATE, output="sos")
     x = signal.sosfilt(sos, rng.standard_normal((n, round((seconds + 4.0) * RATE))))[:, -round(seconds * RATE) :]
     wave: Array = size * x / x.std(axis=-1, keepdims=True)
-    return wave[:, None] * np.array([1.0, -0.7, 0.4, 0.9])[:, None]
+    seen: Array = wave[:, None] * np.array([1.0, -0.7, 0.4, 0.9])[:, None]
+    return seen
 
 
 def noise(n: int, size: float, seconds: float = 4.0, seed: int = 2) -> Array:
@@ -110,10 +111,8 @@ def test_the_watch_keeps_the_laws() -> None:
 
 
 def test_a_lane_thins_to_whole_blocks_and_a_fault_is_said() -> None:
-    assert [Neural(rate, n, Part("i3", 4), Part("i3", 0)).factor for rate, n in ((1000.0, 250), (1200.0, 300))] == [
-        10,
-        12,
-    ]
+    shapes = ((1000.0, 250), (1200.0, 300))
+    assert [Neural(rate, n, Part("i3", 4), Part("i3", 0)).factor for rate, n in shapes] == [10, 12]
     lane, rng = Neural(200.0, 50, Part("i3", 40), Part("i3", 2)), np.random.default_rng(1)
     t0_ns = np.full(1, 1_700_000_000 * 10**9)
     state = lane.init(np.zeros((1, 42, 50)), t0_ns)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import laws
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from wire import ECG, T0_NS, beating, birth_of
 
@@ -12,6 +13,7 @@ from dataflows import tree
 from dataflows.cardiac import Cardiac
 from dataflows.lane import Group, Lane, Part, Spoke, block_ns
 from dataflows.lanes import lanes_of
+from dataflows.neural import Neural
 from dataflows.optical import Optical
 from dataflows.surface import Motion, Thermal
 from ingest.profile import StreamProfile
@@ -25,6 +27,7 @@ LANES: dict[str, Lane] = {
     "optical": Optical(100.0, 25, (Part("i4", 3),)),
     "motion": Motion(52.0, 13, (Part("i2", 3),)),
     "thermal": Thermal(1.0, 1, (Part("f4", 1),)),
+    "neural": Neural(300.0, 75, Part("i3", 3), Part("i3", 2)),
 }
 
 
@@ -139,5 +142,6 @@ def test_a_device_has_the_lanes_of_its_streams_and_no_others() -> None:
     meg = StreamProfile(
         name="meg", kind="meg", sensor="opm-serf", rate_hz=1000.0, n_channels=1, unit="pT", dtype="i2", block_len=5
     )
-    assert [lane.kind for lane, _ in lanes_of(birth_of("w", None, streams=(ECG, meg)))] == ["cardiac"]
-    assert lanes_of(birth_of("w", None, streams=(slow, meg))) == []
+    light = replace(slow, name="light", kind="ppg")
+    assert [lane.kind for lane, _ in lanes_of(birth_of("w", None, streams=(ECG, meg)))] == ["cardiac", "neural"]
+    assert lanes_of(birth_of("w", None, streams=(slow, light))) == []
