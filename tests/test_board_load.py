@@ -23,6 +23,7 @@ RATES = {
     "device": DEVICES / 2,
     "ledger": DEVICES / 3600,
     "process": 4 / 10,
+    "receipt": PATIENTS * ALARMS * 3 * 4 / DAY_S,  # two receivers, each event queued and delivered
     "pipeline": 1.0,
     "removal": 0.01,
 }
@@ -44,6 +45,7 @@ MORE = {
     ("femtoward-alarms", "Alarms raised"): 310_000,
     ("femtoward-alarms", "Time until acknowledged"): 310_000,
     ("femtoward-alarms", "Most frequent"): 310_000,
+    ("femtoward-alarms", "What became of what receivers were told"): 1_300_000,  # closed at first
     # A technician's, once a minute: every word of every device of the last hour.
     **{
         ("femtoward-devices", title): 2_800_000

@@ -10,9 +10,11 @@ from board_queries import Asked, filled, other_queries, panel_queries
 from board_ward import EAST, PATIENT, SITE, WARD, elsewhere, ward_rows
 from influx_server import InfluxServer
 
+from dataflows.couriers import receipt_points
 from dataflows.couriers.influx import InfluxCourier
 from dataflows.couriers.influx_options import InfluxOptions
 from dataflows.couriers.part_metrics import SOURCES, Part, Reading, fields, line
+from dataflows.couriers.receipts import Receipt, What
 from dataflows.couriers.tier_queries import select_into
 from dataflows.couriers.tiers import TIERS
 from dataflows.events import SECOND_NS, Vitals
@@ -48,6 +50,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
         assert courier.deliver([Stored(number, row) for number, row in enumerate(rows, start=1)]) == []
         courier.close()
         write(server, "second", _of_processes(min(seconds), max(seconds)))
+        write(server, "minute", [_told(site, what, max(seconds)) for site in (SITE, EAST) for what in get_args(What)])
         for tier in TIERS:
             server.query(select_into(tier, "femtoward", f"time >= {min(seconds)}s AND time <= {max(seconds)}s"))
         yield Ward(server, min(seconds) // 3600 * 3600, max(seconds) + 1)
@@ -57,6 +60,11 @@ def write(server: InfluxServer, retention: str, lines: Sequence[str]) -> None:
     url = f"{server.url}/write?db=femtoward&rp={retention}"
     answer = urllib3.request("POST", url, body="\n".join(lines).encode(), retries=False)
     assert answer.status == 204, answer.data
+
+
+def _told(site: str, what: What, second: int) -> str:
+    """What the couriers write of a receiver."""
+    return receipt_points.line(Receipt("pager", site, "a1", 0, what, second * SECOND_NS), (second - 1) * SECOND_NS)
 
 
 def _of_processes(first_s: int, last_s: int) -> list[str]:

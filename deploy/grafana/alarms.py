@@ -32,6 +32,7 @@ def alarms() -> Dashboard:
             Shelf(9, (_in_need(),)),
             Shelf(9, (_standing(),)),
             Shelf(12, (alarm_log(CHOICES),)),
+            Shelf(8, (_told(),), "Who was told", collapsed=True),
             Shelf(9, (_burden(), _rate(), _waited(), _often()), "How heavy the burden is", collapsed=True, across=2),
         ],
         choices=CHOICES,
@@ -85,6 +86,32 @@ def _standing() -> Panel:
             ),
             sorted_by("since", falling=True),
         ],
+    )
+
+
+def _told() -> Panel:
+    return table(
+        "What became of what receivers were told",
+        "Events of alarms at each receiver: delivered, seen (its link was opened), accepted (it has answered); how "
+        "many, and how long after they were queued for it. `femtoward alarms receipts` shows each.",
+        select(
+            "receipt",
+            {"events": 'count("step")', "half": 'percentile("after_ms", 50)', "slowest": 'percentile("after_ms", 99)'},
+            where=chosen("site"),
+            by=["receiver", "what", "site"],
+        ),
+        empty="No receiver was told of anything in the time shown",
+        overrides=[
+            on("half", "slowest", unit="ms", decimals=0, width=120),
+            on("half", displayName="half within"),
+            on("slowest", displayName="99 of 100 within"),
+            on("site", width=90),
+        ],
+        transformations=[
+            organized(drop=["Time"], order=["receiver", "what", "events", "half", "slowest", "site"]),
+            sorted_by("receiver"),
+        ],
+        height="sm",
     )
 
 
