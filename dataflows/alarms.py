@@ -1,59 +1,58 @@
-"""The life of alarms: one state machine over a bank of patients, each condition a column, driven by evidence only."""
+"""The life of alarms of a bank of patients, each condition a column: evidence and clock give events to the table."""
 
-import hashlib
-from enum import IntEnum
-from typing import NamedTuple
+from itertools import product
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.events import SECOND_NS, Condition
-from dataflows.rules import N_CONDITIONS, RULES
+from dataflows.alarm_bank import (
+    FIRST_RANK,
+    HOLDS,
+    OPEN,
+    SHELF,
+    AlarmBank,
+    BoolArray,
+    Happened,
+    IntArray,
+    Numbers,
+    among,
+    happen,
+)
+from dataflows.alarm_table import Event, Phase
+from dataflows.events import SECOND_NS
+from dataflows.priorities import HIDES, LADDER_S, MAX_AGE_S, PRIORITIES, RANK, STEPS
+from dataflows.rules import COLUMN, N_CONDITIONS, RULES
 
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
 CONTINUITY_NS = 2 * SECOND_NS  # a condition that was not looked at for longer has not been holding all the while
 STALE_NS = 30 * SECOND_NS  # older evidence neither raises nor clears
+TRUE, FALSE, UNKNOWN, REFUTED = 1, 0, -1, -2  # what is known of a condition; refuted: what passed for it was none
+NEVER_NS: Final = 1 << 62
 
 _DELAY_NS = np.array([round(rule.delay_s * SECOND_NS) for rule in RULES], np.int64)
 _CLEAR_NS = np.array([round(rule.clear_s * SECOND_NS) for rule in RULES], np.int64)
-
-
-class Phase(IntEnum):
-    """Where an alarm stands."""
-
-    CLEAR = 0
-    ACTIVE = 1
-    ACKNOWLEDGED = 2
-    MISSED = 3  # true, but its evidence came too late to page
-
-
-class Transition(IntEnum):
-    """What happened to an alarm in one step."""
-
-    NONE = 0
-    RAISED = 1
-    ENDED = 2
-    MISSED = 3
-
-
-class AlarmBank(NamedTuple):
-    """Alarms of a bank of patients, shape (n_patients, N_CONDITIONS)."""
-
-    phase: IntArray  # Phase
-    onset_ns: IntArray  # when the condition came true; 0: it is not
-    true_ns: IntArray  # when it was last seen to be true
-    over_ns: IntArray  # since when it is over while the alarm stands; 0: it is not over
-    ended_ns: IntArray  # when the last alarm of this kind ended: a new onset lies after it
-    next_step: IntArray  # number of this alarm's next transition
+_GAP_NS = np.array([round(rule.gap_s * SECOND_NS) if rule.gap_s else -1 for rule in RULES], np.int64)
+_LATCHES = np.array([rule.latches for rule in RULES])
+_STEPS = tuple((COLUMN[condition], step) for condition, steps in STEPS.items() for step in steps)
+_RUNGS: Final = max(map(len, LADDER_S.values()))
+_LADDER_NS = np.full((len(PRIORITIES), _RUNGS + 1), NEVER_NS, np.int64)
+_AGE_NS = np.full(len(PRIORITIES), NEVER_NS, np.int64)
+for _priority, _of in RANK.items():
+    _AGE_NS[_of] = round(MAX_AGE_S[_priority] * SECOND_NS)
+    for _rung, _after_s in enumerate(LADDER_S[_priority]):
+        _LADDER_NS[_of, _rung] = round(_after_s * SECOND_NS)
+_HIDERS = [(COLUMN[hider], np.array([COLUMN[one] for one in hidden])) for hider, hidden in HIDES.items()]
+_PAGES = OPEN & ~among(Phase.RESTING) | among(Phase.MISSED)  # and is signalled then
+_SIGNALLED = among(Phase.ACTIVE, Phase.ACKNOWLEDGED)
+_CLIMBS = among(Phase.ACTIVE, Phase.LATCHED)
 
 
 class Evidence(NamedTuple):
     """What is known of every condition at one moment, shape (n_patients, N_CONDITIONS)."""
 
-    truth: IntArray  # 1 true, 0 false, -1 not known
+    truth: IntArray  # 1 true, 0 false, -1 not known, -2 refuted: what passed for it was something else
     onset_ns: IntArray
     value: FloatArray
     why: IntArray  # which of the rule's reasons
@@ -62,16 +61,11 @@ class Evidence(NamedTuple):
     confidence: FloatArray  # probability that it is true, 0..1; NaN: nobody states one
 
 
-def no_alarms(n_patients: int) -> AlarmBank:
-    """Return a bank in which nothing is wrong."""
-    return AlarmBank(*(np.zeros((n_patients, N_CONDITIONS), np.int64) for _ in AlarmBank._fields))
-
-
 def nothing_known(n_patients: int) -> Evidence:
     """Return evidence that says nothing, to be filled in column by column."""
     shape = (n_patients, N_CONDITIONS)
     return Evidence(
-        truth=np.full(shape, -1, np.int64),
+        truth=np.full(shape, UNKNOWN, np.int64),
         onset_ns=np.zeros(shape, np.int64),
         value=np.full(shape, np.nan),
         why=np.zeros(shape, np.int64),
@@ -81,7 +75,52 @@ def nothing_known(n_patients: int) -> Evidence:
     )
 
 
-def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, stale: BoolArray) -> tuple[AlarmBank, IntArray]:
+def event_of(  # noqa: PLR0911 - one answer for each case
+    truth: int, *, held: bool, recurs: bool, stale: bool, done: bool, rises: bool, latches: bool
+) -> Event:
+    """Name what evidence makes happen.
+
+    Parameters
+    ----------
+    truth
+        As in `Evidence`.
+    held, done
+        The condition is true for its delay, and nothing worse hides it; it is not true for its clear time.
+    recurs
+        The last alarm of its kind has just ended.
+    stale
+        The evidence was older than 30 s on arrival.
+    rises
+        The alarm is signalled, and of a higher priority than before.
+    latches
+        The condition does.
+    """
+    if truth == UNKNOWN:
+        return Event.NOTHING
+    if truth == TRUE:
+        if rises and not stale:
+            return Event.WORSENS
+        if not held:
+            return Event.BEGINS
+        return Event.HOLDS_LATE if stale else Event.RECURS if recurs else Event.HOLDS
+    if not done:
+        return Event.ABATES
+    if stale:
+        return Event.OVER_LATE
+    if truth == REFUTED:
+        return Event.REFUTED
+    return Event.OVER_LATCHING if latches else Event.OVER
+
+
+_BITS = ("held", "recurs", "stale", "done", "rises", "latches")
+_EVENT_OF = np.zeros((4, 2 ** len(_BITS)), np.int8)
+for _truth in (TRUE, FALSE, UNKNOWN, REFUTED):
+    for _case in product((False, True), repeat=len(_BITS)):
+        _code = sum(bit << place for place, bit in enumerate(_case))
+        _EVENT_OF[_truth - REFUTED, _code] = event_of(_truth, **dict(zip(_BITS, _case, strict=True)))
+
+
+def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, arrival_ns: IntArray) -> tuple[AlarmBank, Happened]:
     """Advance every alarm by one moment.
 
     Parameters
@@ -89,50 +128,110 @@ def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, stale: BoolArr
     bank
         Alarms as they stand.
     evidence
-        What is known now. Not known (-1) holds everything as it is.
+        What is known now. Not known holds everything as it is.
     event_ns : shape (n_patients,)
-        Time of the newest evidence.
-    stale : shape (n_patients,)
-        The evidence was older than 30 s on arrival: it neither raises nor clears, but what it shows is recorded.
+        Time of the newest evidence. What was older than 30 s on arrival neither raises nor clears, but what it shows
+        is recorded.
+    arrival_ns : shape (n_patients,)
+        Arrival of what brought it.
 
     Returns
     -------
     AlarmBank
         Alarms after it.
-    ndarray, shape (n_patients, N_CONDITIONS)
-        The `Transition` of each.
+    Happened
+        What happened to each, and what of it is told.
     """
-    now = event_ns[:, None]
-    stale = stale[:, None]
-    true, false = evidence.truth == 1, evidence.truth == 0
-    clear, missed = bank.phase == Phase.CLEAR, bank.phase == Phase.MISSED
+    now, arrival = event_ns[:, None], arrival_ns[:, None]
+    stale = arrival - now > STALE_NS
+    true, false = evidence.truth == TRUE, (evidence.truth == FALSE) | (evidence.truth == REFUTED)
+    may_begin, missed = OPEN[bank.phase], bank.phase == Phase.MISSED
 
-    holding = (bank.onset_ns > 0) & (now - bank.true_ns <= CONTINUITY_NS)
-    begun = np.where(holding, bank.onset_ns, np.maximum(evidence.onset_ns, bank.ended_ns + 1))
-    onset = np.where(clear & true, begun, np.where(clear & false, 0, bank.onset_ns))
-    held = true & clear & (now - onset >= _DELAY_NS)
-    is_missed = held & stale
-    raised = (held | (missed & true)) & ~stale
-
-    counts = false & ~clear & (~stale | missed)
+    fresh = may_begin & true & ((bank.begun_ns == 0) | (now - bank.true_ns > CONTINUITY_NS))
+    begun = np.where(fresh, np.maximum(evidence.onset_ns, bank.ended_ns + 1), bank.begun_ns)
+    begun = np.where(may_begin & false, 0, begun)
+    ripe = true & (now - begun >= _DELAY_NS)
+    found = np.where(fresh | (begun == 0), 0, bank.found_ns)
+    found = np.where(ripe & (found == 0), arrival, found)
+    counts = false & ~may_begin & (~stale | missed)
     over = np.where(true, 0, np.where(counts & (bank.over_ns == 0), now, bank.over_ns))
-    done = counts & (now - over >= _CLEAR_NS)
-    ended = done & ~missed
 
-    phase = np.where(raised, Phase.ACTIVE, np.where(is_missed, Phase.MISSED, np.where(done, Phase.CLEAR, bank.phase)))
-    moved = raised | is_missed | ended
-    after = AlarmBank(
-        phase=phase,
-        onset_ns=np.where(done, 0, onset),
-        true_ns=np.where(true, now, bank.true_ns),
-        over_ns=np.where(done, 0, over),
-        ended_ns=np.where(done, now, bank.ended_ns),
-        next_step=np.where(done, 0, bank.next_step + moved),
+    rank = _ranked(now - begun, evidence.value, true)
+    hidden = _hidden(bank.phase, over, ripe & ~stale)
+    bits = (
+        ripe & ~hidden,
+        (bank.closed == Phase.ENDED) & (begun - bank.ended_ns <= _GAP_NS),
+        np.broadcast_to(stale, true.shape),
+        counts & (now - over >= _CLEAR_NS),
+        HOLDS[bank.phase] & (rank > bank.priority) & ~hidden,
+        np.broadcast_to(_LATCHES, true.shape),
     )
-    transition = Transition.RAISED * raised.astype(np.int64) + Transition.ENDED * ended + Transition.MISSED * is_missed
-    return after, transition
+    code = np.zeros(true.shape, np.int64)
+    for place, bit in enumerate(bits):
+        code |= bit.astype(np.int64) << place
+    event = _EVENT_OF[evidence.truth - REFUTED, code]
+    watched = bank._replace(true_ns=np.where(true, now, bank.true_ns), over_ns=over, begun_ns=begun, found_ns=found)
+    return happen(watched, event, event_ns, arrival_ns, rank)
 
 
-def alarm_id(patient: str, condition: Condition, onset_ns: int) -> str:
-    """Name an alarm: the same in every replay of the same journal."""
-    return hashlib.sha256(f"{patient}|{condition}|{onset_ns}".encode()).hexdigest()[:20]
+def tick(bank: AlarmBank, arrival_ns: IntArray) -> tuple[AlarmBank, Happened]:
+    """Advance every alarm by the clock alone: shelves, the ladder, the age of what was acknowledged.
+
+    Parameters
+    ----------
+    bank
+        Alarms as they stand.
+    arrival_ns : shape (n_patients,)
+        Time of the journal.
+    """
+    arrival, phase = arrival_ns[:, None], bank.phase
+    expires = SHELF[phase] & (bank.until_ns <= arrival)
+    unseen = expires & _LATCHES & (bank.occurrences > 0) & (bank.onset_ns >= bank.since_ns)
+    climbs = _CLIMBS[phase] & (arrival - bank.since_ns >= _LADDER_NS[bank.priority, bank.level])
+    climbs &= ~_hidden(phase, bank.over_ns, np.zeros(phase.shape, np.bool_))
+    ages = (phase == Phase.ACKNOWLEDGED) & (bank.over_ns == 0) & (arrival - bank.since_ns >= _AGE_NS[bank.priority])
+    event = np.zeros(phase.shape, np.int8)
+    for cells, what in (
+        (expires, Event.EXPIRES),
+        (unseen, Event.EXPIRES_UNSEEN),
+        (climbs, Event.CLIMBS),
+        (ages, Event.AGES),
+    ):
+        event[cells] = what
+    return happen(bank, event, arrival_ns, arrival_ns)
+
+
+def may_climb(bank: AlarmBank, column: int) -> bool:
+    """Whether there is a rung left for an alarm of the first row of a bank."""
+    return bool(_LADDER_NS[bank.priority[0, column], bank.level[0, column]] < NEVER_NS)
+
+
+def due_ns(bank: AlarmBank) -> int:
+    """When the clock may next change an alarm; it may be past, as long as something holds that back."""
+    phase = bank.phase
+    due = np.where(SHELF[phase], bank.until_ns, NEVER_NS)
+    due = np.where(_CLIMBS[phase], bank.since_ns + _LADDER_NS[bank.priority, bank.level], due)
+    due = np.where(phase == Phase.ACKNOWLEDGED, bank.since_ns + _AGE_NS[bank.priority], due)
+    return int(due.min(initial=NEVER_NS))
+
+
+def _ranked(held_ns: IntArray, value: FloatArray, true: BoolArray) -> Numbers:
+    """Rank of the priority that each condition has now."""
+    rank = np.broadcast_to(FIRST_RANK, true.shape)
+    for column, one in _STEPS:
+        known = value[:, column]
+        met = true[:, column] & (held_ns[:, column] >= round(one.after_s * SECOND_NS))
+        met &= ((known >= one.least) | (one.least == -np.inf)) & ((known <= one.most) | (one.most == np.inf))
+        if met.any():
+            rank = rank.copy() if not rank.flags.writeable else rank
+            rank[:, column] = np.maximum(rank[:, column], np.where(met, RANK[one.priority], 0))
+    return rank
+
+
+def _hidden(phase: Numbers, over_ns: IntArray, ripe: BoolArray) -> BoolArray:
+    """Whether something worse is signalled, or is about to be."""
+    signalled = (_SIGNALLED[phase] & (over_ns == 0)) | (_PAGES[phase] & ripe)
+    hidden = np.zeros(phase.shape, np.bool_)
+    for hider, columns in _HIDERS:
+        hidden[:, columns] |= signalled[:, hider, None]
+    return hidden

@@ -59,7 +59,7 @@ class Early:
             for row in np.flatnonzero(likely.any(axis=-1)).tolist():
                 device = devices[row]
                 named = (name for name, is_so in zip(OF_HEART, likely[row].tolist(), strict=True) if is_so)
-                if not all(self._ward.stands(device.patient, name) for name in named):
+                if not all(self._ward.holds(device.patient, name) for name in named):
                     ill.append(device)
         return self._judged(ill) if ill else []
 

@@ -1,6 +1,6 @@
 """What goes out: vitals, alarms, waveforms, device status, ledger; every key is made from journal content only."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -57,6 +57,9 @@ AlarmChange = Literal[  # what made a transition
     "marked",
     "escalated",
 ]
+STANDING: Final[tuple[AlarmState, ...]] = ("active", "acknowledged", "latched", "shelved")
+SEEN: Final[tuple[AlarmState, ...]] = ("acknowledged", "shelved")  # of these: somebody has taken care
+OVER: Final[tuple[AlarmState, ...]] = ("ended", "retracted", "missed")
 SECOND_NS = 1_000_000_000
 WARD = "ward"  # the subject of alarms that concern no single patient
 
@@ -165,7 +168,7 @@ class AlarmEvent(msgspec.Struct, frozen=True, array_like=True):
     algorithm: str
     version: str
     reason: str  # in words that a nurse can use
-    actor: str = ""  # who acknowledged
+    actor: str = ""  # who did it; empty: nobody, it happened
     note: str = ""
     strip: bytes = b""  # the 10 s before the event, one lead, 125 Hz, little-endian int16
     strip_scale: float = NAN  # unit per count
@@ -223,7 +226,7 @@ class BedState(msgspec.Struct, frozen=True, array_like=True):
     words: str  # that alarm, readable without colour
     since_ns: int  # its onset; of no alarm: when the last one was over, or the patient came
     standing: int  # alarms that have not ended
-    acknowledged: int  # of these
+    acknowledged: int  # of these: acknowledged or shelved
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ from dataflows.census import CensusImage
 from dataflows.device import Hour
 from dataflows.events import WARD, Answer, Removal
 from dataflows.hush import Burst
-from dataflows.items import WARD_KEY, Acknowledged, Reported, Where
+from dataflows.items import WARD_KEY, Commanded, Reported, Where
 from dataflows.outbox import Folded
 from dataflows.pacing import PacingImage
 from dataflows.presence import Presence
@@ -17,7 +17,7 @@ from dataflows.refusals import NOWHERE, RefusalsImage
 from dataflows.waking import Waking
 from ingest.bundle import decode_bundle, device_of
 from ingest.codec import decode_packet
-from ingest.command import Acknowledge, Admit, Command
+from ingest.command import Admit, AlarmCommand, Command
 from ingest.documents import decode_birth, decode_command, decode_status
 from ingest.journal import Record, RecordKind
 from ingest.notices import Blind, LinkNotice, Oversize, Report
@@ -279,12 +279,9 @@ class Fold:
                 self._here.admitted(topic.site, command.device, outcome.change)
             self._here.bindings(topic.site, outcome.change)
             self._answer(record, topic, command, done=outcome.done, detail=outcome.detail)
-        elif isinstance(command, Acknowledge):
+        elif isinstance(command, AlarmCommand):
             patient = WARD_KEY if command.patient == WARD else f"{topic.site}/{command.patient}"
-            self._outbox.to(
-                patient,
-                Acknowledged(patient, command.alarm, topic.name, command.note, command.id, record.arrival_ns),
-            )
+            self._outbox.to(patient, Commanded(patient, topic.name, command, record.arrival_ns))
         else:
             what = command.__struct_config__.tag
             self._answer(record, topic, command, done=False, detail=f"{what} is not available in this version")

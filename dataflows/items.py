@@ -4,6 +4,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from dataflows.events import WARD
+from ingest.command import AlarmCommand
 from ingest.limits import Own
 from ingest.profile import Birth
 
@@ -133,18 +134,16 @@ class Reported(NamedTuple):
     level: int = 0  # how bad it is, if it says so
 
 
-class Acknowledged(NamedTuple):
-    """Someone takes care of an alarm."""
+class Commanded(NamedTuple):
+    """Somebody has something to say of a patient's alarms."""
 
-    patient: str
-    alarm: str
+    patient: str  # site/patient
     actor: str
-    note: str
-    command: str
+    command: AlarmCommand
     arrival_ns: int
 
 
-Item = Data | Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | Hushed | Tick | Reported | Acknowledged
+Item = Data | Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | Hushed | Tick | Reported | Commanded
 
 
 def shard_of(patient: str, n_shards: int) -> int:

@@ -12,14 +12,13 @@ from typing import Final, NamedTuple
 
 from dataflows.body import decode_named
 from dataflows.departed import KINDS, Departed
-from dataflows.events import SECOND_NS, AlarmEvent, BedState, DeviceStatus, Ledger, PatientInfo, Vitals, Wave
+from dataflows.events import OVER, SECOND_NS, AlarmEvent, BedState, DeviceStatus, Ledger, PatientInfo, Vitals, Wave
 from dataflows.keep import COMMITS_MOST
 
 AT_ONCE: Final = 500  # rows in one transaction: a put waits for a few milliseconds at most
 SPARE_PAGES: Final = 16_384  # free pages that stay in the file, to be used again: 64 MB
 GIVE_BACK_PAGES: Final = 512  # at once
 BAD_END: Final = "bad-end"  # note: refused messages before this journal offset were removed, and are counted
-_OVER: Final = ("ended", "missed")
 _TIMED: Final = ("vitals", "device", "alarm", "bad", "answer", "removal")
 _REMEMBER: Final = """
 INSERT INTO removed (what, why, first, end, size, rows) VALUES (?, ?, ?, ?, ?, ?)
@@ -207,7 +206,7 @@ class Retention:
                 )
             ]
             delivered = all(place.id <= up_to and _time_s("alarm", place) < before_s for place in every)
-            if state is not None and state[0] in _OVER and delivered:
+            if state is not None and state[0] in OVER and delivered:
                 victims += every
         return victims
 

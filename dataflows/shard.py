@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from dataflows import findings, fusion
+from dataflows.away import Away
 from dataflows.beds import Beds
 from dataflows.breathing import Breathing
 from dataflows.contact import Contact
@@ -15,9 +16,9 @@ from dataflows.early import Early
 from dataflows.events import SECOND_NS, AlarmEvent, Answer, BedState, Vitals, Wave
 from dataflows.hearsay import Hearsay
 from dataflows.items import (
-    Acknowledged,
     Ailing,
     Bind,
+    Commanded,
     Data,
     Flooded,
     Hushed,
@@ -40,10 +41,7 @@ from dataflows.shard_image import (
     ShardImage,
     decode_image,
     decode_lasting,
-    decode_parked,
-    parked_alarms,
 )
-from dataflows.shelf import Shelf
 from dataflows.silence import Silence, is_of_a_ward
 from dataflows.slow_vitals import SlowVitals
 from dataflows.ward import Moment, Ward
@@ -51,7 +49,7 @@ from dataflows.wearables import Wearables
 
 Row = Vitals | Wave | AlarmEvent | BedState | Answer | RollCall
 OfAll = Tick | Reported | Hushed
-Other = Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | OfAll | Acknowledged
+Other = Bind | Unbind | Park | Placed | Limited | Flooded | Ailing | OfAll | Commanded
 
 _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 
@@ -59,7 +57,8 @@ _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 class Shard:
     """Everything that is known of the patients of one key."""
 
-    VERSION = 8  # of the snapshot
+    VERSION = 9  # of the snapshot
+    READS = (8, 9)  # those that can be taken up whole
 
     def __init__(self) -> None:
         self.roster = Roster()
@@ -73,8 +72,9 @@ class Shard:
         self._hearsay = Hearsay(self.ward)
         self._contact = Contact(self.roster, self._hearsay)
         self._silence = Silence(self.ward, self._hearsay, self.beds.place)
-        self._parked = Shelf()  # patients of whom nothing is heard
         self._early = Early(self.roster, self.wearables, self.ward, self.limits)
+        self._parked = Away()
+        self._woken: list[str] = []  # for whose alarms this tick may be due
         self._anew_ns = 0  # when it began anew, until the roll call; 0: it did not
 
     def feed(self, items: Iterable[Item]) -> list[Row]:
@@ -133,19 +133,19 @@ class Shard:
 
     def restore(self, version: int, image: bytes) -> list[str]:
         """Take up a snapshot; return why any part of it could not be taken up."""
-        if version != self.VERSION:  # the fold tells the devices again; their first blocks start the rows anew
+        if version not in self.READS:  # the fold tells the devices again; their first blocks start the rows anew
             self._anew_ns = _AT_FIRST
             problem = f"a shard of version {version} came, this is version {self.VERSION}: every row starts anew"
             try:
                 self._restore_lasting(decode_lasting(image))
-                parked = list(parked_alarms(self._parked))
+                parked = list(self._parked.alarms())
             except (ValueError, msgspec.DecodeError, zlib.error) as error:
                 parked, self.ward.since_ns = [], _AT_FIRST
                 problem += f", alarms too ({error}): those that stood end, and what still holds is raised anew"
             for patient, one in parked:
                 self.ward.wake(patient, one.alarms)
                 self._hearsay.late |= {patient} if one.late else set()
-            self._parked = Shelf()  # the fold parks them again
+            self._parked = Away()  # the fold parks them again
             return [problem]
         kept = decode_image(image)
         self._restore_lasting(kept)
@@ -181,6 +181,8 @@ class Shard:
         rows += self.beds.after(rows, self.ward.standing)
         if isinstance(item, Tick):
             rows += self.beds.tick(item.arrival_ns)
+            for key in self._woken:
+                self._shelve(key)
         elif not isinstance(item, OfAll):
             self._shelve(item.patient)
         return rows
@@ -205,10 +207,10 @@ class Shard:
                 rows = self._hearsay.ailing(item) if item.patient in self.roster.patients else ()
             case Tick() | Reported() | Hushed():
                 rows = self._of_all(item)
-            case Acknowledged():
-                item = item._replace(patient=self._silence.meant(item.patient, item.alarm))
+            case Commanded():
+                item = item._replace(patient=self._silence.meant(item.patient, getattr(item.command, "alarm", "")))
                 self._wake(item.patient)
-                rows = self.ward.acknowledge(item)
+                rows = self.ward.obey(item)
         return rows
 
     def _of_all(self, item: OfAll) -> Sequence[Row]:
@@ -268,12 +270,12 @@ class Shard:
         """Put a patient away if every device is parked."""
         patient = self.roster.patients.get(key)
         if patient is not None and not patient.devices:
-            late = key in self._hearsay.late
-            record = Parked(self.ward.park(key), late, self.roster.patients.pop(key), self.courses.park(key))
+            (cells, lore), late = self.ward.park(key), key in self._hearsay.late
+            record = Parked(cells, late, self.roster.patients.pop(key), self.courses.park(key), lore)
             self._hearsay.late.discard(key)
             self.breathing.forget(key)
             self.slow.forget(key)
-            self._parked.put(key, msgspec.msgpack.encode(record))
+            self._parked.put(key, record)
 
     def _flooded(self, item: Flooded) -> list[AlarmEvent]:
         return self._hearsay.flooded(item, here=item.patient in self.roster.patients)
@@ -281,9 +283,9 @@ class Shard:
     def _wake(self, key: str) -> None:
         """Take a patient up again who was put away."""
         if key in self._parked:
-            record = decode_parked(self._parked.take(key))
+            record = self._parked.take(key)
             self.roster.patients[key] = record.patient
-            self.ward.wake(key, record.alarms)
+            self.ward.wake(key, record.alarms, record.lore)
             self.courses.wake(key, record.course)
             if record.late:
                 self._hearsay.late.add(key)
@@ -360,6 +362,10 @@ class Shard:
         rows += self._contact.tick(tick)
         ripe = [patient for patient in self.roster.patients.values() if patient.ripe_ns]
         rows += self._close(ripe, {p.key: (tick.arrival_ns, tick.awake_ns) for p in ripe}, tick=True)
+        self._woken = self._parked.due(tick.arrival_ns)
+        for key in self._woken:  # until what comes of it is told
+            self._wake(key)
+        rows += self.ward.tick(tick.arrival_ns)
         if self._anew_ns and tick.arrival_ns - self._anew_ns >= ROLL_CALL_NS:
             rows += self._roll_call(tick.arrival_ns)
         return rows
@@ -371,7 +377,7 @@ class Shard:
         for key in self.ward.bank.keys:
             if key not in self.roster.patients and not is_of_a_ward(key):
                 rows += self.ward.discharge(key, arrival_ns, "nobody is told of this patient any more")
-        parked = [self.ward.ids_in(key, one.alarms) for key, one in parked_alarms(self._parked)]
+        parked = [self.ward.ids_in(key, one.alarms) for key, one in self._parked.alarms()]
         # Beds start anew, too: what was told of them before a restart may be newer than what was told since.
         rows += self.beds.again(arrival_ns)
         return [*rows, RollCall(frozenset(self.ward.ids()).union(*parked), arrival_ns)]

@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
+from dataflows.alarm_images import Cells, Lore, WardImage
 from dataflows.bank import BankImage
 from dataflows.faults import Fault
 from dataflows.items import Flooded, Where
 from dataflows.roster import Device, Patient
 from dataflows.shelf import Shelf
-from dataflows.ward import Cells, WardImage
 from ingest.limits import Own
 
 FORMAT: Final = 1  # of `Lasting` and of what every `Parked` begins with
@@ -58,6 +58,7 @@ class Parked(ParkedAlarms, frozen=True, array_like=True):
 
     patient: Patient
     course: bytes = b""  # see `Courses.park`; records of before have none
+    lore: dict[str, Lore] = {}  # the same
 
 
 _lasting = msgspec.msgpack.Decoder(Lasting)

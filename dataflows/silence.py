@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from dataflows.alarms import alarm_id
+from dataflows.alarm_bank import alarm_id
 from dataflows.events import AlarmEvent, Condition
 from dataflows.hearsay import Hearsay
 from dataflows.items import WARD_KEY, Hushed, Where, site_of

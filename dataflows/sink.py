@@ -19,7 +19,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows import metrics
 from dataflows.disk_full import is_full, is_only_full
-from dataflows.events import SECOND_NS, Bad, Row, Vitals
+from dataflows.events import SECOND_NS, STANDING, Bad, Row, Vitals
 from dataflows.headway import Headway, Mark
 from dataflows.keep import Keep
 from dataflows.keeper import Keeper
@@ -78,7 +78,7 @@ class StorePartition(StatefulSinkPartition[Row | RollCall | Mark, None]):
             for roll in values:
                 if isinstance(roll, RollCall):
                     with self._lock:
-                        standing = self._store.alarms(("active", "acknowledged"))
+                        standing = self._store.alarms(STANDING)
                     self._write(absent(roll, standing))
             for mark in values:
                 if isinstance(mark, Mark):

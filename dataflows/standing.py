@@ -2,11 +2,19 @@
 
 from typing import Final, Literal, NamedTuple
 
-from dataflows.alarms import AlarmBank, Phase
-from dataflows.events import Condition, Need, Priority
+from dataflows.alarm_bank import STANDS, AlarmBank
+from dataflows.alarm_table import STATE, Phase
+from dataflows.events import SEEN, AlarmState, Condition, Need, Priority
+from dataflows.priorities import PRIORITIES
 from dataflows.rules import RULES
 
 MARKS: Final[dict[Priority, str]] = {"high": "!!!", "medium": "!!", "low": "!"}  # seen without colour
+WORDS: Final[dict[AlarmState, str]] = {  # of those that stand
+    "active": "",
+    "acknowledged": " (seen)",
+    "latched": " (over, not seen)",
+    "shelved": " (shelved)",
+}
 _SEEN: Final[dict[Priority, Need]] = {"low": 1, "medium": 2, "high": 3}
 _UNSEEN: Final[dict[Priority, Need]] = {"low": 4, "medium": 5, "high": 6}
 
@@ -31,26 +39,27 @@ def standing(alarms: AlarmBank, row: int) -> Standing:
 
     Examples
     --------
-    >>> from dataflows.alarms import no_alarms
+    >>> from dataflows.alarm_bank import no_alarms
     >>> from dataflows.rules import COLUMN
     >>> alarms = no_alarms(1)
-    >>> for condition, phase, onset_ns in (("frozen", Phase.ACKNOWLEDGED, 7), ("poor-signal", Phase.ACTIVE, 9)):
-    ...     alarms.phase[0, COLUMN[condition]], alarms.onset_ns[0, COLUMN[condition]] = phase, onset_ns
+    >>> for condition, *how in (("frozen", Phase.ACKNOWLEDGED, 7, 2), ("poor-signal", Phase.ACTIVE, 9, 1)):
+    ...     column = COLUMN[condition]
+    ...     alarms.phase[0, column], alarms.onset_ns[0, column], alarms.priority[0, column] = how
     >>> standing(alarms, 0)[:5], standing(alarms, 0)[5:]
     ((4, 'low', 'poor-signal', '! LOW poor-signal', 9), (2, 1))
     """
     phases, onsets_ns = alarms.phase[row].tolist(), alarms.onset_ns[row].tolist()
-    active = [column for column, phase in enumerate(phases) if phase == Phase.ACTIVE]
-    seen = [column for column, phase in enumerate(phases) if phase == Phase.ACKNOWLEDGED]
-    if not active and not seen:
+    columns = [column for column, phase in enumerate(phases) if STANDS[phase]]
+    if not columns:
         return CALM
-    needed = {column: need(RULES[column].priority, seen=column in seen) for column in sorted(active + seen)}
+    ranks = alarms.priority[row].tolist()
+    states = {column: STATE[Phase(phases[column])] for column in columns}
+    needed = {column: need(PRIORITIES[ranks[column]], seen=states[column] in SEEN) for column in columns}
     worst = max(needed, key=lambda column: (needed[column], -onsets_ns[column]))
-    rule = RULES[worst]
-    words = in_words(rule.priority, rule.condition, seen=worst in seen)
-    return Standing(
-        needed[worst], rule.priority, rule.condition, words, onsets_ns[worst], len(active) + len(seen), len(seen)
-    )
+    priority, condition = PRIORITIES[ranks[worst]], RULES[worst].condition
+    seen = sum(state in SEEN for state in states.values())
+    words = in_words(priority, condition, seen=False) + WORDS[states[worst]]
+    return Standing(needed[worst], priority, condition, words, onsets_ns[worst], len(columns), seen)
 
 
 def in_words(priority: Priority, condition: str, *, seen: bool) -> str:

@@ -63,6 +63,11 @@ def encode(tree: object) -> bytes:
 _decoder = msgspec.msgpack.Decoder(list[_Array])
 
 
+def arrays(data: bytes) -> list[Leaf]:
+    """Read encoded arrays, whatever structure they are of."""
+    return [np.frombuffer(a.data, a.dtype).reshape(a.shape) for a in _decoder.decode(data)]
+
+
 class Mismatch(NamedTuple):
     """Why bytes do not fit a structure."""
 

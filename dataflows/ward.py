@@ -1,41 +1,32 @@
-"""Alarms of a shard's patients: evidence in, events out, acknowledgements between."""
+"""Alarms of a shard's patients: evidence, the clock and commands in, events out."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from dataflows import alarms, tree
-from dataflows.alarms import STALE_NS, AlarmBank, Evidence, Phase, Transition, alarm_id
-from dataflows.bank import Bank, BankImage
-from dataflows.events import AlarmEvent, AlarmState, Answer, Condition
-from dataflows.items import Acknowledged, name_of, site_of
+from dataflows import alarm_images, alarms
+from dataflows.alarm_bank import HOLDS, STANDS, AlarmBank, Happened, alarm_id, happen, no_alarms
+from dataflows.alarm_images import Cells, Lore, WardImage
+from dataflows.alarm_table import Event
+from dataflows.alarms import Evidence
+from dataflows.bank import Bank
+from dataflows.events import AlarmEvent, Answer, Condition
+from dataflows.items import Commanded, name_of, site_of
+from dataflows.orders import obey
 from dataflows.rules import COLUMN, RULES
 from dataflows.standing import CALM, Standing, standing
-from dataflows.units import UNITS
+from dataflows.teller import FRESH, NO_LORE, by_clock, by_evidence, told
 
-VERSION = "1"
-_STATES: dict[int, AlarmState] = {Transition.RAISED: "active", Transition.ENDED: "ended", Transition.MISSED: "missed"}
 # There is no signal in these, or it has nothing to do with them: a strip of nothing would be 2.5 kB in every row.
 WITHOUT_STRIP: frozenset[Condition] = frozenset(
     {"lost-contact", "late-data", "flooding", "broker-lost", "system-fault"}
 )
-_STANDING = (Phase.ACTIVE, Phase.ACKNOWLEDGED)
 
 Strip = Callable[[str, int], tuple[bytes, float]]
 Place = Callable[[str], tuple[str, str]]
-Cells = dict[str, tuple[int, ...]]  # a patient's row of the bank, by condition: only what is not 0
-
-
-class WardImage(msgspec.Struct, frozen=True, array_like=True):
-    """Alarms as they go into a snapshot; what its arrays mean stands by name, so that another version may read it."""
-
-    fields: tuple[str, ...]  # of AlarmBank
-    conditions: tuple[str, ...]  # columns of each
-    bank: BankImage
 
 
 class Moment(NamedTuple):
@@ -59,47 +50,50 @@ class Ward:
     """
 
     def __init__(self, strip: Strip, place: Place) -> None:
-        self.bank: Bank[AlarmBank] = Bank(alarms.no_alarms(1))
+        self.bank: Bank[AlarmBank] = Bank(no_alarms(1))
+        self._lore: dict[str, dict[str, Lore]] = {}  # by patient and condition
         self._strip, self._place = strip, place
+        self._due_ns: int | None = None  # when the clock may next change something; None: to be found out
         self.since_ns = 0  # of what stood before nothing is known: an alarm that begins anew has an onset after it
 
     def admit(self, patient: str) -> None:
         """Begin with nothing wrong; a known patient keeps what stands."""
         if patient not in self.bank:
-            bank = alarms.no_alarms(1)
+            bank = no_alarms(1)
             bank.ended_ns[:] = self.since_ns
             self.bank.seat([patient], bank)
 
-    def park(self, patient: str) -> Cells:
-        """Forget a patient for whom nothing changes; what is returned is what stands, and all else that is known."""
+    def park(self, patient: str) -> tuple[Cells, dict[str, Lore]]:
+        """Put a patient away for whom nothing changes; what is returned is what stands, and all else that is known."""
         bank = self.bank.take([patient])
         self.bank.unseat(patient)
-        columns = np.flatnonzero(np.any([field[0] != 0 for field in bank], axis=0)).tolist()
-        return {RULES[column].condition: tuple(int(field[0, column]) for field in bank) for column in columns}
+        return alarm_images.cells_of(bank), self._lore.pop(patient, {})
 
-    def wake(self, patient: str, cells: Cells) -> None:
+    def wake(self, patient: str, cells: Cells, lore: Mapping[str, Lore] | None = None) -> None:
         """Take up a patient as `park` left him; what is no condition any more is forgotten."""
-        self.bank.seat([patient], _filled(cells))
+        self.bank.seat([patient], alarm_images.filled(cells))
+        self._lore[patient] = dict(lore or {})
+        self._due_ns = None
 
     def stands(self, patient: str, condition: Condition) -> bool:
         """Whether an alarm of a condition stands with a patient."""
-        return COLUMN[condition] in _standing(self.bank.take([patient]))
+        return bool(STANDS[self.bank.take([patient]).phase[0, COLUMN[condition]]])
+
+    def holds(self, patient: str, condition: Condition) -> bool:
+        """Whether a condition is true of a patient, as far as its alarm knows."""
+        return bool(HOLDS[self.bank.take([patient]).phase[0, COLUMN[condition]]])
 
     def ids(self) -> list[str]:
         """Ids of all alarms that stand, but for those of patients who were parked."""
-        keys = self.bank.keys
-        bank = self.bank.take(keys)
-        rows, columns = (index.tolist() for index in np.nonzero(np.isin(bank.phase, _STANDING)))
-        return [_id(keys[row], bank, row, column) for row, column in zip(rows, columns, strict=True)]
+        return _ids(self.bank.keys, self.bank.take(self.bank.keys))
 
     def ids_in(self, patient: str, cells: Cells) -> list[str]:
         """Ids of the alarms that stand with a patient who was parked."""
-        bank = _filled(cells)
-        return [_id(patient, bank, 0, column) for column in _standing(bank)]
+        return _ids([patient], alarm_images.filled(cells))
 
     def image(self) -> WardImage:
         """Copy everything for a snapshot."""
-        return WardImage(AlarmBank._fields, tuple(COLUMN), self.bank.image())
+        return alarm_images.image(self.bank, self._lore)
 
     def restore(self, image: WardImage) -> None:
         """Take up a snapshot of any version; what is no condition any more is forgotten.
@@ -109,18 +103,9 @@ class Ward:
         ValueError
             Its arrays are not what it says they are.
         """
-        nothing = tuple(np.zeros((0, len(image.conditions)), np.int64) for _ in image.fields)
-        found = tree.decode(nothing, image.bank.data)
-        if isinstance(found, tree.Mismatch):
-            raise ValueError(found.detail)  # noqa: TRY004 - the type is right, what it holds is not
-        known = dict(zip(image.fields, found, strict=True))
-        there = {condition: i for i, condition in enumerate(image.conditions)}
-        columns = [(COLUMN[condition], i) for condition, i in there.items() if condition in COLUMN]
-        bank = alarms.no_alarms(len(image.bank.keys))
-        for name, field in zip(bank._fields, bank, strict=True):
-            for column, i in columns:
-                field[:, column] = known[name][:, i] if name in known else 0
-        self.bank.seat(image.bank.keys, bank)
+        self.bank.seat(image.bank.keys, alarm_images.bank_of(image))
+        self._lore = {patient: dict(lore) for patient, lore in image.lore.items()}
+        self._due_ns = None
 
     def standing(self, patients: Sequence[str]) -> list[Standing]:
         """What stands of the alarms of some patients; of those who are gone or parked, nothing."""
@@ -130,149 +115,106 @@ class Ward:
 
     def discharge(self, patient: str, arrival_ns: int, reason: str) -> list[AlarmEvent]:
         """End what stands and forget the patient."""
-        bank = self.bank.take([patient])
+        bank, at_ns = self.bank.take([patient]), np.array([arrival_ns], np.int64)
         self.bank.unseat(patient)
+        self._lore.pop(patient, None)
+        after, happened = happen(bank, np.full(bank.phase.shape, Event.LEAVES, np.int8), at_ns, at_ns)
         return [
-            replace(
-                self._event(patient, column, bank, 0, "ended"),
-                event_ns=arrival_ns,
-                arrival_ns=arrival_ns,
-                reason=reason,
-            )
-            for column in _standing(bank)
+            replace(self._told(patient, 0, column, after, happened, (arrival_ns, arrival_ns)), reason=reason)
+            for _, column in _cells(happened)
         ]
 
     def observe(self, moment: Moment, evidence: Evidence) -> list[AlarmEvent]:
         """Advance the alarms of some patients by one moment."""
         before = self.bank.take(moment.patients)
-        event_ns = np.array(moment.event_ns, np.int64)
-        stale = np.array(moment.arrival_ns, np.int64) - event_ns > STALE_NS
-        after, transitions = alarms.step(before, evidence, event_ns, stale)
-        self.bank.put(moment.patients, after)
-        rows, columns = (index.tolist() for index in np.nonzero(transitions))
-        return [
-            self._told(moment, evidence, row, column, before, after, int(transitions[row, column]))
-            for row, column in zip(rows, columns, strict=True)
-        ]
+        event_ns, arrival_ns = np.array(moment.event_ns, np.int64), np.array(moment.arrival_ns, np.int64)
+        after, happened = alarms.step(before, evidence, event_ns, arrival_ns)
+        self._put(moment.patients, before, after)
+        return [self._seen(moment, evidence, row, column, after, happened) for row, column in _cells(happened)]
+
+    def tick(self, arrival_ns: int) -> list[AlarmEvent]:
+        """Advance the alarms of everybody who is not parked by the journal's clock."""
+        if self._due_ns is None:
+            self._due_ns = alarms.due_ns(self.bank.take(self.bank.keys))
+        if arrival_ns < self._due_ns:
+            return []
+        patients = self.bank.keys
+        before = self.bank.take(patients)
+        after, happened = alarms.tick(before, np.full(len(patients), arrival_ns, np.int64))
+        self._put(patients, before, after)
+        return self._timed(patients, arrival_ns, before, after, happened)
+
+    def obey(self, order: Commanded) -> list[AlarmEvent | Answer]:
+        """Do a command, or say why not."""
+        if order.patient not in self.bank:
+            detail = f"no patient {name_of(order.patient)} is here: `femtoward alarms list` shows who is"
+            who = site_of(order.patient), order.command.id, order.actor
+            return [Answer(*who, done=False, detail=detail, arrival_ns=order.arrival_ns)]
+        before = self.bank.take([order.patient])
+        after, event, answer = obey(order, before, self._lore.get(order.patient, {}), self._place(order.patient))
+        self._put([order.patient], before, after)
+        return [answer] if event is None else [event, answer]
+
+    def _put(self, patients: Sequence[str], before: AlarmBank, after: AlarmBank) -> None:
+        self.bank.put(patients, after)
+        if after.phase is not before.phase:  # `happen` copies where anything does
+            self._due_ns = None
 
     def _told(
-        self,
-        moment: Moment,
-        evidence: Evidence,
-        row: int,
-        column: int,
-        before: AlarmBank,
-        after: AlarmBank,
-        transition: int,
+        self, patient: str, row: int, column: int, after: AlarmBank, happened: Happened, at_ns: tuple[int, int]
     ) -> AlarmEvent:
+        return told(patient, column, row, after, int(happened.change[row, column]), self._place(patient), at_ns)
+
+    def _seen(
+        self, moment: Moment, evidence: Evidence, row: int, column: int, after: AlarmBank, happened: Happened
+    ) -> AlarmEvent:
+        """Tell what evidence has made happen."""
         patient, rule = moment.patients[row], RULES[column]
-        # An alarm that ended has given up its onset and its step: the bank before still has them.
-        bank = before if transition == Transition.ENDED else after._replace(next_step=before.next_step)
-        value = float(evidence.value[row, column])
-        reason = rule.reasons[int(evidence.why[row, column])].format(value=value)
-        strip, scale = b"", float("nan")
-        if transition == Transition.RAISED and rule.condition not in WITHOUT_STRIP:
-            strip, scale = self._strip(patient, moment.event_ns[row])
-        return replace(
-            self._event(patient, column, bank, row, _STATES[transition]),
-            event_ns=moment.event_ns[row],
-            arrival_ns=moment.arrival_ns[row],
+        value, quality = float(evidence.value[row, column]), moment.quality[row]
+        # Where nobody states a confidence: a technical condition is read off the signal itself, and what a signal shows
+        # of a body is worth what the signal is worth.
+        sure = 1.0 if rule.category == "technical" else quality
+        lore = Lore(
+            reason=rule.reasons[int(evidence.why[row, column])].format(value=value),
             value=value,
             u=float(evidence.u[row, column]),
             limit=_else(float(evidence.limit[row, column]), rule.limit),
-            quality=moment.quality[row],
-            # Where nobody states one: a technical condition is read off the signal itself, and what a signal shows of
-            # a body is worth what the signal is worth.
-            confidence=_else(
-                float(evidence.confidence[row, column]), 1.0 if rule.category == "technical" else moment.quality[row]
-            ),
-            reason="over" if transition == Transition.ENDED else reason,
-            strip=strip,
-            strip_scale=scale,
+            quality=quality,
+            confidence=_else(float(evidence.confidence[row, column]), sure),
         )
+        event = self._told(patient, row, column, after, happened, (moment.event_ns[row], moment.arrival_ns[row]))
+        if event.change in FRESH:
+            self._lore.setdefault(patient, {})[rule.condition] = lore
+            if event.change != "missed" and rule.condition not in WITHOUT_STRIP:
+                strip, scale = self._strip(patient, moment.event_ns[row])
+                event = replace(event, strip=strip, strip_scale=scale)
+        return by_evidence(event, lore, Event(int(happened.event[row, column])), int(after.found_ns[row, column]))
 
-    def acknowledge(self, command: Acknowledged) -> list[AlarmEvent | Answer]:
-        """Mark an alarm as taken care of, or say why not."""
-        answer = Answer(
-            site_of(command.patient),
-            command.command,
-            command.actor,
-            done=False,
-            detail="",
-            arrival_ns=command.arrival_ns,
-        )
-        name = name_of(command.patient)
-        if command.patient not in self.bank:
-            return [replace(answer, detail=f"no patient {name} is here: `femtoward alarms list` shows who is")]
-        bank = self.bank.take([command.patient])
-        column = _column(bank, command)
-        if column is None:
-            return [replace(answer, detail=f"alarm {command.alarm} of {name} does not stand: it ended or never was")]
-        if bank.phase[0, column] == Phase.ACKNOWLEDGED:
-            return [replace(answer, done=True, detail=f"alarm {command.alarm} had been acknowledged before")]
-        event = replace(
-            self._event(command.patient, column, bank, 0, "acknowledged"),
-            event_ns=command.arrival_ns,
-            arrival_ns=command.arrival_ns,
-            reason=f"acknowledged by {command.actor}",
-            actor=command.actor,
-            note=command.note,
-        )
-        bank.phase[0, column] = Phase.ACKNOWLEDGED
-        bank.next_step[0, column] += 1
-        self.bank.put([command.patient], bank)
-        return [event, replace(answer, done=True, detail=f"acknowledged {event.condition} of {name}")]
-
-    def _event(self, patient: str, column: int, bank: AlarmBank, row: int, state: AlarmState) -> AlarmEvent:
-        """Return an event of the alarm in a cell of a bank, its evidence still to be filled in."""
-        rule, onset_ns = RULES[column], int(bank.onset_ns[row, column])
-        ward, bed = self._place(patient)
-        return AlarmEvent(
-            site=site_of(patient),
-            id=_id(patient, bank, row, column),
-            step=int(bank.next_step[row, column]),
-            patient=name_of(patient),
-            condition=rule.condition,
-            category=rule.category,
-            priority=rule.priority,
-            state=state,
-            onset_ns=onset_ns,
-            event_ns=0,
-            arrival_ns=0,
-            value=float("nan"),
-            limit=rule.limit,
-            unit=UNITS[rule.condition],
-            quality=float("nan"),
-            confidence=1.0,
-            algorithm=rule.condition,
-            version=VERSION,
-            reason="",
-            ward=ward,
-            bed=bed,
-        )
+    def _timed(
+        self, patients: Sequence[str], arrival_ns: int, before: AlarmBank, after: AlarmBank, happened: Happened
+    ) -> list[AlarmEvent]:
+        """Tell what the clock has made happen."""
+        rows = []
+        for row, column in _cells(happened):
+            lore = self._lore.get(patients[row], {}).get(RULES[column].condition, NO_LORE)
+            event = self._told(patients[row], row, column, after, happened, (arrival_ns, arrival_ns))
+            what, since_ns = Event(int(happened.event[row, column])), int(before.since_ns[row, column])
+            rows.append(by_clock(event, lore, what, since_ns))
+        return rows
 
 
-def _column(bank: AlarmBank, command: Acknowledged) -> int | None:
-    return next((column for column in _standing(bank) if _id(command.patient, bank, 0, column) == command.alarm), None)
+def _cells(happened: Happened) -> list[tuple[int, int]]:
+    """Cells of which something is told."""
+    rows, columns = (index.tolist() for index in np.nonzero(happened.change))
+    return list(zip(rows, columns, strict=True))
 
 
-def _standing(bank: AlarmBank) -> list[int]:
-    """Columns of the alarms that stand in the first row of a bank."""
-    columns: list[int] = np.flatnonzero(np.isin(bank.phase[0], _STANDING)).tolist()
-    return columns
-
-
-def _id(patient: str, bank: AlarmBank, row: int, column: int) -> str:
-    return alarm_id(patient, RULES[column].condition, int(bank.onset_ns[row, column]))
-
-
-def _filled(cells: Cells) -> AlarmBank:
-    bank = alarms.no_alarms(1)
-    for condition, values in cells.items():
-        if condition in COLUMN and len(values) == len(bank):
-            for field, value in zip(bank, values, strict=True):
-                field[0, COLUMN[condition]] = value
-    return bank
+def _ids(patients: Sequence[str], bank: AlarmBank) -> list[str]:
+    rows, columns = (index.tolist() for index in np.nonzero(STANDS[bank.phase]))
+    return [
+        alarm_id(patients[row], RULES[column].condition, int(bank.first_ns[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+    ]
 
 
 def _else(value: float, otherwise: float) -> float:

@@ -1,4 +1,4 @@
-"""`femtoward alarms`: what is alarmed now, and acknowledging it through the local door."""
+"""`femtoward alarms`: what is alarmed now, and what people say of it, through the local door."""
 
 import getpass
 import re
@@ -6,21 +6,18 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import NamedTuple
 
-from dataflows.events import WARD, AlarmEvent, AlarmState, Answer, PatientInfo
+from dataflows.events import SEEN, STANDING, WARD, AlarmEvent, Answer, PatientInfo
+from dataflows.rules import COLUMN
 from dataflows.store import Store
+from deploy.commands import leave_command
 from deploy.problem import UserError
 from deploy.rooms import reading
 from deploy.settings import Settings
 from deploy.wiring import door
-from ingest.codec import encode_command
-from ingest.command import Acknowledge
-from ingest.door import DoorFullError, send
-from ingest.profile import NAME_PATTERN
-from ingest.topics import command_topic
+from ingest.command import Command
 
-CURRENT: tuple[AlarmState, ...] = ("active", "acknowledged")
 ANSWER_WITHIN_S = 10.0
 NO_ANSWER = (
     f"no answer within {ANSWER_WITHIN_S:g} s; the command is kept and will be done when ingest and the flow run again "
@@ -32,18 +29,39 @@ SHORTEST_PREFIX = 4
 
 def listed(store: Store, *, every: bool) -> list[AlarmEvent]:
     """Newest event of each alarm: of those that go on, or of every one there ever was."""
-    return store.alarms(None if every else CURRENT)
+    return store.alarms(None if every else STANDING)
 
 
-def line(event: AlarmEvent, patients: dict[tuple[str, str], PatientInfo]) -> str:
-    """One line for people; the id comes first, to be copied."""
+def line(event: AlarmEvent, patients: dict[tuple[str, str], PatientInfo], answered: AlarmEvent | None = None) -> str:
+    """One line for people; the id comes first, to be copied.
+
+    Parameters
+    ----------
+    event
+        The newest of its alarm.
+    patients
+        Where they lie.
+    answered
+        The event by which somebody acknowledged or shelved it, if the newest is another.
+    """
     info = patients.get((event.site, event.patient))
     where = f"{info.bed} ({event.patient})" if info and info.bed else event.patient
-    since = datetime.fromtimestamp(event.onset_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    by = f" by {event.actor}" if event.actor else ""
-    note = f" ({event.note})" if event.note else ""
-    said = f"{event.priority.upper():<6} {event.condition} at {where} since {since}, {event.state}{by}{note}"
-    return f"{event.id}  {said}: {event.reason}"
+    who = answered or event
+    by = f" by {who.actor}" if who.actor else ""
+    note = f" ({who.note})" if who.note else ""
+    until = f" until {_clock(event.until_ns)}" if event.until_ns else ""
+    more = [f"{event.occurrences} times"] if event.occurrences > 1 else []
+    more += [f"level {event.level}"] if event.level and event.state in {"active", "latched"} else []
+    more += [f"marked {event.mark}"] if event.mark else []
+    said = f"{event.priority.upper():<6} {event.condition} at {where} since {_clock(event.onset_ns)}, "
+    return f"{event.id}  {said}{', '.join([event.state + until + by + note, *more])}: {event.reason}"
+
+
+def answered(store: Store, event: AlarmEvent) -> AlarmEvent | None:
+    """Find who acknowledged or shelved an alarm of which something else was said since."""
+    if event.state not in SEEN or event.change in SEEN:
+        return None
+    return next((one for one in reversed(store.history(event.id)) if one.change in SEEN), None)
 
 
 def as_json(event: AlarmEvent) -> dict[str, object]:
@@ -68,8 +86,37 @@ def find(store: Store, alarm_id: str) -> AlarmEvent:
     return found[0]
 
 
-def acknowledge(settings: Settings, alarm_id: str, actor: str, note: str) -> Answer | None:
-    """Acknowledge an alarm by the local door, which needs no broker; wait for the answer of the flow.
+class Subject(NamedTuple):
+    """What a command is about."""
+
+    site: str
+    patient: str
+    condition: str
+    alarm: str  # empty: of the condition, whether an alarm stands or not
+
+
+def subject(store: Store, named: str) -> Subject:
+    """Find an alarm by its id or how that begins, or a condition as ``PATIENT/CONDITION``.
+
+    Raises
+    ------
+    UserError
+        There is no such alarm, patient or condition, or more than one.
+    """
+    patient, slash, condition = named.partition("/")
+    if not slash:
+        event = find(store, named)
+        return Subject(event.site, event.patient, event.condition, event.id)
+    sites = [site for site, name in store.patients() if name == patient] or (["*"] if patient == WARD else [])
+    if len(sites) != 1:
+        raise UserError(f"{len(sites) or 'no'} patients are called {patient!r}: name one of `femtoward alarms list`")
+    if condition not in COLUMN:
+        raise UserError(f"no condition {condition!r}: there are {', '.join(sorted(COLUMN))}")
+    return Subject(sites[0], patient, condition, "")
+
+
+def give(settings: Settings, site: str, actor: str, command: Command) -> Answer | None:
+    """Give a command by the local door, which needs no broker; wait for the answer of the flow.
 
     Returns
     -------
@@ -79,31 +126,17 @@ def acknowledge(settings: Settings, alarm_id: str, actor: str, note: str) -> Ans
     Raises
     ------
     UserError
-        There is no such alarm, or the door does not take the command.
+        The door does not take the command.
     """
     with reading(settings) as store:
-        event = find(store, alarm_id)
         before = store.last_id()
-        command = uuid.uuid4().hex
-        leave(door(settings), command, event, actor, note)
-        return _answer(store, command, before)
+        leave_command(door(settings), site, actor, command)
+        return _answer(store, command.id, before)
 
 
-def leave(folder: Path, command_id: str, event: AlarmEvent, actor: str, note: str) -> None:
-    """Leave the command that acknowledges an alarm at a local door; it is on disk when this returns.
-
-    Raises
-    ------
-    UserError
-        The door does not take it.
-    """
-    command = Acknowledge(id=command_id, note=note, patient=event.patient, alarm=event.id)
-    # Alarms of the whole ward are of no site; a command has to come from one.
-    site = event.site if re.fullmatch(NAME_PATTERN, event.site) else WARD
-    try:
-        send(folder, command_topic(site, actor), encode_command(command))
-    except (DoorFullError, ValueError) as error:
-        raise UserError(str(error)) from error
+def new_id() -> str:
+    """Id of a command that nobody has given before."""
+    return uuid.uuid4().hex
 
 
 def whoami() -> str:
@@ -125,6 +158,10 @@ def _answer(store: Store, command: str, after: int) -> Answer | None:
         if time.monotonic() >= deadline:
             return None
         threading.Event().wait(POLL_S)  # another process writes: there is nothing to be woken by
+
+
+def _clock(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _begins(whole: str, start: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy import cli_bench, cli_burden, cli_fhir, cli_provision, cli_run, cli_simulate, cli_token
+from deploy import cli_bench, cli_burden, cli_fhir, cli_orders, cli_provision, cli_run, cli_simulate, cli_token
 from deploy.cli_ward import alarms_app, devices_app
 from deploy.options import (
     BAD_USAGE,
@@ -34,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+cli_orders.attach(alarms_app)
 app.add_typer(alarms_app, name="alarms")
 alarms_app.command("report")(cli_burden.report)
 app.add_typer(devices_app, name="devices")

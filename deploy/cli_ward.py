@@ -6,7 +6,7 @@ import typer
 
 from deploy.options import DONE, FOUND_WRONG, AsJson, Config, DataDir, PartitionName
 
-alarms_app = typer.Typer(help="List alarms, acknowledge an alarm.", no_args_is_help=True, rich_markup_mode=None)
+alarms_app = typer.Typer(help="List alarms, and say what you make of one.", no_args_is_help=True, rich_markup_mode=None)
 devices_app = typer.Typer(help="List devices, show one with its ledger.", no_args_is_help=True)
 
 
@@ -27,44 +27,16 @@ def alarms_list(
     found = []
     for room in rooms(settings_of(config, data_dir), partition):
         with reading(room) as store:
-            found.append((alarms.listed(store, every=every), store.patients()))
-    events = sorted((event for those, _ in found for event in those), key=lambda event: event.onset_ns)
-    patients = {place: info for _, those in found for place, info in those.items()}
+            those = alarms.listed(store, every=every)
+            found.append((those, store.patients(), {event.id: alarms.answered(store, event) for event in those}))
+    events = sorted((event for those, *_ in found for event in those), key=lambda event: event.onset_ns)
+    patients = {place: info for _, those, _ in found for place, info in those.items()}
+    answered = {id_: event for *_, those in found for id_, event in those.items()}
     if as_json:
         show_json({"alarms": [alarms.as_json(event) for event in events]})
     else:
-        show_lines([alarms.line(event, patients) for event in events] or ["no alarms"])
+        show_lines([alarms.line(event, patients, answered[event.id]) for event in events] or ["no alarms"])
     return DONE
-
-
-@alarms_app.command("ack")
-def alarms_ack(
-    alarm: Annotated[str, typer.Argument(metavar="ID", help="The alarm's id, or how it begins.")],
-    *,
-    note: Annotated[str, typer.Option(help="Why, or what was done.")] = "",
-    actor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who acknowledges (default: your user name).")
-    ] = None,
-    config: Config = None,
-    data_dir: DataDir = None,
-    partition: PartitionName = None,
-    as_json: AsJson = False,
-) -> int:
-    """Acknowledge an alarm; waits for the answer."""
-    from deploy import alarms  # noqa: PLC0415
-    from deploy.output import show_json, show_lines  # noqa: PLC0415
-    from deploy.rooms import first_found, rooms, settings_of  # noqa: PLC0415
-
-    here = rooms(settings_of(config, data_dir), partition)
-    room, event = first_found(here, lambda store: alarms.find(store, alarm))
-    answer = alarms.acknowledge(room, event.id, actor or alarms.whoami(), note)
-    done = answer is not None and answer.done
-    said = answer.detail if answer else alarms.NO_ANSWER
-    if as_json:
-        show_json({"done": done, "answered": answer is not None, "detail": said})
-    else:
-        show_lines([f"{'done' if done else 'not done'}: {said}"])
-    return DONE if done else FOUND_WRONG
 
 
 @alarms_app.command("receipts")

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.events import (
+    OVER,
+    SEEN,
     WARD,
     AlarmEvent,
-    AlarmState,
     Answer,
     Bad,
     DeviceStatus,
@@ -28,9 +29,6 @@ from dataflows.standing import need
 
 # Red, yellow and cyan as IEC 60601-1-8 has them; the word and the number of marks say the same without colour.
 PRIORITY: dict[Priority, str] = {"high": "bold white on red", "medium": "bold black on yellow", "low": "bold cyan"}
-OVER: frozenset[AlarmState] = frozenset({"ended", "retracted", "missed"})
-QUIET: frozenset[AlarmState] = frozenset({"acknowledged", "shelved"})  # somebody has seen to it
-STANDING: tuple[AlarmState, ...] = ("active", "acknowledged", "latched", "shelved")
 STALE_S = 3.0
 WAVE_S = 4
 WAVE_HZ = 125
@@ -207,7 +205,7 @@ def by_need(alarms: Iterable[AlarmEvent]) -> list[AlarmEvent]:
 
 def need_of(alarm: AlarmEvent) -> Need:
     """How much somebody is needed because of an alarm that stands."""
-    return 0 if alarm.state in OVER else need(alarm.priority, seen=alarm.state in QUIET)
+    return 0 if alarm.state in OVER else need(alarm.priority, seen=alarm.state in SEEN)
 
 
 def quality_word(vitals: Vitals) -> str:

@@ -128,10 +128,11 @@ def score_alarms(truth: Truth, events: Iterable[AlarmEvent], run_end_ns: int) ->
     that fits no window is false, of whatever kind; only a bad signal during a scripted fault, or within 15 s of it, is
     excused. The onset of a technical alarm may lie up to one packet before its window.
     """
-    first: dict[str, AlarmEvent] = {}
-    for event in events:
-        if event.id not in first or event.step < first[event.id].step:
-            first[event.id] = event
+    first: dict[tuple[str, int], AlarmEvent] = {}  # an alarm whose condition comes again soon is found as often
+    for event in (one for one in events if one.occurrences):  # not shelved before it came true
+        time = (event.id, event.occurrences)
+        if time not in first or event.step < first[time].step:
+            first[time] = event
     expected = [alarm for alarm in truth.alarms if alarm.required and alarm.to_ns <= run_end_ns]
     missed = [alarm for alarm in expected if not any(fits(event, alarm) for event in first.values())]
     false = [

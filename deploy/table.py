@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dataflows.events import WARD, Reading
-from dataflows.standing import in_words
+from dataflows.events import SEEN, WARD, Reading
+from dataflows.standing import WORDS, in_words
 from deploy.live import PRIORITY, STALE_S, Bed, Remark, Ward, by_need, quality_word, swings
 
 BED_PREFIX = "bed-"
@@ -186,9 +186,9 @@ def _short(age_s: float) -> str:
 def _alarm_cell(bed: Bed) -> Text:
     cell = Text()
     for alarm in by_need(bed.alarms.values()):
-        style, seen = PRIORITY[alarm.priority], alarm.state == "acknowledged"
-        cell.append(in_words(alarm.priority, alarm.condition, seen=False), style="dim" if seen else style)
-        cell.append(" (seen) " if seen else " ", style="dim")
+        style = "dim" if alarm.state in SEEN else PRIORITY[alarm.priority]
+        cell.append(in_words(alarm.priority, alarm.condition, seen=False), style=style)
+        cell.append(f"{WORDS.get(alarm.state, '')} ", style="dim")
     cell.rstrip()
     return cell
 

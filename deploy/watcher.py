@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataflows.events import Row
+from dataflows.events import OVER, STANDING, Row
 from dataflows.lookup import Lookup
 from dataflows.store import LAST, StoreMissing
-from deploy.live import OVER, STANDING
 
 READ_AT_ONCE = 5000
 FAR_BEHIND = 100_000  # rows; to fold them all would take longer than to begin anew

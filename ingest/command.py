@@ -100,4 +100,5 @@ class SetLimits(_Command, frozen=True, tag="set-limits"):
             raise ValueError(f"limits of {self.vital}: low={self.low} came, need low < high={self.high}")
 
 
-Command = Acknowledge | Shelve | Unshelve | Comment | Mark | Hasten | Admit | Discharge | Transfer | SetLimits
+AlarmCommand = Acknowledge | Shelve | Unshelve | Comment | Mark | Hasten
+Command = AlarmCommand | Admit | Discharge | Transfer | SetLimits

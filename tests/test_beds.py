@@ -10,7 +10,7 @@ from shards import S0, canonical, items_of, of, rows_of
 from wire import SECOND_NS, T0_NS, Tape, beating, birth_of, packets, played
 
 from dataflows.beds import Beds
-from dataflows.events import AlarmEvent, BedState, Vitals
+from dataflows.events import SEEN, STANDING, AlarmEvent, BedState, Vitals
 from dataflows.fold import Fold
 from dataflows.items import Item, Placed
 from dataflows.shard import Row, Shard
@@ -243,9 +243,9 @@ def test_the_newest_row_of_every_bed_is_the_registrys_place_and_the_alarms_that_
     }
     newest = {event.id: event for event in of(AlarmEvent, rows)}
     for patient, row in here.items():
-        stands = [e for e in newest.values() if e.patient == patient and e.state in {"active", "acknowledged"}]
+        stands = [e for e in newest.values() if e.patient == patient and e.state in STANDING]
         assert row.standing == len(stands)
-        assert row.acknowledged == sum(event.state == "acknowledged" for event in stands)
+        assert row.acknowledged == sum(event.state in SEEN for event in stands)
         assert (row.need == 0) == (not stands)
     assert len({row.key for row in of(BedState, rows)}) == len(of(BedState, rows))
     for patient in beds:

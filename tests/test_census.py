@@ -78,7 +78,7 @@ def test_a_device_silent_for_ten_minutes_is_parked_with_its_alarm_and_comes_back
     played(tape, [packets("w1", beating(20.0, 70.0))])
     minutes(tape, 9.5)
     rows = ward.play(tape)
-    assert told(rows) == [("lost-contact", "active")]  # type: ignore[arg-type]
+    assert told(rows) == [("lost-contact", "active")] * 2  # type: ignore[arg-type]  # nobody answers: it climbs
     assert "s/w1" in ward.shards[0].roster.devices
     minutes(tape, 1.0)
     assert ward.play(tape) == []
@@ -227,7 +227,7 @@ def test_a_device_silent_for_a_day_is_forgotten_unless_a_command_bound_it() -> N
         tape.ticks(2.0)
     rows = ward.play(tape)
     assert [(row.device, row.reason) for row in of(DeviceStatus, rows)] == [("w1", "it was silent for a day")]  # type: ignore[arg-type]
-    assert told(rows) == [("lost-contact", "ended")]  # type: ignore[arg-type]
+    assert told(rows) == [*[("lost-contact", "active")] * 6, ("lost-contact", "ended")]  # type: ignore[arg-type]
 
 
 def test_when_too_many_devices_are_known_the_longest_silent_makes_room_else_the_newcomer_is_refused(
@@ -376,7 +376,7 @@ def test_many_different_devices_coming_and_going_leave_nothing_behind(monkeypatc
         rows = ward.play(tape)
         ward.items.clear()
         assert sum(isinstance(row, DeviceStatus) and row.state == "gone" for row in rows) == per_wave
-        assert ward.rows_seated() <= 4 * len(ward.shards)  # the ward's own
+        assert ward.rows_seated() < 8 * len(ward.shards)  # the ward's own
         del rows
         gc.collect()
         sizes.append(ward.snapshot_bytes())

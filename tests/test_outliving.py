@@ -8,7 +8,7 @@ from shards import of, told
 from test_census import Ward, minutes
 from wire import SECOND_NS, Tape, beating, birth_of, packets, played
 
-from dataflows.events import AlarmEvent, AlarmState, BedState, Row
+from dataflows.events import STANDING, AlarmEvent, AlarmState, BedState, Row
 from dataflows.fold import Fold
 from dataflows.items import shard_of
 from dataflows.roll_call import REASON, RollCall
@@ -20,7 +20,7 @@ from ingest.command import Acknowledge
 
 LASTING = len(Lasting.__struct_fields__)
 UNKNOWN = 99
-ACTIVE: tuple[AlarmState] = ("active",)
+ACTIVE: tuple[AlarmState, ...] = ("active", "latched")
 
 
 def later(shard: Shard) -> bytes:
@@ -67,7 +67,7 @@ def test_an_alarm_that_stands_goes_on_and_ends_under_its_id_in_another_version()
 def test_what_stands_is_found_by_the_names_of_conditions_wherever_their_columns_were() -> None:
     _, ward, _ = asystole()
     image = msgspec.msgpack.decode(ward.shards[0].image())
-    _, conditions, _ = image[1]
+    _, conditions, *_ = image[1]
     frozen, still = conditions.index("frozen"), conditions.index("asystole")
     for names, stands in ((("asystole", "frozen"), ["frozen"]), (("asystole", "hiccups"), [])):
         conditions[frozen], conditions[still] = names
@@ -110,14 +110,15 @@ def test_a_patient_who_was_put_away_keeps_the_alarm_too() -> None:
     tape.birth(birth_of("w1", "p1"))
     played(tape, [packets("w1", beating(5.0))])
     minutes(tape, 12.0)
-    (raised,) = events(ward.play(tape))
+    raised, climbed = events(ward.play(tape))
+    assert (climbed.change, climbed.id, climbed.level) == ("escalated", raised.id, 1)
     ward = upgraded(ward)
     minutes(tape, 3.0)
     rows = ward.play(tape)
     assert events(rows) == []
     assert [roll.standing for roll in of(RollCall, rows)] == [{raised.id}]  # type: ignore[arg-type]
     tape.command(Acknowledge(id="c1", patient="p1", alarm=raised.id))
-    assert [event.step for event in events(ward.play(tape))] == [1]
+    assert [event.step for event in events(ward.play(tape))] == [2]
 
 
 @pytest.mark.parametrize("image", [b"rubbish", b"\x92\x01\x02", msgspec.msgpack.encode([7, [[], [], [[], b""]], b""])])
@@ -127,7 +128,7 @@ def test_what_stood_ends_in_the_store_when_nothing_of_a_snapshot_can_be_read(tmp
 
     def stored(rows: list[Row]) -> list[AlarmEvent]:
         sink.write_batch(rows)
-        return store.alarms(("active", "acknowledged"))
+        return store.alarms(STANDING)
 
     tape, ward = Tape(), Ward(1)
     for number in (1, 2, 3):

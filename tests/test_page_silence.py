@@ -7,9 +7,11 @@ from flows import ward, write
 from msgspec.structs import replace
 from outgoing import SECOND, alarm, vitals
 
-from dataflows.alarms import Phase, no_alarms
+from dataflows.alarm_bank import no_alarms
+from dataflows.alarm_table import Phase
 from dataflows.events import WARD, AlarmEvent, PatientInfo, Row
 from dataflows.flow import FlowOptions, run_flow
+from dataflows.priorities import RANK
 from dataflows.rules import COLUMN, RULES
 from dataflows.standing import standing
 from dataflows.store import Store
@@ -81,6 +83,7 @@ def test_a_tile_says_what_the_flow_says_of_the_bed() -> None:
             column = COLUMN[condition]  # type: ignore[index]  # a condition
             alarms.onset_ns[0, column] = onset_ns
             alarms.phase[0, column] = Phase.ACKNOWLEDGED if seen else Phase.ACTIVE
+            alarms.priority[0, column] = RANK[RULES[column].priority]
             bed.alarms[condition] = _event(column, onset_ns, seen=seen)
         said, shown = standing(alarms, 0), tile("k", bed)
         assert (shown.need, shown.words) == (said.need, said.words)

@@ -41,7 +41,7 @@ def test_each_second_has_its_waveform() -> None:
 
 def test_a_pause_of_four_seconds_is_an_asystole_that_ends_with_the_next_beats() -> None:
     events = of(AlarmEvent, rows_of(one_patient(beating(40.0, 70.0, [(15.0, 25.0)]))))
-    assert [(e.condition, e.state) for e in events] == [("asystole", "active"), ("asystole", "ended")]
+    assert [(e.condition, e.state) for e in events] == [("asystole", "active"), ("asystole", "latched")]
     raised = events[0]
     assert 4.0 <= (raised.event_ns - T0_NS) / 1e9 - 14.9 <= 6.0
     assert raised.priority == "high"
@@ -158,7 +158,7 @@ def test_a_pulse_ends_an_asystole_that_stands() -> None:
         for k, part in enumerate(np.split(counts, 200))
     ]
     played(tape, [heart, optical])
-    assert told(rows_of(tape), "asystole") == [("asystole", "active"), ("asystole", "ended")]
+    assert told(rows_of(tape), "asystole") == [("asystole", "active"), ("asystole", "latched")]
 
 
 def test_each_second_of_a_patient_closes_once_though_devices_change() -> None:

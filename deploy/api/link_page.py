@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from dataflows.events import AlarmEvent
-from deploy.live import OVER, QUIET
+from dataflows.events import OVER, SEEN, AlarmEvent
 from deploy.page.words import in_full, said_of
 
 _PAGE: Final = """<!doctype html>
@@ -80,7 +79,7 @@ def _form(event: AlarmEvent, used: Collection[str]) -> str:
     may = ["mark-true", "mark-false", "comment"]
     if event.state not in OVER:
         may = ["unshelve" if event.state == "shelved" else "shelve", *may]
-        may = may if event.state in QUIET else ["acknowledge", *may]
+        may = may if event.state in SEEN else ["acknowledge", *may]
     left = [doing for doing in may if doing not in used]
     if not left:
         return "<p>This link has done all that it can.</p>"

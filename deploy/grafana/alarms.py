@@ -9,11 +9,10 @@ from deploy.grafana.layout import Shelf
 from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import BACKGROUND, TEXT, bars, stat, table, trend
 from deploy.grafana.targets import influx, math, summed
-from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED_NOW, PRIORITY, WORDS, values
+from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED_NOW, PRIORITY, RAISED, WORDS, values
 
 CHOICES: tuple[Choice, ...] = ("site", "ward", "patient")
 HERE = chosen_or_whole(*CHOICES)
-RAISED = "\"state\" = 'active'"
 NONE_RAISED = "No alarm was raised in the time shown"
 DAY_MIN = 1440
 COLOURS = [
@@ -159,7 +158,7 @@ def _waited() -> Panel:
     each = select(
         "alarm",
         {"waited": '("arrival_ns" - "onset_ns") / 1000000000'},
-        where=["\"state\" = 'acknowledged'", *HERE],
+        where=["\"change\" = 'acknowledged'", *HERE],
     )
     return stat(
         "Time until acknowledged",

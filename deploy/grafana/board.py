@@ -18,7 +18,7 @@ from deploy.grafana.model import (
     TimeRange,
     Variable,
 )
-from deploy.grafana.words import HIGH, LOW, MEDIUM
+from deploy.grafana.words import HIGH, LOW, MEDIUM, RAISED
 
 FOLDER_UID = "femtoward"
 FOLDER = "femtoward"
@@ -187,7 +187,7 @@ def _marks(choices: Sequence[Choice]) -> tuple[Annotation, ...]:
             select(
                 "alarm",
                 fields("reason", "condition"),
-                where=[f"\"priority\" = '{priority}'", "\"state\" = 'active'", *held],
+                where=[f"\"priority\" = '{priority}'", RAISED, *held],
             )
         ]
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dataflows.events import STANDING
 from deploy.grafana.board import to_moment, to_patient
 from deploy.grafana.columns import on
 from deploy.grafana.influxql import Query, chosen_or_whole, fields, select
@@ -11,6 +12,7 @@ from deploy.grafana.words import PRIORITY, STATE, values
 
 # Between two records an end's evidence may step back, by hours where a device was away: by a millionth of them here.
 # Counted from a year not long ago, so that a float tells what is left of a tick apart.
+STANDS = [f"\"now\" = '{state}'" for state in STANDING]
 ORDER = '"arrival_ns" - 1700000000000000000 + "event_ns" / 1000000'
 CONDITION = ("site", "patient", "condition")
 _SAID = ("priority", "reason", "actor", "onset_ns")
@@ -39,7 +41,7 @@ def standing(where: Sequence[str], *more: str) -> Query:
     return select(
         newest,
         {**fields("priority", "now", "reason"), "since": '"onset_ns" / 1000000', **fields("actor", *more)},
-        where=["(\"now\" = 'active' OR \"now\" = 'acknowledged')"],
+        where=[f"({' OR '.join(STANDS)})"],
         by=CONDITION,
         span="",
     )
@@ -58,7 +60,7 @@ def alarm_log(choices: Sequence[str]) -> Panel:
     )
     return table(
         "Alarm log",
-        "Every alarm raised, acknowledged, over or missed in the time shown, newest first; 500 at most. Which "
+        "All that happened to alarms in the time shown, and what was said of them, newest first; 500 at most. Which "
         "algorithm said so, and in which version, stands beside it. Click on a time to see strip and waveform.",
         query,
         empty="No alarm was raised, acknowledged or over in the time shown",

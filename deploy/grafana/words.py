@@ -49,6 +49,8 @@ NEWEST = {
     "2": Shown(text="✗ 30 s to 5 min ago", color=HIGH, index=2),
     "1": Shown(text="✗ 5 min to 2 h ago", color=HIGH, index=3),
 }
+# Alarms told anew: other events of one that stands are no new alarm.
+RAISED = "(\"change\" = 'raised' OR \"change\" = 'retriggered')"
 PRIORITY = {
     "high": Shown(text="!!! HIGH", color=HIGH, index=0),
     "medium": Shown(text="!! MEDIUM", color=MEDIUM, index=1),
@@ -57,8 +59,11 @@ PRIORITY = {
 STATE = {
     "active": Shown(text="● active", color="orange", index=0),
     "acknowledged": Shown(text="✓ acknowledged", color=SEEN, index=1),
-    "ended": Shown(text="○ over", color=GOOD, index=2),
-    "missed": Shown(text="✗ missed: came too late", color=LATE, index=3),
+    "latched": Shown(text="● over, not seen", color="orange", index=2),
+    "shelved": Shown(text="~ shelved", color=SEEN, index=3),
+    "ended": Shown(text="○ over", color=GOOD, index=4),
+    "retracted": Shown(text="○ taken back", color=GOOD, index=5),
+    "missed": Shown(text="✗ missed: came too late", color=LATE, index=6),
 }
 DEVICE = {
     "online": Shown(text="● online", color=GOOD, index=0),

@@ -55,7 +55,7 @@ class Nurse(threading.Thread):
         if not isinstance(row, AlarmEvent):
             return
         wait_s = None
-        if row.state == "active" and self._rng.random() < 0.7:
+        if row.state in {"active", "latched"} and self._rng.random() < 0.7:
             wait_s = self._rng.choice((0.0, self._rng.uniform(0.0, 2.0), self._rng.uniform(2.0, LATEST_S)))
         elif row.state == "ended" and self._rng.random() < 0.3:
             wait_s = 0.0

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from dataflows.events import AlarmEvent, Ledger, Vitals
+from dataflows.events import OVER, AlarmEvent, Ledger, Vitals
 from dataflows.store import Stored
 from deploy.process import Process
 from deploy.siege.arena import SITE, Plan
@@ -108,7 +108,7 @@ class Flood:
             flood_stored=sum(row.stored for row in theirs),
             flood_quarantined=sum(row.quarantined for row in theirs),
             flood_lost=sum(row.lost for row in theirs),
-            alarms=sum(event.state == "active" for event in alarms),
+            alarms=sum(event.change in {"raised", "retriggered"} for event in alarms),
             alarms_ended=sum(event.state == "ended" for event in alarms),
             ledger_balanced=not unbalanced(ledger),
             load_before=load_before,
@@ -168,5 +168,5 @@ def _alarms(stand: Stand) -> list[AlarmEvent]:
 
 
 def _ended(stand: Stand) -> bool:
-    states = [event.state for event in _alarms(stand)]
-    return states.count("ended") >= states.count("active")
+    newest = {event.id: event.state for event in _alarms(stand)}
+    return all(state in OVER for state in newest.values())
