@@ -1,6 +1,7 @@
 """What must never hide an alarm: a lost lead, a gap, a poor signal, another device's trouble."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from shards import of, rows_of, told
@@ -13,6 +14,7 @@ from dataflows.hearsay import Hearsay
 from dataflows.items import Flooded
 from dataflows.speakers import sensors_of, standing, together
 from dataflows.ward import Ward
+from deploy.evaluate.played import played as simulated
 
 LOCKED, SATURATED = 1, 4
 
@@ -111,3 +113,14 @@ def test_what_has_no_signal_carries_no_strip() -> None:
     tape.ticks(12.0)
     (lost,) = of(AlarmEvent, rows_of(tape))
     assert (lost.condition, lost.strip) == ("lost-contact", b"")
+
+
+def test_a_gap_ends_no_ventricular_rhythm_either(tmp_path: Path) -> None:
+    gap = 'faults = [{ fault = "silence", from_s = 16.3, for_s = 1.2 }]'
+    rhythms = ('"ventricular-fibrillation", from_s = 8.0', '"ventricular-tachycardia", from_s = 8.0, rate_bpm = 170.0')
+    patients = "\n".join(f"[[patients]]\nrhythms = [{{ rhythm = {rhythm} }}]\n{gap}" for rhythm in rhythms)
+    (tmp_path / "gap.toml").write_text(f'about = "a gap"\nseconds = 24.0\n{patients}\n')
+    alarms = simulated(str(tmp_path / "gap.toml"), 2, 24.0).alarms
+    for patient, condition in (("patient-0001", "fibrillation"), ("patient-0002", "tachycardia")):
+        said = [e.state for e in alarms if (e.patient, e.condition) == (patient, f"ventricular-{condition}")]
+        assert said == ["active"], patient
