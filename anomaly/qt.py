@@ -25,6 +25,8 @@ CLEAR: Final = 6.0  # steepest slope of the T wave over its uncertainty, from wh
 ONSET_CLEAR: Final = 0.5  # of the onset's threshold: more noise than that moves it
 ONSET_BEFORE_NEXT_S: Final = 0.14  # the next P wave begins so long before the next R peak: T is over by then
 FLOOR_MS: Final = 4.0  # of one average: samples of 8 ms, and what a definition leaves open
+# By so much an uncertainty grows that was told by 2, 3, ... averages: Student's quantile over the normal one.
+FEW: Final = (6.48, 2.20, 1.62, 1.42, 1.31)
 MOST_U_MS: Final = 20.0  # what is less sure is not told
 
 
@@ -108,8 +110,10 @@ class QtMeter:
         mean = mean - mean[:, self._level].mean(axis=-1, keepdims=True)
         onset, onset_clear = self._onset(mean, _spread(np.diff(means[..., self._before]), used))
         end, end_u = self._end(mean, means, used, rr_s)
-        ms, u_ms = 1e3 * (end - onset), np.hypot(FLOOR_MS, 1e3 * end_u)
-        enough = (np.count_nonzero(used, axis=-1) >= LEAST_LOOKS) & (np.where(used, n_beats, 0).sum(axis=-1) >= LEAST)
+        n_looks = np.count_nonzero(used, axis=-1)
+        few = np.array(FEW)[np.minimum(np.maximum(n_looks - 2, 0), len(FEW) - 1)]
+        ms, u_ms = 1e3 * (end - onset), np.hypot(FLOOR_MS, 1e3 * few * end_u)
+        enough = (n_looks >= LEAST_LOOKS) & (np.where(used, n_beats, 0).sum(axis=-1) >= LEAST)
         known = enough & onset_clear & np.isfinite(ms) & (u_ms <= MOST_U_MS)
         return QtOut(np.where(known, ms, np.nan), np.where(known, u_ms, np.nan))
 

@@ -71,17 +71,13 @@ def evaluate(request: Request, tell: Tell) -> RatesReport:
     tell
         Told in words what is being done.
     """
-    known = [name for name, kind in DEVICES.items() if kind.head.kind == "mcg"]
-    names = request.records or tuple(known)
-    for name in names:
-        if name not in known:
-            raise EvaluateError(f"no wearable {name!r} measures a heart: need some of {', '.join(known)}")
+    names = heads(request.records)
     rows: list[RateRow] = []
     every: list[tuple[int, Array]] = []
     begin = time.process_time()
     for name in names:
         tell(f"{len(HEARTS)} patients with {name}")
-        parts = [_compared(_simulated(name, seed)) for seed in SEEDS]
+        parts = [_compared(simulated(name, seed)) for seed in SEEDS]
         together = sum(total for total, _ in parts), np.concatenate([found for _, found in parts])
         rows.append(_row(name, *together))
         every.append(together)
@@ -94,6 +90,15 @@ def evaluate(request: Request, tell: Tell) -> RatesReport:
         algorithm="dataflows.cardiac.Cardiac",
         version=installed(),
     )
+
+
+def heads(asked: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Kinds of wearables that measure a heart: those asked for, or all."""
+    known = [name for name, kind in DEVICES.items() if kind.head.kind == "mcg"]
+    for name in asked or ():
+        if name not in known:
+            raise EvaluateError(f"no wearable {name!r} measures a heart: need some of {', '.join(known)}")
+    return asked or tuple(known)
 
 
 def as_text(report: RatesReport) -> str:
@@ -114,7 +119,8 @@ def as_text(report: RatesReport) -> str:
     return "\n".join(lines)
 
 
-def _simulated(name: str, seed: int) -> Played:
+def simulated(name: str, seed: int) -> Played:
+    """Run the hearts of one kind of wearable through the whole flow."""
     text = 'about = "hearts for one kind of wearable"\n' + "".join(
         f'[[patients]]\ndevice = "{name}"\n{heart}\n' for heart in HEARTS
     )

@@ -22,10 +22,13 @@ TASKS: Final[Mapping[str, str]] = {
     "scenarios": "the whole flow on simulated wards, against what was due; needs no folder, its records are scenarios",
     "delays": "how long after it happens an alarm comes, simulated; needs no folder, its records are seeds",
     "rates": "heart rates of simulated wearables of every kind; needs no folder, its records are kinds of wearables",
+    "vitals": "breath rate, QT and pulse transit of simulated wearables; needs no folder, its records are wearables",
     "resp": "breath rate from light and ECG against two annotators, on BIDMC recordings",
     "vf": "fibrillation, flutter and tachycardia of the ventricles, on WFDB records with rhythm labels",
 }
-SIMULATED: Final = frozenset({"delays", "deterioration", "faults", "rates", "scenarios"})  # these need no folder
+SIMULATED: Final = frozenset(
+    {"delays", "deterioration", "faults", "rates", "scenarios", "vitals"}
+)  # these need no folder
 
 
 class Task(Protocol):
