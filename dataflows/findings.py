@@ -8,7 +8,7 @@ from scipy import special
 from anomaly.deterioration import QUIET
 from anomaly.motion import OffBodyEvidence, off_body
 from anomaly.ventricular_watch import SLOWEST_BPM
-from dataflows.alarms import Evidence, nothing_known
+from dataflows.alarms import FALSE, REFUTED, Evidence, nothing_known
 from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
@@ -17,7 +17,7 @@ from dataflows.fusion import GOOD_QUALITY, POOR_QUALITY
 from dataflows.limits import HIGH, HR, LOW, RESP, SPO2, TEMP
 from dataflows.rows import Made
 from dataflows.rules import COLUMN
-from dataflows.witnesses import keeps_step, pulse_rate, word_of
+from dataflows.witnesses import BEGUN_NS, keeps_step, pulse_rate, word_of
 
 PULSE_PROOF_NS = 3 * SECOND_NS  # a pulse this young proves that the heart beats
 NO_PULSE_NS = 10 * SECOND_NS  # without one, where there is light: no blood moves
@@ -68,7 +68,8 @@ def evidence(second: Second, made: Made, limits: FloatArray, end_ns: IntArray) -
     A poor signal alone never talks an asystole away. Positive proof of an artefact does (saturation, lost lock, a
     device off the body by motion, temperature and light): then it is *not known*, and one that stands goes on
     standing. A trusted pulse of another sensor that contradicts does (`dataflows.witnesses`): then there is none, and
-    one that stands ends. A pulse that says the same stands in the reason.
+    one that stands ends; one that has just begun was never true, as the pulse tells of the time before it, too. A pulse
+    that says the same stands in the reason.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def _say_of_heart(
 ) -> tuple[BoolArray, IntArray]:
     """Return whether the heart fibrillates or races, and whether it stands still."""
     stirs = _say_of_ventricles(say, second, proof, end_ns)
-    asystole = _say_of_absence(say, second, proof, stirs)
+    asystole = _say_of_absence(say, second, proof, stirs, end_ns)
     _say_of_rates(say, second, proof, limits[:, HR], end_ns)
     return stirs, asystole
 
@@ -172,7 +173,7 @@ def _say_of_ventricles(say: Say, second: Second, proof: Proof, end_ns: IntArray)
     stirs = np.zeros(len(end_ns), np.bool_)
     artefact = proof.fault | proof.off
     for condition, truth, onset_ns, against, chance in ventricular:
-        judged = np.where(truth == 1, np.where(artefact, -1, np.where(against, 0, 1)), truth)
+        judged = np.where(truth == 1, np.where(artefact, -1, np.where(against, _never(onset_ns, end_ns), 1)), truth)
         say(
             condition,
             judged,
@@ -184,12 +185,14 @@ def _say_of_ventricles(say: Say, second: Second, proof: Proof, end_ns: IntArray)
     return stirs
 
 
-def _say_of_absence(say: Say, second: Second, proof: Proof, stirs: BoolArray) -> IntArray:
+def _say_of_absence(say: Say, second: Second, proof: Proof, stirs: BoolArray, end_ns: IntArray) -> IntArray:
     """A heart that fibrillates or races does not stand still, though no beat of it is found."""
     heart = second.cardiac
     no_beat, word = heart.asystole == 1, word_of(second, "asystole")
     artefact = proof.fault | proof.off
-    asystole: IntArray = np.where(no_beat & (word.against | stirs), 0, np.where(no_beat & artefact, -1, heart.asystole))
+    contradicted = _never(heart.asystole_ns, end_ns)
+    cases = [no_beat & stirs, no_beat & word.against, no_beat & artefact]
+    asystole: IntArray = np.select(cases, [np.full_like(contradicted, FALSE), contradicted, -1], heart.asystole)
     why = np.select([word.for_, proof.poor], [2, 1], 0)
     absence = Measured(heart.asystole_s, heart.rr_u / 1e3, confidence=word.chance)
     say("asystole", asystole, heart.asystole_ns, absence, why)
@@ -211,7 +214,7 @@ def _say_of_rates(say: Say, second: Second, proof: Proof, limits: FloatArray, en
         most = RATE_DISAGREEMENT * rate
         contradicted = proof.pulse & (np.abs(light.pulse - rate) > most) & ~(np.abs(own - rate) <= most)
         unsure = np.where((truth == 1) & (proof.poor | proof.fault | contradicted), -1, truth)
-        judged = np.where((truth == 1) & word.against, 0, unsure)
+        judged = np.where((truth == 1) & word.against, _never(onset_ns, end_ns), unsure)
         counted = np.where(proof.pulse, pulse_rate(second, condition, limit), -1)
         alone = (~heart.present | proof.poor | proof.fault) & (counted >= 0) & ~word.against
         measured = Measured(
@@ -305,6 +308,11 @@ def _say_of_sensor(say: Say, second: Second, proof: Proof, arrested: BoolArray, 
     # Where a pulse talks an asystole away, what is left is a poor signal.
     bad = sensors.poor & ~proof.off & ~arrested
     say("poor-signal", _known(bad, sensors.judged), end_ns, sensors.quality, sensors.void.astype(np.int64))
+
+
+def _never(onset_ns: IntArray, end_ns: IntArray) -> IntArray:
+    """What a pulse that contradicts makes of a condition: refuted, as far back as the pulse is looked at; else over."""
+    return np.where(end_ns - onset_ns < BEGUN_NS, REFUTED, FALSE)
 
 
 def _known(truth: BoolArray, known: BoolArray) -> IntArray:

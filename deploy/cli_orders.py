@@ -1,4 +1,4 @@
-"""What people say of alarms by command line: acknowledge, shelve, unshelve, comment, mark."""
+"""What people say of alarms by command line: acknowledge, shelve, unshelve, comment, mark; and limits of patients."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 Alarm = Annotated[str, typer.Argument(metavar="ID", help="The alarm's id, or how it begins.")]
 Which = Annotated[str, typer.Argument(metavar="ID", help="The alarm's id or how it begins, or PATIENT/CONDITION.")]
+ANY = "lost-contact"  # a condition that every patient may have, to find the patient by
 Note = Annotated[str, typer.Option(help="Why, or what was done.")]
 Actor = Annotated[str | None, typer.Option(metavar="NAME", help="Who says so (default: your user name).")]
 
 
 def attach(app: typer.Typer) -> None:
     """Add the commands to `femtoward alarms`."""
-    for command in (ack, shelve, unshelve, comment, mark):
+    for command in (ack, shelve, unshelve, comment, mark, limits):
         app.command(command.__name__)(command)
 
 
@@ -119,6 +120,32 @@ def mark(  # noqa: PLR0913 - each is an option of the command line
         return Mark(id=id_, note=note, patient=of.patient, alarm=of.alarm, was=was)
 
     return _say(alarm, made, actor, config, data_dir, partition, as_json=as_json)
+
+
+def limits(  # noqa: PLR0913 - each is an option of the command line
+    patient: Annotated[str, typer.Argument(metavar="PATIENT", help="Whose.")],
+    vital: Annotated[Literal["hr", "resp", "spo2", "temp"], typer.Argument(metavar="VITAL", help="Of which vital.")],
+    *,
+    low: Annotated[float | None, typer.Option(help="Alarm below it (default: the ward's).")] = None,
+    high: Annotated[float | None, typer.Option(help="Alarm above it (default: the ward's).")] = None,
+    note: Note = "",
+    actor: Actor = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    partition: PartitionName = None,
+    as_json: AsJson = False,
+) -> int:
+    """Set a patient's own alarm limits of one vital, within safe bounds."""
+    from deploy.problem import UserError  # noqa: PLC0415
+    from ingest.command import SetLimits  # noqa: PLC0415
+
+    def made(id_: str, of: "Subject") -> "Command":
+        try:
+            return SetLimits(id=id_, note=note, patient=of.patient, vital=vital, low=low, high=high)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    return _say(f"{patient}/{ANY}", made, actor, config, data_dir, partition, as_json=as_json)
 
 
 def _say(

@@ -1,20 +1,23 @@
 """A patient's own limits: within bounds, in force until the patient leaves, and kept whatever is restarted."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commandline import command_line, refused
 from numpy.testing import assert_array_equal
 from shards import canonical, items_of, of, one_patient, rows_of, told
 from test_ventricular_alarms import NOW, pulse, second_of
 from wire import Tape, beating, birth_of, packets, played
 
+import deploy.alarms
 from anomaly.deterioration import QUIET
 from dataflows import estimates, findings, fusion
 from dataflows.alarms import Evidence
 from dataflows.breathing import Breath
 from dataflows.courses import Course
-from dataflows.events import AlarmEvent, Answer, Condition
+from dataflows.events import AlarmEvent, Answer, Condition, PatientInfo
 from dataflows.fold import Fold
 from dataflows.items import Limited
 from dataflows.limits import DEFAULTS, VITALS, InForce, defaults
@@ -22,7 +25,8 @@ from dataflows.rows import Made
 from dataflows.rules import COLUMN, RULES
 from dataflows.shard import Shard
 from dataflows.slow_vitals import nothing_told
-from ingest.command import Discharge, SetLimits
+from dataflows.store import Store
+from ingest.command import Command, Discharge, SetLimits
 from ingest.limits import LIMITS
 from ingest.registry import Registry
 
@@ -187,6 +191,29 @@ def test_a_registry_of_before_limits_is_read() -> None:
     registry = Registry()
     registry.apply_birth("s", birth_of("w1", "p1"))
     assert Registry.decode(registry.encode()).patients("s")[0].limits == {}
+
+
+def test_limits_are_set_by_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with Store(tmp_path / "main" / "store.sqlite") as store:
+        store.put([PatientInfo("north", "p1", "bed-1", ("w1",), True, 1)])
+    given: list[Command] = []
+
+    def give(_settings: object, site: str, actor: str, command: Command) -> Answer:
+        given.append(command)
+        return Answer(site, command.id, actor, done=True, detail="so be it", arrival_ns=1)
+
+    monkeypatch.setattr(deploy.alarms, "give", give)
+    femtoward = command_line(monkeypatch, capsys)
+    outcome = femtoward("alarms", "limits", "p1", "hr", "--low", "45", "--data-dir", tmp_path, "--json")
+    assert (outcome.status, outcome.json["detail"]) == (0, "so be it")
+    (command,) = given
+    assert isinstance(command, SetLimits)
+    assert (command.patient, command.vital, command.low, command.high) == ("p1", "hr", 45.0, None)
+    where = ("--data-dir", tmp_path)
+    refused(femtoward("alarms", "limits", "p9", "hr", *where), "no patients are called 'p9'")
+    refused(femtoward("alarms", "limits", "p1", "hr", "--low", "150", "--high", "50", *where), "need low < high=50")
 
 
 def test_a_steady_heart_within_its_limits_raises_nothing() -> None:

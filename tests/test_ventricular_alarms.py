@@ -6,6 +6,7 @@ import numpy as np
 
 from anomaly.deterioration import QUIET
 from dataflows import estimates, findings, fusion
+from dataflows.alarms import FALSE, REFUTED
 from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.events import SECOND_NS, Condition
@@ -77,6 +78,14 @@ def test_a_pulse_proves_that_no_heart_fibrillates_and_a_slow_one_that_none_races
     assert said(pulse(70.0), vf=YES)["ventricular-fibrillation"] == 0
     assert said(pulse(70.0), vt=YES)["ventricular-tachycardia"] == 0
     assert said(pulse(150.0), vt=YES)["ventricular-tachycardia"] == 1
+
+
+def test_what_a_pulse_contradicts_as_soon_as_it_begins_was_never_true_and_what_it_contradicts_later_is_over() -> None:
+    young, old = np.array([NOW - 3 * SECOND_NS]), np.array([NOW - 20 * SECOND_NS])
+    for onset_ns, truth in ((young, REFUTED), (old, FALSE)):
+        assert said(pulse(70.0), vf=YES, vf_ns=onset_ns)["ventricular-fibrillation"] == truth
+        trusted = pulse(70.0) | {"trust": np.ones(1), "pause_s": np.array([0.9]), "light_share": np.ones(1)}
+        assert said(trusted, asystole_ns=onset_ns)["asystole"] == truth
 
 
 def test_a_racing_heart_may_have_a_slow_pulse() -> None:
