@@ -8,13 +8,13 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test check verify scenarios format dashboards screenshots lock clean
+.PHONY: demo test check verify long scenarios format dashboards screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -26,6 +26,10 @@ check: $(READY)
 # Measures the simulator's sensors against what they declare, by an hour of signal each: some minutes.
 verify: $(READY)
 	@$(BIN)/femtoward simulate --verify $(ARGS)
+
+# What takes too long for every change: trials of the siege, whole collections of recordings, one more way of many.
+long: $(READY)
+	$(BIN)/python -m pytest -n 2 --long -m long $(ARGS)
 
 # Every scenario of the library, whole, through the whole flow: some minutes.
 scenarios: $(READY)

@@ -225,6 +225,7 @@ def test_fibrillation_is_told_on_short_strips(recordings: Path) -> None:
 
 
 @pytest.mark.recordings
+@pytest.mark.long
 def test_fibrillation_is_told_on_long_records(recordings: Path) -> None:
     hard = {AF, "B", "T"}  # fibrillation, and what is most like it: bigeminy and trigeminy
     records = [record for record in records_of(recordings / "mitdb", None) if hard & set(record.rhythm)]

@@ -109,6 +109,7 @@ def test_two_processes_with_a_partition_each_survive_the_death_of_either(
     assert {name: committed_offset(own[name].data_dir, name) for name in NAMES} == {n: len(t) for n, t in tapes.items()}
 
 
+@pytest.mark.long
 def test_a_cluster_is_drained_by_one_of_its_processes_and_started_again_and_again(
     tapes: dict[str, list[Record]], alone: dict[str, Digests], tmp_path: Path
 ) -> None:

@@ -165,7 +165,7 @@ def test_a_killed_flow_comes_back_is_said_and_loses_nothing(both: tuple[Played, 
         assert store.conflict_count() == 0
 
 
-@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("shards", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_a_replay_gives_the_digests_of_the_live_run(both: tuple[Played, Played], tmp_path: Path, shards: int) -> None:
     for played in both:
         replayed = answer("replay", played.folder, "--data-dir", tmp_path / played.folder.name, "--shards", shards)

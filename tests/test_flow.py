@@ -63,7 +63,7 @@ def test_the_undisturbed_run_has_a_row_for_each_second_and_its_alarms(once: Dige
     assert alarms >= 6
 
 
-@pytest.mark.parametrize("shards", [1, 3, 4])
+@pytest.mark.parametrize("shards", [3, pytest.param(4, marks=pytest.mark.long)])
 def test_the_number_of_shards_changes_no_digest(journal: Path, once: Digests, tmp_path: Path, shards: int) -> None:
     options = FlowOptions(data_dir=str(tmp_path), shards=shards, stop_at_end=True, journals={"main": str(journal)})
     run_flow(options, lambda: False)
@@ -118,7 +118,7 @@ def test_a_flow_that_is_killed_again_and_again_ends_with_the_digests_of_an_undis
     assert digests(options) == once
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_flow_that_waits_for_room_on_a_full_disk_can_be_stopped(
     journal: Path, once: Digests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:

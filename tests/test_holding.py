@@ -121,7 +121,7 @@ def test_a_flow_that_has_nothing_to_do_outlives_a_full_disk(place: Ward) -> None
     assert ended(flow) == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_flow_that_is_stopped_on_a_full_disk_ends_well_and_one_that_is_started_there_waits(
     place: Ward, alone: Digests, workers: int
 ) -> None:

@@ -121,7 +121,14 @@ def test_a_patient_who_was_put_away_keeps_the_alarm_too() -> None:
     assert [event.step for event in events(ward.play(tape))] == [2]
 
 
-@pytest.mark.parametrize("image", [b"rubbish", b"\x92\x01\x02", msgspec.msgpack.encode([7, [[], [], [[], b""]], b""])])
+@pytest.mark.parametrize(
+    "image",
+    [
+        b"rubbish",
+        pytest.param(b"\x92\x01\x02", marks=pytest.mark.long),
+        pytest.param(msgspec.msgpack.encode([7, [[], [], [[], b""]], b""]), marks=pytest.mark.long),
+    ],
+)
 def test_what_stood_ends_in_the_store_when_nothing_of_a_snapshot_can_be_read(tmp_path: Path, image: bytes) -> None:
     store = Store(tmp_path / "store.sqlite")
     sink = StorePartition(store)

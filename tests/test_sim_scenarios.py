@@ -27,7 +27,9 @@ def test_the_library_is_large_and_shows_everything_that_can_happen() -> None:
     assert {*BREATHS, *BLOODS, *ACTIVITIES, *COURSES, *BRAINS} - {"paced", "shallow"} <= shown
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(
+    "name", [name if i % 2 else pytest.param(name, marks=pytest.mark.long) for i, name in enumerate(names())]
+)
 def test_a_scenario_goes_through_the_whole_flow(name: str) -> None:
     patients = min(4, len(load_scenario(name).patients))
     found = flowed(name, patients, SECONDS)

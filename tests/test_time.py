@@ -136,7 +136,7 @@ def away(tape: Tape, blind_s: float, *, link: bool, steps: int = 1) -> None:
 
 
 @pytest.mark.parametrize("link", [False, True])
-@pytest.mark.parametrize(("blind_s", "steps"), [(60.0, 1), (4.0, 15), (9.0, 7)])
+@pytest.mark.parametrize(("blind_s", "steps"), [(60.0, 1), pytest.param(4.0, 15, marks=pytest.mark.long), (9.0, 7)])
 def test_however_often_ingest_is_killed_nobody_is_called_silent_for_it(
     blind_s: float, steps: int, *, link: bool
 ) -> None:
@@ -196,6 +196,7 @@ def test_a_device_that_is_heard_in_every_waking_second_is_never_lost(script: lis
     assert ("lost-contact", "active") in told(rows_of(tape))
 
 
+@pytest.mark.long
 def test_after_two_minutes_without_a_broker_every_second_has_its_row_and_only_what_still_holds_pages() -> None:
     """Four wearables queue meanwhile: one heart stopped and went on, one stopped and stays so, two are well."""
     pauses = {1: [(40.0, 60.0)], 2: [(100.0, 200.0)]}
@@ -264,7 +265,7 @@ def test_a_hosts_clock_that_is_set_stops_nobodys_vitals_and_loses_nobodys_contac
 
 
 @pytest.mark.parametrize("clock", [0, 2])
-@pytest.mark.parametrize("how", ["set", "start", "reboot"])
+@pytest.mark.parametrize("how", ["set", pytest.param("start", marks=pytest.mark.long), "reboot"])
 def test_a_heart_that_stops_a_minute_after_the_hosts_clock_leapt_ahead_of_right_ones_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, clock: int
 ) -> None:

@@ -36,6 +36,7 @@ def broker_away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Out
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_a_flow_that_is_killed_is_back_with_new_vitals(tmp_path: Path, broker_away: Future[Outcome]) -> None:
     del broker_away  # begins now
     figures = Restart(patients=PATIENTS, kills=2, settled_s=2.0).run(tmp_path, print).figures
@@ -45,6 +46,7 @@ def test_a_flow_that_is_killed_is_back_with_new_vitals(tmp_path: Path, broker_aw
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_what_a_ward_takes_is_counted_part_by_part(tmp_path: Path, broker_away: Future[Outcome]) -> None:
     del broker_away  # goes on meanwhile
     figures, wrong = Sizes(patients=PATIENTS, seconds=4.0, settled_s=1.0).run(tmp_path, print)
@@ -57,6 +59,7 @@ def test_what_a_ward_takes_is_counted_part_by_part(tmp_path: Path, broker_away: 
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_devices_that_flood_are_throttled_and_told_of_and_the_ledger_balances(tmp_path: Path) -> None:
     program("mosquitto")
     figures = Flood(patients=PATIENTS, seconds=8.0, times=120.0, settled_s=2.0).run(tmp_path, print).figures
@@ -78,6 +81,7 @@ def test_a_cluster_that_is_killed_gives_the_rows_of_one_process(tmp_path: Path) 
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_clocks_that_leap_leave_no_second_out_and_nothing_refused(tmp_path: Path) -> None:
     program("mosquitto")
     figures = Clocks(patients=2, seconds=6.0, settled_s=2.0).run(tmp_path, print).figures
@@ -88,6 +92,7 @@ def test_clocks_that_leap_leave_no_second_out_and_nothing_refused(tmp_path: Path
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_an_absence_of_the_broker_leaves_no_gap_and_pages_for_nothing_that_is_over(
     broker_away: Future[Outcome],
 ) -> None:
