@@ -30,6 +30,7 @@ STANDS: Final = among(Phase.ACTIVE, Phase.ACKNOWLEDGED, Phase.LATCHED, Phase.SHE
 OPEN = among(Phase.CLEAR, Phase.PENDING, Phase.LATCHED, Phase.RESTING, Phase.ENDED, Phase.RETRACTED)  # may come true
 SHELF = among(Phase.SHELVED, Phase.RESTING)
 _CLOSED = among(Phase.ENDED, Phase.RETRACTED)
+_DOES = (np.arange(len(Phase))[:, None] != TO) | (CHANGE > 0)
 _OVER = np.isin(np.arange(len(Event)), (Event.OVER, Event.OVER_LATCHING, Event.OVER_LATE, Event.REFUTED))
 
 _RAISED, _RETRIGGERED, _WORSENED, _SHELVED = (
@@ -100,11 +101,10 @@ def happen(
     until_ns, mark
         Of the commands that shelve and mark.
     """
-    to, change = TO[bank.phase, event], CHANGE[bank.phase, event]
-    cells = np.nonzero((to != bank.phase) | (change > 0))
-    happened = Happened(event, change)
+    cells = np.nonzero(_DOES[bank.phase, event])
     if not len(cells[0]):
-        return bank, happened
+        return bank, Happened(event, np.zeros(event.shape, np.int8))
+    to, change = TO[bank.phase, event], CHANGE[bank.phase, event]
     was = AlarmBank(*(field[cells] for field in bank))
     e, t, c, column = event[cells], to[cells], change[cells], cells[1]
     at, arrival = event_ns[cells[0]], arrival_ns[cells[0]]
@@ -144,7 +144,7 @@ def happen(
     after = AlarmBank(*(field.copy() for field in bank))
     for field, new in zip(after, now, strict=True):
         field[cells] = new
-    return after, happened
+    return after, Happened(event, change)
 
 
 def alarm_id(patient: str, condition: Condition, onset_ns: int) -> str:

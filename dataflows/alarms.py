@@ -43,7 +43,9 @@ for _priority, _of in RANK.items():
     _AGE_NS[_of] = round(MAX_AGE_S[_priority] * SECOND_NS)
     for _rung, _after_s in enumerate(LADDER_S[_priority]):
         _LADDER_NS[_of, _rung] = round(_after_s * SECOND_NS)
+_STEPPED = sorted({column for column, _ in _STEPS})
 _HIDERS = [(COLUMN[hider], np.array([COLUMN[one] for one in hidden])) for hider, hidden in HIDES.items()]
+_HIDING = [hider for hider, _ in _HIDERS]
 _PAGES = OPEN & ~among(Phase.RESTING) | among(Phase.MISSED)  # and is signalled then
 _SIGNALLED = among(Phase.ACTIVE, Phase.ACKNOWLEDGED)
 _CLIMBS = among(Phase.ACTIVE, Phase.LATCHED)
@@ -118,6 +120,7 @@ for _truth in (TRUE, FALSE, UNKNOWN, REFUTED):
     for _case in product((False, True), repeat=len(_BITS)):
         _code = sum(bit << place for place, bit in enumerate(_case))
         _EVENT_OF[_truth - REFUTED, _code] = event_of(_truth, **dict(zip(_BITS, _case, strict=True)))
+_EVENT_OF = _EVENT_OF.ravel()  # one index is the quicker look
 
 
 def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, arrival_ns: IntArray) -> tuple[AlarmBank, Happened]:
@@ -161,15 +164,15 @@ def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, arrival_ns: In
     bits = (
         ripe & ~hidden,
         (bank.closed == Phase.ENDED) & (begun - bank.ended_ns <= _GAP_NS),
-        np.broadcast_to(stale, true.shape),
+        stale,
         counts & (now - over >= _CLEAR_NS),
         HOLDS[bank.phase] & (rank > bank.priority) & ~hidden,
-        np.broadcast_to(_LATCHES, true.shape),
+        _LATCHES,
     )
-    code = np.zeros(true.shape, np.int64)
+    code = (evidence.truth - REFUTED) << len(bits)
     for place, bit in enumerate(bits):
-        code |= bit.astype(np.int64) << place
-    event = _EVENT_OF[evidence.truth - REFUTED, code]
+        code |= bit.view(np.uint8) << place
+    event = _EVENT_OF[code]
     watched = bank._replace(true_ns=np.where(true, now, bank.true_ns), over_ns=over, begun_ns=begun, found_ns=found)
     return happen(watched, event, event_ns, arrival_ns, rank)
 
@@ -218,6 +221,8 @@ def due_ns(bank: AlarmBank) -> int:
 def _ranked(held_ns: IntArray, value: FloatArray, true: BoolArray) -> Numbers:
     """Rank of the priority that each condition has now."""
     rank = np.broadcast_to(FIRST_RANK, true.shape)
+    if not true[:, _STEPPED].any():
+        return rank
     for column, one in _STEPS:
         known = value[:, column]
         met = true[:, column] & (held_ns[:, column] >= round(one.after_s * SECOND_NS))
@@ -232,6 +237,8 @@ def _hidden(phase: Numbers, over_ns: IntArray, ripe: BoolArray) -> BoolArray:
     """Whether something worse is signalled, or is about to be."""
     signalled = (_SIGNALLED[phase] & (over_ns == 0)) | (_PAGES[phase] & ripe)
     hidden = np.zeros(phase.shape, np.bool_)
+    if not signalled[:, _HIDING].any():
+        return hidden
     for hider, columns in _HIDERS:
         hidden[:, columns] |= signalled[:, hider, None]
     return hidden
