@@ -39,11 +39,13 @@ class WardImage(msgspec.Struct, frozen=True, array_like=True):
     bank: BankImage
     phases: tuple[str, ...] = _PHASES_BEFORE  # by number
     lore: dict[str, dict[str, Lore]] = {}  # by patient and condition
+    past: bytes = b""  # see `dataflows.past`
 
 
-def image(bank: Bank[AlarmBank], lore: dict[str, dict[str, Lore]]) -> WardImage:
+def image(bank: Bank[AlarmBank], lore: dict[str, dict[str, Lore]], past: bytes) -> WardImage:
     """Copy everything."""
-    return WardImage(AlarmBank._fields, tuple(COLUMN), bank.image(), tuple(phase.name for phase in Phase), {**lore})
+    names = tuple(phase.name for phase in Phase)
+    return WardImage(AlarmBank._fields, tuple(COLUMN), bank.image(), names, {**lore}, past)
 
 
 def bank_of(kept: WardImage) -> AlarmBank:

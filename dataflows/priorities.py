@@ -44,6 +44,9 @@ STEPS: Final[dict[Condition, tuple[Step, ...]]] = {
     "cannot-analyse": (Step("high", after_s=60.0),),
     "poor-signal": (Step("medium", after_s=300.0),),
     "ventricular-run": (Step("high", least=15.0),),
+    "spo2-low": (Step("high", most=85.0),),
+    "resp-low": (Step("high", most=5.0),),
+    "resp-high": (Step("high", least=40.0),),
 }
 
 # An alarm that nobody has answered climbs to level 1, 2 and 3 so long after it was told.

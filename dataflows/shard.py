@@ -188,7 +188,7 @@ class Shard:
         return rows
 
     def _told(self, rows: Iterable[Row]) -> list[Row]:
-        return [self._silence.told(row) if isinstance(row, AlarmEvent) else row for row in rows]
+        return [self._silence.told(self.ward.learned(row)) if isinstance(row, AlarmEvent) else row for row in rows]
 
     def _happened(self, item: Other) -> Sequence[Row]:
         rows: Sequence[Row] = ()

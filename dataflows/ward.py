@@ -16,7 +16,8 @@ from dataflows.bank import Bank
 from dataflows.events import AlarmEvent, Answer, Condition
 from dataflows.items import Commanded, name_of, site_of
 from dataflows.orders import obey
-from dataflows.rules import COLUMN, RULES
+from dataflows.past import Past
+from dataflows.rules import COLUMN, N_CONDITIONS, RULES
 from dataflows.standing import CALM, Standing, standing
 from dataflows.teller import FRESH, NO_LORE, by_clock, by_evidence, told
 
@@ -52,6 +53,7 @@ class Ward:
     def __init__(self, strip: Strip, place: Place) -> None:
         self.bank: Bank[AlarmBank] = Bank(no_alarms(1))
         self._lore: dict[str, dict[str, Lore]] = {}  # by patient and condition
+        self._past = Past()
         self._strip, self._place = strip, place
         self._due_ns: int | None = None  # when the clock may next change something; None: to be found out
         self.since_ns = 0  # of what stood before nothing is known: an alarm that begins anew has an onset after it
@@ -93,7 +95,7 @@ class Ward:
 
     def image(self) -> WardImage:
         """Copy everything for a snapshot."""
-        return alarm_images.image(self.bank, self._lore)
+        return alarm_images.image(self.bank, self._lore, self._past.image())
 
     def restore(self, image: WardImage) -> None:
         """Take up a snapshot of any version; what is no condition any more is forgotten.
@@ -105,6 +107,7 @@ class Ward:
         """
         self.bank.seat(image.bank.keys, alarm_images.bank_of(image))
         self._lore = {patient: dict(lore) for patient, lore in image.lore.items()}
+        self._past.restore(image.past)
         self._due_ns = None
 
     def standing(self, patients: Sequence[str]) -> list[Standing]:
@@ -117,8 +120,10 @@ class Ward:
         """End what stands and forget the patient."""
         bank, at_ns = self.bank.take([patient]), np.array([arrival_ns], np.int64)
         self.bank.unseat(patient)
-        self._lore.pop(patient, None)
+        lore = self._lore.pop(patient, {})
         after, happened = happen(bank, np.full(bank.phase.shape, Event.LEAVES, np.int8), at_ns, at_ns)
+        for column in range(N_CONDITIONS):
+            self._past.keep(patient, after, 0, column, lore)
         return [
             replace(self._told(patient, 0, column, after, happened, (arrival_ns, arrival_ns)), reason=reason)
             for _, column in _cells(happened)
@@ -130,6 +135,9 @@ class Ward:
         event_ns, arrival_ns = np.array(moment.event_ns, np.int64), np.array(moment.arrival_ns, np.int64)
         after, happened = alarms.step(before, evidence, event_ns, arrival_ns)
         self._put(moment.patients, before, after)
+        for row, column in _renamed(before, after):
+            patient = moment.patients[row]
+            self._past.keep(patient, before, row, column, self._lore.get(patient, {}))
         return [self._seen(moment, evidence, row, column, after, happened) for row, column in _cells(happened)]
 
     def tick(self, arrival_ns: int) -> list[AlarmEvent]:
@@ -146,14 +154,30 @@ class Ward:
 
     def obey(self, order: Commanded) -> list[AlarmEvent | Answer]:
         """Do a command, or say why not."""
-        if order.patient not in self.bank:
-            detail = f"no patient {name_of(order.patient)} is here: `femtoward alarms list` shows who is"
-            who = site_of(order.patient), order.command.id, order.actor
+        patient, place = order.patient, self._place(order.patient)
+        if gone := self._past.find(patient, getattr(order.command, "alarm", "")):
+            done = obey(order, alarm_images.filled(gone.cells), gone.lore, place)
+            if done.event is not None:
+                self._past.put(done.event.id, replace(gone, cells=alarm_images.cells_of(done.bank)))
+        elif patient in self.bank:
+            before, lore = self.bank.take([patient]), self._lore.get(patient, {})
+            done = obey(order, before, lore, place)
+            self._put([patient], before, done.bank)
+            for row, column in _renamed(before, done.bank):
+                self._past.keep(patient, before, row, column, lore)
+                lore.pop(RULES[column].condition, None)
+        else:
+            detail = f"no patient {name_of(patient)} is here: `femtoward alarms list` shows who is"
+            who = site_of(patient), order.command.id, order.actor
             return [Answer(*who, done=False, detail=detail, arrival_ns=order.arrival_ns)]
-        before = self.bank.take([order.patient])
-        after, event, answer = obey(order, before, self._lore.get(order.patient, {}), self._place(order.patient))
-        self._put([order.patient], before, after)
-        return [answer] if event is None else [event, answer]
+        return [done.answer] if done.event is None else [done.event, done.answer]
+
+    def learned(self, row: AlarmEvent) -> AlarmEvent:
+        """Keep the words of an alarm that somebody knows better than its rule, for when it is told again."""
+        known = self._lore.get(f"{row.site}/{row.patient}", {})
+        if row.change in FRESH and row.condition in known and known[row.condition].reason != row.reason:
+            known[row.condition] = replace(known[row.condition], reason=row.reason)
+        return row
 
     def _put(self, patients: Sequence[str], before: AlarmBank, after: AlarmBank) -> None:
         self.bank.put(patients, after)
@@ -201,6 +225,16 @@ class Ward:
             what, since_ns = Event(int(happened.event[row, column])), int(before.since_ns[row, column])
             rows.append(by_clock(event, lore, what, since_ns))
         return rows
+
+
+def _renamed(before: AlarmBank, after: AlarmBank) -> list[tuple[int, int]]:
+    """Cells in which another alarm has taken the place of one that is over."""
+    if after.first_ns is before.first_ns:  # nothing happened
+        return []
+    rows, columns = (
+        index.tolist() for index in np.nonzero((after.first_ns != before.first_ns) & (before.first_ns > 0))
+    )
+    return list(zip(rows, columns, strict=True))
 
 
 def _cells(happened: Happened) -> list[tuple[int, int]]:

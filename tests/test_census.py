@@ -369,6 +369,7 @@ def wave(tape: Tape, first: int, count: int, samples: bytes) -> None:
 def test_many_different_devices_coming_and_going_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     for where in ("roster", "beds"):
         monkeypatch.setattr(f"dataflows.{where}.LEFT_KEPT", 50)  # so that few devices fill it
+    monkeypatch.setattr("dataflows.past.KEPT", 20)
     tape, ward, per_wave = Tape(), Ward(), IDS // 8
     sizes, objects = [], []
     for number in range(8):

@@ -7,9 +7,9 @@ from wire import SECOND_NS, Tape
 
 from dataflows.events import AlarmEvent
 from dataflows.faults import QUIET_NS
-from dataflows.items import Item, Reported, Tick
+from dataflows.items import WARD_KEY, Commanded, Item, Reported, Tick
 from dataflows.shard import Shard
-from ingest.command import Acknowledge
+from ingest.command import Acknowledge, Comment, Mark, Shelve
 from ingest.journal import RecordKind
 from ingest.notices import Report
 from ingest.room import Stage
@@ -17,6 +17,7 @@ from ingest.words import room_report
 
 FAILS, WELL = Report("influx", ok=False, detail="connection refused"), Report("influx", ok=True, detail="")
 FLOW = Report("flow", ok=False, detail="flow ended with status 1")
+SHELVE = Shelve(id="s1", patient="ward", condition="system-fault", seconds=60)
 FLOW_WELL = Report("flow", ok=True, detail="")
 
 
@@ -127,3 +128,20 @@ def test_what_was_said_outlives_a_restart() -> None:
     resumed, went_on = ([(e.id, e.state) for e in of(AlarmEvent, shard.feed(late))] for shard in (after, before))
     assert resumed == went_on
     assert [state for _, state in resumed] == ["ended", "active"]
+
+
+def test_what_fails_is_named_again_when_nobody_answers_and_the_alarm_is_hurried() -> None:
+    tape = Tape()
+    said(tape, FAILS, disk(Stage.SHORT))
+    alarm = events(tape)[-1].id
+    tape.command(Comment(id="c1", patient="ward", alarm=alarm, note="looking"))
+    tape.command(Mark(id="c2", patient="ward", alarm=alarm, was="true"))
+    last = events(tape)[-1]
+    assert (last.change, last.mark, last.step) == ("marked", "true", 2)
+    shard = Shard()
+    shard.ward.admit(WARD_KEY)
+    shard.feed([Reported("influx", ok=False, detail="connection refused", arrival_ns=SECOND_NS)])
+    (shelved,) = of(AlarmEvent, shard.feed([Commanded(WARD_KEY, "ana", SHELVE, 2 * SECOND_NS)]))
+    assert shelved.state == "shelved"
+    (again,) = of(AlarmEvent, shard.feed([Tick(70 * SECOND_NS, 70 * SECOND_NS, 0, ward=True)]))
+    assert again.reason == "its time on the shelf is over: influx: connection refused"

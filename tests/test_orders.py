@@ -1,19 +1,26 @@
 """What people say of alarms, and what the clock makes of what nobody says; races, and a kill at every transition."""
 
 from itertools import pairwise
+from typing import Final
 
 import msgspec
+import numpy as np
 import pytest
-from bedside import Bedside
+from bedside import P1, T0, Bedside
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataflows import tree
+from dataflows.alarm_bank import alarm_id
+from dataflows.alarm_images import Cells, WardImage
 from dataflows.alarms import REFUTED
+from dataflows.bank import BankImage
 from dataflows.events import STANDING, AlarmEvent
 from dataflows.priorities import LADDER_S, MAX_AGE_S
 from dataflows.rules import COLUMN, RULES
 
-SLOW, STILL = "extreme-bradycardia", "asystole"
+SLOW: Final = "extreme-bradycardia"
+STILL: Final = "asystole"
 VENTRICULAR = ("ventricular-fibrillation", "ventricular-tachycardia")
 
 
@@ -165,6 +172,27 @@ def test_alarms_that_are_over_can_be_spoken_of_until_another_of_their_kind_comes
     assert (bed.last.id, bed.last.step, bed.last.mark) == (alarm, 4, "false")
 
 
+def test_an_alarm_can_be_marked_though_another_of_its_kind_stands_and_when_its_patient_has_left() -> None:
+    bed = raised()
+    first = bed.last.id
+    bed.hold({SLOW: 0}, 120)
+    bed.hold({SLOW: 1}, 1)
+    assert bed.last.id != first
+    assert bed.last.episode == first
+    bed.restart()
+    assert bed.mark(first, "false").done
+    assert (bed.last.id, bed.last.state, bed.last.mark, bed.last.step) == (first, "ended", "false", 2)
+    assert bed.last.reason == "marked false by ana"
+    assert bed.last.value == 5.0
+    assert bed.comment(first, "moved").done
+    assert (bed.last.mark, bed.last.step) == ("false", 3)
+    assert bed.acknowledge(first).detail.endswith("does not stand: it is over")
+    second = bed.events[2].id
+    assert [event.id for event in bed.ward.discharge(P1, bed.now, "p1 left")] == [second]
+    assert bed.mark(second, "true").done
+    assert bed.comment("another", "so").detail.startswith("no patient p1 is here")
+
+
 def test_who_asks_for_what_is_not_there_is_told_so() -> None:
     bed = Bedside()
     assert bed.acknowledge("nothing").detail == "alarm nothing of p1 does not stand: it ended or never was"
@@ -186,6 +214,28 @@ def test_what_was_found_when_is_told_apart_from_when_it_was_signalled() -> None:
     slow = bed.last
     assert (slow.condition, slow.onset_ns) == (SLOW, begun)
     assert (slow.condition_delay_ms, slow.signal_delay_ms) == (0.0, 10_000.0)
+
+
+def test_alarms_of_a_snapshot_from_before_the_table_go_on_under_their_ids() -> None:
+    onset = T0 - 5 * 10**9
+    fields = ("phase", "onset_ns", "true_ns", "over_ns", "ended_ns", "next_step")
+    arrays = {name: np.zeros((1, len(COLUMN)), np.int64) for name in fields}
+    for condition, phase, begun in ((SLOW, 2, onset), (STILL, 1, onset), ("poor-signal", 0, onset)):
+        column = COLUMN[condition]  # type: ignore[index]  # a name
+        arrays["phase"][0, column], arrays["onset_ns"][0, column], arrays["true_ns"][0, column] = phase, begun, T0
+        arrays["next_step"][0, column] = phase
+    data = tree.encode(tuple(arrays.values()))
+    bed = Bedside()
+    bed.ward.restore(WardImage(fields, tuple(COLUMN), BankImage((P1,), data)))
+    cells: Cells = {SLOW: (2, onset, T0, 0, 0, 2), "poor-signal": (0, onset, T0, 0, 0, 0)}
+    assert bed.ward.ids_in(P1, cells) == [alarm_id(P1, SLOW, onset)]
+    bed.hold({SLOW: 0, STILL: 0, "poor-signal": 1}, 7)
+    assert [(e.condition, e.state, e.id, e.step) for e in bed.events] == [
+        (STILL, "latched", alarm_id(P1, STILL, onset), 1),
+        (SLOW, "ended", alarm_id(P1, SLOW, onset), 2),
+        ("poor-signal", "active", alarm_id(P1, "poor-signal", onset), 0),
+    ]
+    assert [event.priority for event in bed.events] == ["high", "high", "low"]
 
 
 WATCHED = [STILL, SLOW, "cannot-analyse", "ventricular-run"]

@@ -30,7 +30,7 @@ from deploy.siege.scripted import never_active
 from deploy.siege.witness import Witness
 from device_sim.truth import AlarmLine
 from ingest.codec import decode_command, encode_birth, encode_bundle, encode_packet
-from ingest.command import Acknowledge
+from ingest.command import AlarmCommand
 from ingest.journal import Journal, JournalReader, RecordKind
 from ingest.notices import LinkNotice
 from ingest.removal import carried_out
@@ -362,14 +362,14 @@ def test_every_event_must_reach_the_webhook_in_order_and_say_the_same() -> None:
     assert "signature" in check_hooks([came[0]._replace(verified=False), *came[1:]], bodies, events).wrong[0]
 
 
-def test_a_nurse_acknowledges_alarms_also_those_of_the_whole_ward(tmp_path: Path) -> None:
+def test_a_nurse_answers_alarms_in_every_way_also_those_of_the_whole_ward(tmp_path: Path) -> None:
     said: list[tuple[str, bytes]] = []
     nurse = Nurse(lambda topic, payload: said.append((topic, payload)), tmp_path / "door", seed=1)
     nurse.start()
     for number in range(40):
         nurse.hear(msgspec.structs.replace(alarm(f"a{number}", state="ended"), site="*" if number % 2 else "north"))
     nurse.hear(Bad("north", 7, 0, 1, "t", "undecodable", "", 12))
-    eventually(lambda: nurse.said > 5 and said, what="acknowledgements")
+    eventually(lambda: nurse.said > 5 and said, what="answers")
     nurse.close()
-    assert all(isinstance(decode_command(payload), Acknowledge) for _, payload in said)
+    assert all(isinstance(decode_command(payload), AlarmCommand) for _, payload in said)
     assert {topic.split("/")[2] for topic, _ in said} <= {"north", SITE}

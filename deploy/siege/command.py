@@ -233,7 +233,7 @@ class _Siege:
         seen = self._chronicle
         return (
             f"{seen.vitals} vitals rows, {len(seen.alarms)} alarm events, {len(self._arena.receiver.receipts)} webhooks"
-            f" came, {self._nurse.said} acknowledgements, {len(self._attacks.kills)} kills"
+            f" came, {self._nurse.said} answers of a nurse, {len(self._attacks.kills)} kills"
             + (f"; down now: {', '.join(down)}" if down else "")
         )
 

@@ -1,4 +1,4 @@
-"""A nurse in a hurry: acknowledges alarms as they come, as they end, and afterwards, by broker and by door at once."""
+"""A nurse in a hurry: answers alarms as they come, as they end, and afterwards, by broker and by door at once."""
 
 import contextlib
 import heapq
@@ -13,7 +13,7 @@ from typing import Final
 from dataflows.events import AlarmEvent, Row
 from deploy.siege.arena import SITE
 from ingest.codec import encode_command
-from ingest.command import Acknowledge
+from ingest.command import Acknowledge, AlarmCommand, Comment, Mark, Shelve, Unshelve
 from ingest.door import DoorFullError, send
 from ingest.profile import NAME_PATTERN
 from ingest.topics import command_topic
@@ -24,7 +24,7 @@ LATEST_S: Final = 20.0
 
 
 class Nurse(threading.Thread):
-    """Acknowledges.
+    """Answers.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Nurse(threading.Thread):
     door
         The ward's local door.
     seed
-        Of what is acknowledged when and how.
+        Of what is said when and how.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Nurse(threading.Thread):
                 self._woken.notify()
 
     def run(self) -> None:
-        """Acknowledge what is due."""
+        """Answer what is due."""
         while True:
             with self._woken:
                 while not self._closing and (not self._due or self._due[0][0] > time.monotonic()):
@@ -73,7 +73,7 @@ class Nurse(threading.Thread):
                 if self._closing:
                     return
                 _, _, event = heapq.heappop(self._due)
-            self._acknowledge(event)
+            self._answer(event)
 
     def close(self) -> None:
         """Stop."""
@@ -82,9 +82,21 @@ class Nurse(threading.Thread):
             self._woken.notify()
         self.join()
 
-    def _acknowledge(self, event: AlarmEvent) -> None:
+    def _command(self, event: AlarmEvent, id_: str) -> AlarmCommand:
+        head, of = {"id": id_, "note": "siege", "patient": event.patient}, {"condition": event.condition}
+        chance = self._rng.random()
+        if chance < 0.6:
+            return Acknowledge(**head, alarm=event.id)
+        if chance < 0.7:
+            return Comment(**head, alarm=event.id)
+        if chance < 0.8:
+            return Mark(**head, alarm=event.id, was="true" if chance < 0.75 else "false")
+        # Not for long: what comes true on a shelf pages nobody, and all that is scripted has to.
+        return Shelve(**head, **of, seconds=self._rng.randint(1, 3)) if chance < 0.95 else Unshelve(**head, **of)
+
+    def _answer(self, event: AlarmEvent) -> None:
         self.said += 1
-        command = Acknowledge(id=f"siege-{self.said}", patient=event.patient, alarm=event.id, note="siege")
+        command = self._command(event, f"siege-{self.said}")
         # What concerns the ward as a whole has no site; any site may take care of it.
         site = event.site if NAME.fullmatch(event.site) else SITE
         topic, payload = command_topic(site, ACTOR), encode_command(command)
