@@ -1,6 +1,7 @@
 """Rows of a simulated ward for the dashboards: alarms that stand or are over, a refusal, a transfer, a lost device."""
 
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dataflows.fold import Fold
 from dataflows.shard import Shard
 from device_sim.fleet import Fleet, FleetOptions, who
 from ingest.codec import encode_birth, encode_command
-from ingest.command import Acknowledge, Admit, Command, Transfer
+from ingest.command import Acknowledge, Admit, Command, Comment, Mark, Shelve, Transfer
 from ingest.journal import Record, RecordKind
 from ingest.notices import Removed, Report
 from ingest.topics import command_topic, topic_of
@@ -53,15 +54,30 @@ def ward_rows(folder: Path) -> list[Row]:
     fleet = Fleet(FleetOptions(patients=6, scenario=str(scenario), seed=1, site=SITE), t_start_ns=t0_ns)
     fold, shard = Fold(1), Shard()
     rows: list[Row] = []
-    acknowledged = False
+    answered: set[str] = set()
     for batch in _batches(fleet, t0_ns):
         rows += _fed(fold, shard, batch)
-        standing = [row for row in rows if isinstance(row, AlarmEvent) and row.condition == "extreme-tachycardia"]
-        if standing and not acknowledged:
-            acknowledged = True
-            command = Acknowledge(id="ack-1", patient=PATIENT, alarm=standing[0].id, note="is being looked at")
-            rows += _fed(fold, shard, [_command(batch[-1].arrival_ns + 1, command)])
+        for event in [row for row in rows if isinstance(row, AlarmEvent) and row.id not in answered]:
+            answered.add(event.id)
+            given = [_command(batch[-1].arrival_ns + n, one) for n, one in enumerate(_answers(event), start=1)]
+            rows += _fed(fold, shard, given)
     return rows
+
+
+def _answers(event: AlarmEvent) -> Iterator[Command]:
+    """What people do with an alarm: once in the whole ward, each."""
+    of = {"patient": event.patient, "alarm": event.id}
+    match event.condition:
+        case "extreme-tachycardia":
+            yield Acknowledge(id="ack-1", note="is being looked at", **of)
+            yield Mark(id="mark-1", was="true", **of)
+            yield Comment(id="say-1", note="the physician knows", **of)
+        case "saturated":
+            yield Mark(id="mark-2", was="false", note="the sensor was moved", **of)
+        case "lost-contact":
+            yield Shelve(id="shelve-1", patient=event.patient, condition=event.condition, seconds=3600)
+        case _:
+            pass
 
 
 def elsewhere(rows: Sequence[Row]) -> list[Row]:
@@ -136,4 +152,4 @@ def _arrival(at_ns: int, command: Command) -> tuple[int, RecordKind, str, bytes]
 
 
 def _command(at_ns: int, command: Command) -> Record:
-    return Record(1_000_000, *_arrival(at_ns, command))
+    return Record(1_000_000 + zlib.crc32(command.id.encode()), *_arrival(at_ns, command))

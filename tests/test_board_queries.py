@@ -102,7 +102,7 @@ Said = tuple[tuple[tuple[str, str], ...], str, int, Any]  # tags, column, time, 
 # What is counted, or is the greatest or the least, of everybody shown.
 OF_ALL = {
     *("Newest vitals", "Alarms not acknowledged", "Beds taken", "Poorest signal now"),
-    *("Alarms per patient and day", "Alarms raised", "Time until acknowledged", "Messages refused"),
+    *("Alarms per patient and day", "Alarms raised", "Time until acknowledged", "Messages refused", "Shares"),
 }
 
 
@@ -189,4 +189,5 @@ def test_the_ward_says_what_the_rows_say(ward: Ward) -> None:
     assert alarms[PATIENT, "extreme-tachycardia"]["actor"] == "nurse-7"
     assert alarms[PATIENT, "extreme-tachycardia"]["now"] == "acknowledged"
     assert alarms["patient-0002", "asystole"]["now"] == "latched"  # it is over, and nobody has seen it
+    assert alarms["patient-0005", "lost-contact"]["now"] == "shelved"
     assert ("patient-0004", "saturated") in alarms

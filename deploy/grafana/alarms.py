@@ -2,14 +2,15 @@
 
 from deploy.grafana.beds import beds, heard, needs
 from deploy.grafana.board import Choice, dashboard, to_patient
+from deploy.grafana.burden import deeds, delays, outcomes, shares
 from deploy.grafana.columns import having, hidden, on, organized, series, sorted_by
-from deploy.grafana.events import CONDITION, alarm_log, event_overrides, standing
+from deploy.grafana.events import CONDITION, UNTIL, alarm_log, event_overrides, standing
 from deploy.grafana.influxql import chosen, chosen_or_whole, select, stepped
 from deploy.grafana.layout import Shelf
 from deploy.grafana.model import Dashboard, Panel
 from deploy.grafana.panels import BACKGROUND, TEXT, bars, stat, table, trend
 from deploy.grafana.targets import influx, math, summed
-from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED_NOW, PRIORITY, RAISED, WORDS, values
+from deploy.grafana.words import HIGH, LOW, MEDIUM, NEED_NOW, NEVER, PRIORITY, RAISED, WORDS, values
 
 CHOICES: tuple[Choice, ...] = ("site", "ward", "patient")
 HERE = chosen_or_whole(*CHOICES)
@@ -31,8 +32,10 @@ def alarms() -> Dashboard:
             Shelf(9, (_in_need(),)),
             Shelf(9, (_standing(),)),
             Shelf(12, (alarm_log(CHOICES),)),
+            Shelf(9, (deeds(),)),
             Shelf(8, (_told(),), "Who was told", collapsed=True),
             Shelf(9, (_burden(), _rate(), _waited(), _often()), "How heavy the burden is", collapsed=True, across=2),
+            Shelf(9, (outcomes(), shares(), delays()), "What became of them, and how soon", collapsed=True, across=1),
         ],
         choices=CHOICES,
         shows="24h",
@@ -73,14 +76,22 @@ def _standing() -> Panel:
         "Alarms now, and who acknowledged them",
         "The last word on each alarm of the last 30 days, of those that are not over; those of the whole ward (patient "
         "`ward`), too.",
-        standing(HERE, "quality", "note"),
+        standing(HERE, "quality", "note", "occurrences", "level", "mark", UNTIL),
         empty="No alarm stands, or none that was raised within 30 days",
-        overrides=[*event_overrides("now"), on("since", unit="dateTimeFromNow", width=130)],
+        overrides=[
+            *event_overrides("now"),
+            on("since", unit="dateTimeFromNow", width=130),
+            on("until", unit="dateTimeAsLocal", displayName="shelved until", width=170, mappings=values(NEVER)),
+            on("occurrences", displayName="times", unit="short", decimals=0, width=70),
+            on("level", displayName="step of the ladder", unit="short", decimals=0, width=90),
+            on("mark", displayName="marked", width=80),
+        ],
         transformations=[
             organized(
                 drop=["Time"],
                 order=[
-                    *("priority", "now", "condition", "patient", "since", "reason", "quality", "actor", "note", "site")
+                    *("priority", "now", "until", "condition", "patient", "since", "reason", "quality", "actor"),
+                    *("note", "mark", "occurrences", "level", "site"),
                 ],
             ),
             sorted_by("since", falling=True),

@@ -14,6 +14,7 @@ from deploy.grafana.words import PRIORITY, STATE, values
 # Counted from a year not long ago, so that a float tells what is left of a tick apart.
 STANDS = [f"\"now\" = '{state}'" for state in STANDING]
 ORDER = '"arrival_ns" - 1700000000000000000 + "event_ns" / 1000000'
+UNTIL = "until_ns"
 CONDITION = ("site", "patient", "condition")
 _SAID = ("priority", "reason", "actor", "onset_ns")
 
@@ -40,7 +41,12 @@ def standing(where: Sequence[str], *more: str) -> Query:
     newest = select(ordered, {"order": 'max("order")', **fields("now", *_SAID, *more)}, by=CONDITION, span="")
     return select(
         newest,
-        {**fields("priority", "now", "reason"), "since": '"onset_ns" / 1000000', **fields("actor", *more)},
+        {
+            **fields("priority", "now", "reason"),
+            "since": '"onset_ns" / 1000000',
+            **fields("actor", *(name for name in more if name != UNTIL)),
+            **({"until": f'"{UNTIL}" / 1000000'} if UNTIL in more else {}),
+        },
         where=[f"({' OR '.join(STANDS)})"],
         by=CONDITION,
         span="",
@@ -52,8 +58,11 @@ def alarm_log(choices: Sequence[str]) -> Panel:
     query = select(
         "alarm",
         {
-            **fields("priority", "condition", "state", "patient", "bed", "reason", "value", "limit"),
-            **fields("quality", "confidence", "actor", "note", "algorithm", "version", "site"),
+            **fields(
+                "priority", "condition", "state", "change", "patient", "bed", "reason", "value", "u", "unit", "limit"
+            ),
+            **fields("quality", "confidence", "actor", "note", "mark", "occurrences", "level"),
+            **fields("condition_delay_ms", "signal_delay_ms", "algorithm", "version", "episode", "id", "site"),
         },
         where=chosen_or_whole(*choices),
         tail="ORDER BY time DESC LIMIT 500",
@@ -67,7 +76,13 @@ def alarm_log(choices: Sequence[str]) -> Panel:
         overrides=[
             *event_overrides(),
             on("confidence", unit="percentunit", decimals=0, width=100),
-            on("value", "limit", decimals=1, width=80),
+            on("value", "limit", "u", decimals=1, width=80),
+            on("unit", "mark", width=70),
+            on("change", displayName="what", width=120),
+            on("occurrences", displayName="times", unit="short", decimals=0, width=70),
+            on("level", displayName="step of the ladder", unit="short", decimals=0, width=90),
+            on("condition_delay_ms", displayName="condition delay", unit="ms", decimals=0, width=110),
+            on("signal_delay_ms", displayName="signal delay", unit="ms", decimals=0, width=110),
             on("Time", width=190, links=[to_moment()]),
         ],
         height="sm",

@@ -65,6 +65,7 @@ STATE = {
     "retracted": Shown(text="○ taken back", color=GOOD, index=5),
     "missed": Shown(text="✗ missed: came too late", color=LATE, index=6),
 }
+NEVER = {"0": Shown(text=NOTHING, color=QUIET, index=0)}  # a time that is none
 DEVICE = {
     "online": Shown(text="● online", color=GOOD, index=0),
     "offline": Shown(text="✗ offline", color=HIGH, index=1),
