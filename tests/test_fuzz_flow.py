@@ -30,7 +30,7 @@ from ingest.topics import bundle_topic, command_topic, parse_topic, topic_of
 MANY = int(os.environ.get("FEMTOWARD_FUZZ", "3000"))
 BATCH = 500
 ROOM_BYTES = 10_000  # of the fold: refusals of the minute, spans of missing packets
-DEVICE_BYTES = 18_000  # that a shard keeps of a device at the most
+DEVICE_BYTES = 24_000  # that a shard keeps of a device at the most
 DEVICES = [f"w{number}" for number in range(8)]
 SENT = packets("w0", beating(4.0))
 

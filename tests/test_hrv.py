@@ -103,3 +103,26 @@ def test_a_push_writes_to_no_argument_and_late_beats_are_left_out() -> None:
     assert pickle.dumps((state, at, normal)) == before
     assert new.last_ns[0] == state.last_ns[0] + NS
     assert np.count_nonzero(new.rr) == np.count_nonzero(state.rr) + 1
+
+
+def test_what_the_powers_say_of_themselves_holds() -> None:
+    rng, n = np.random.default_rng(3), 60
+    t = np.arange(0.0, 420.0, 0.8)
+    swing = np.zeros((n, len(t)))
+    for low, high, power in ((0.04, 0.15, 900.0), (0.15, 0.40, 400.0)):  # of every heart, by many tones each
+        hz = rng.uniform(low, high, (n, 60))
+        size = np.sqrt(power / 60.0) * rng.standard_normal((2, n, 60))
+        turn = 2.0 * np.pi * hz[:, :, None] * t
+        swing += (size[0][..., None] * np.cos(turn) + size[1][..., None] * np.sin(turn)).sum(axis=1)
+    at = 100.0 + np.cumsum(0.8 + swing / 1e3, axis=-1)
+    state = hrv.push(hrv.init(n), np.rint(at * NS).astype(np.int64), np.ones(at.shape, np.bool_))
+    out, shaken = hrv.measure(state), hrv.measure(state, 5.0)
+    assert np.mean(np.abs(out.lf_ms2 - 900.0) <= 1.96 * out.lf_u) > 0.8
+    assert np.mean(np.abs(out.hf_ms2 - 400.0) <= 1.96 * out.hf_u) > 0.8
+    assert (out.lf_u < 450.0).all()
+    assert (shaken.hf_u > out.hf_u).all()
+    assert (shaken.hf_u - out.hf_u > shaken.lf_u - out.lf_u).all()  # jitter is of high pitch
+    line_hz, density = signal.welch(5.0 * np.diff(rng.standard_normal(100_000)), 1.0 / 0.8, nperseg=512)
+    of_jitter = shaken.hf_u**2 - out.hf_u**2
+    band = (line_hz >= 0.15) & (line_hz < 0.40)
+    assert np.sqrt(np.median(of_jitter)) == pytest.approx(density[band].sum() * line_hz[1], rel=0.1)

@@ -202,3 +202,15 @@ def r_peaks(ecg: Array) -> Array:
     usual = np.median(energy[: len(energy) // 250 * 250].reshape(-1, 250).max(axis=-1))
     places: Array = signal.find_peaks(energy, height=0.25 * usual, distance=38)[0].astype(np.float64)
     return places
+
+
+@pytest.mark.parametrize("bpm", [50.0, 75.0, 110.0])
+def test_the_foot_is_where_the_tangent_to_the_upstroke_begins(bpm: float) -> None:
+    signals = light(bpm)
+    out = found(signals.counts)
+    stretch = min(1.0, np.sqrt(60.0 / bpm))
+    for row in range(len(signals.counts)):
+        lead_s = kept(out.lead[row])[3:] / RATE_HZ
+        # The tangent at one standard deviation before the top meets the level at two.
+        assert abs(float(np.median(lead_s)) - 0.055 * stretch) < 0.008
+        assert float(np.std(lead_s)) < 0.01

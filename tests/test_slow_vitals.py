@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from sim_flow import flowed
 
 from anomaly.deterioration import QUIET
+from anomaly.reference import ReferenceCanceller
 from dataflows.courses import Course
-from dataflows.estimates import N_BEATS, Second, nothing_measured
+from dataflows.estimates import N_BEATS, QT_METER, Second, nothing_measured
 from dataflows.slow_vitals import HRV_REASONS, QT_REASONS, TRANSIT_REASONS, VITALS, Slow, SlowVitals
 from device_sim.truth import VitalLine
 
@@ -117,3 +118,7 @@ def test_qt_and_transit_of_a_simulated_heart_are_those_of_its_truth() -> None:
         # 200 ms to the foot, and 24 to where the tangent to the upstroke begins, at a rate of 60.
         assert abs(row.transit.value - 200.0 - 24.0 * np.sqrt(60.0 / row.hr.value)) < 6.0
         assert row.hrv_reason == "settling"
+
+
+def test_the_bend_that_qt_takes_back_is_that_of_the_lane() -> None:
+    assert ReferenceCanceller(1, 0, 250.0).high_hz == QT_METER.high_hz
