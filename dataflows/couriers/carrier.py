@@ -67,7 +67,7 @@ class _Load:
     lanes: Lanes
     intake: Intake
     head: int  # the newest row that was read
-    passed: int = 0  # up to which row nothing was left to carry, when that was last written down
+    passed: int = 0  # up to which row nothing was left to carry, when that was written down last
 
 
 class Carrier:
@@ -272,6 +272,7 @@ class Carrier:
         bad = {letter.row.id for letter in refused}
         told = load.intake.receipts([row for row in batch if row.id not in bad], now_ns)
         beside = load.intake.done(batch)
+        load.passed = load.passed if beside else max(load.passed, up_to)
         load.cursors.settle(self.courier.name, batch, up_to, refused, now_ns, told=told, beside=beside)
         for letter in refused:
             log.error("courier %s: row %d refused for good: %s", self.courier.name, letter.row.id, letter.reason)
@@ -320,7 +321,7 @@ class Carrier:
             cursors.flush()
             load.intake.look(now_s, self._now_ns())
             self._letters.look(cursors, now_s)
-            if load.head > load.passed and lanes.lowest_id() is None:  # by rows that are nobody's business, or held
+            if load.head > load.passed and lanes.lowest_id() is None:  # past rows that are nobody's business, or held
                 load.passed = load.head
                 cursors.settle(name, (), load.head, (), self._now_ns())
         if now_s - self._seen_s >= SEEN_S:
