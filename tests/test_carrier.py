@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from receiver import WAIT_S
 from servers import eventually
 
+from dataflows.couriers import carrier
 from dataflows.couriers.carrier import MOST_WAITING, Carrier
 from dataflows.couriers.cursors import Cursors, Refused, seen
 from dataflows.couriers.delivery import DeliveryFailed, ReceiverGone
@@ -295,7 +296,8 @@ def test_rows_wait_for_each_other_no_longer_than_the_courier_lingers(place: Plac
     assert batches == [4, 2, 1]  # nothing lingers at the end
 
 
-def test_a_report_that_cannot_be_left_is_tried_again(place: Place) -> None:
+def test_a_report_that_cannot_be_left_is_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carrier, "SAY_AGAIN_S", 0.2)
     faults = [OSError("the disk is full")]
     reports = Reports()
 

@@ -78,9 +78,7 @@ class Haste:
 
     def look(self, store: Store, now_ns: int) -> None:
         """Look at every alarm that nobody has answered."""
-        events = {
-            (event.site, event.id, event.level): event for event in store.alarms(OPEN) if event.priority != "low"
-        }
+        events = {(event.site, event.id, event.level): event for event in store.alarms(OPEN) if event.priority != "low"}
         self._begun_ns = self._begun_ns or now_ns  # what came while the couriers were down is delivered first
         self._since_ns = {
             key: self._since_ns.get(key, max(event.arrival_ns, self._begun_ns)) for key, event in events.items()
