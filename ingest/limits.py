@@ -67,7 +67,7 @@ def in_words(vital: Vital, own: tuple[float | None, float | None]) -> str:
     Examples
     --------
     >>> in_words("hr", (45.0, None))
-    'hr 45 to 140 /min (the default)'
+    'hr 45 to 140 /min'
     """
     limits = LIMITS[vital]
     said = []

@@ -52,6 +52,7 @@ MORE = {
         for title in (
             "States",
             "Locks",
+            "Faults",
             "Noise floor",
             "Noise floor over the declared one",
             "Clocks",
@@ -98,7 +99,7 @@ def test_no_panel_reads_more_than_is_stated_with_a_thousand_patients(
 def test_a_dashboard_that_is_looked_at_costs_what_is_stated(board: dict[str, Any]) -> None:
     seen = [panel for panel in board["panels"] if panel["type"] != "row"]
     reads = sum(points(board, panel) for panel in seen) / lasting_s(board["refresh"])
-    assert reads <= OPEN_PER_S * (3 if board["uid"] == "femtoward-devices" else 1), f"{reads:,.0f} points a second"
+    assert reads <= OPEN_PER_S * (3.5 if board["uid"] == "femtoward-devices" else 1), f"{reads:,.0f} points a second"
 
 
 def test_the_sums_are_those_that_a_hand_works_out() -> None:

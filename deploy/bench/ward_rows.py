@@ -84,7 +84,9 @@ def _vitals(number: int, second: int, values: list[float]) -> Vitals:
         qt=Reading(382.0 + values[3], 3.4, 0.97),
         qtc=Reading(401.0 + values[4], 3.6, 0.97),
         transit=Reading(224.0 + values[5], 2.3, 0.96),
-        brain_reason="no-sensor",
+        alpha=Reading(0.4 + 0.01 * values[1], 0.03, 0.95),
+        beta=Reading(0.2 + 0.01 * values[2], 0.02, 0.95),
+        seizure=Reading(abs(values[3]), 1.0, 0.95),
         news2_trend=Reading(0.1 * values[6], 0.2, 1.0),
     )
 
