@@ -200,6 +200,7 @@ def test_alarms_are_shelved_marked_and_spoken_of_and_every_state_is_told_in_word
         def do(deed: str, button: str, note: str = "") -> None:
             seen.page.locator(f'[data-alarm="{event.id}"] .more').click()
             seen.page.locator("fieldset span").get_by_text(deed, exact=True).click()
+            expect(seen.page.locator("#act-minutes")).to_have_value("2")  # an asystole is not shelved for longer
             seen.page.get_by_label("Your name").fill("ana")
             seen.page.get_by_label("Note").fill(note)
             seen.page.locator("#act").get_by_role("button", name=button, exact=True).click()

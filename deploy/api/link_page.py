@@ -6,6 +6,8 @@ from html import escape
 from typing import Final
 
 from dataflows.events import OVER, SEEN, AlarmEvent
+from dataflows.priorities import SHELF_LATCHING_S
+from dataflows.rules import COLUMN, RULES
 from deploy.page.words import in_full, said_of
 
 _PAGE: Final = """<!doctype html>
@@ -35,9 +37,9 @@ _FORM: Final = """<form method="post">
 </form>"""
 _MINUTES: Final = """<label for="minutes">Shelve for</label>
 <select id="minutes" name="minutes">
-<option value="2">2 minutes</option><option value="5">5 minutes</option>
-<option value="15" selected>15 minutes</option><option value="60">1 hour</option>
+{options}
 </select>"""
+_FOR: Final = {2: "2 minutes", 5: "5 minutes", 15: "15 minutes", 60: "1 hour"}
 _BUTTONS: Final = {
     "acknowledge": "Acknowledge",
     "shelve": "Shelve",
@@ -88,3 +90,10 @@ def _form(event: AlarmEvent, used: Collection[str]) -> str:
         for doing in left
     )
     return _FORM.format(buttons=f'{_MINUTES if "shelve" in left else ""}\n<p class="buttons">\n{rows}\n</p>')
+
+
+def _minutes(event: AlarmEvent) -> str:
+    """For how long it may be shelved."""
+    latches = RULES[COLUMN[event.condition]].latches
+    may = {minutes: said for minutes, said in _FOR.items() if not latches or 60 * minutes <= SHELF_LATCHING_S}
+    return _MINUTES.format(options="\n".join(f'<option value="{n}">{said}</option>' for n, said in may.items()))

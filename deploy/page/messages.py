@@ -43,6 +43,7 @@ class Alarm(msgspec.Struct, frozen=True):
     occurrences: int  # how often its condition came true
     level: int  # rung of the escalation ladder
     until_ms: int  # shelved until; 0: it is not
+    shelve_s: int  # for which it may be shelved, at most
     mark: Literal["", "true", "false"]  # what somebody said that it was
 
 

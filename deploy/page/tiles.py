@@ -3,11 +3,14 @@
 import numpy as np
 
 from dataflows.events import WARD, AlarmEvent, Reading, Vitals, Wave
+from dataflows.priorities import SHELF_LATCHING_S
+from dataflows.rules import COLUMN, RULES
 from deploy.live import WAVE_HZ, Bed, by_need, in_a_word, need_of, quality_word
 from deploy.page.messages import Alarm, Second, Tile, Value
 from deploy.page.words import in_full, said_of
 
 MS_NS = 1_000_000
+LONGEST_SHELF_S = 86_400
 NONE = Value()
 
 
@@ -96,5 +99,6 @@ def _alarm(event: AlarmEvent) -> Alarm:
         occurrences=event.occurrences,
         level=event.level,
         until_ms=event.until_ns // MS_NS,
+        shelve_s=SHELF_LATCHING_S if RULES[COLUMN[event.condition]].latches else LONGEST_SHELF_S,
         mark=event.mark,
     )

@@ -3,6 +3,7 @@
 import { clock, find, put } from "./words.js";
 
 const LONGEST_NAME = 64;
+const USUAL_MIN = 15; // for which something is shelved
 const NAME_KEPT_MS = 120_000; // whoever comes later must not sign with somebody else's name
 
 /** What may be done with an alarm in each state. */
@@ -71,6 +72,10 @@ export class ActDialog {
     for (const choice of this.form.querySelectorAll("[name=deed]")) {
       choice.parentElement.hidden = !may.includes(choice.value);
       choice.checked = choice.value === may[0];
+    }
+    for (const choice of find("act-minutes").options) {
+      choice.disabled = choice.hidden = 60 * Number(choice.value) > alarm.shelve_s;
+      choice.selected = !choice.disabled && Number(choice.value) <= USUAL_MIN;
     }
     this.note.value = "";
     this.dress();

@@ -4,7 +4,7 @@
  * @typedef {{value: number|null, u: number|null}} Value
  * @typedef {{id: string, condition: string, category: "physiological"|"technical", priority: "high"|"medium"|"low",
  *   state: "active"|"acknowledged"|"latched"|"shelved"|"ended"|"retracted"|"missed", onset_ms: number, event_ms: number,
- *   need: number, words: string, said: string, reason: string, occurrences: number, level: number, until_ms: number,
+ *   need: number, words: string, said: string, reason: string, occurrences: number, level: number, until_ms: number, shelve_s: number,
  *   mark: ""|"true"|"false"}} Alarm
  * @typedef {{key: string, name: string, patient: string, ward: string, of_ward: boolean, need: number, words: string, second: number|null,
  *   hr: Value, pulse: Value, temp: Value, resp: Value, rmssd: Value, af: Value, pvc: Value,
