@@ -24,6 +24,7 @@ NO_PULSE_NS = 10 * SECOND_NS  # without one, where there is light: no blood move
 APNOEA_S = 20.0  # without breath
 FROZEN_NS = 2 * SECOND_NS
 BACK = {RESP: 1.0, SPO2: 1.0, TEMP: 0.2}  # a vital is back within a limit when it is so far within
+SLOW_SHARE, REST_SHARE = 0.8, 1.75  # of the mean interval: one of a slow rate lies between, one beyond is a rest
 RATE_DISAGREEMENT = 0.2  # share by which a good pulse contradicts a rate out of the cardiac lane
 
 RateAlarm = Literal["extreme-bradycardia", "extreme-tachycardia"]
@@ -212,7 +213,8 @@ def _say_of_rates(say: Say, second: Second, proof: Proof, limits: FloatArray, en
         # A pulse that is not trusted so far makes unsure; but its mean lags behind a rate that has just changed.
         own = light.slowest_bpm if side == LOW else light.fastest_bpm
         most = RATE_DISAGREEMENT * rate
-        contradicted = proof.pulse & (np.abs(light.pulse - rate) > most) & ~(np.abs(own - rate) <= most)
+        lags = (np.abs(own - rate) <= most) & _keeps_on(heart.rr_ms / 1e3, rate, side)
+        contradicted = proof.pulse & (np.abs(light.pulse - rate) > most) & ~lags
         unsure = np.where((truth == 1) & (proof.poor | proof.fault | contradicted), -1, truth)
         judged = np.where((truth == 1) & word.against, _never(onset_ns, end_ns), unsure)
         counted = np.where(proof.pulse, pulse_rate(second, condition, limit), -1)
@@ -225,6 +227,14 @@ def _say_of_rates(say: Say, second: Second, proof: Proof, limits: FloatArray, en
         )
         why = np.select([alone, word.for_], [2, 1], 0)
         say(condition, np.where(alone, counted, judged), np.where(alone, end_ns, onset_ns), measured, why)
+
+
+def _keeps_on(interval_s: FloatArray, rate: FloatArray, side: int) -> BoolArray:
+    """Whether the newest interval is of a rate, and no rest among intervals that are shorter."""
+    if side == HIGH:
+        return np.ones(len(rate), np.bool_)
+    usual_s = 60.0 / rate
+    return (interval_s >= SLOW_SHARE * usual_s) & (interval_s <= REST_SHARE * usual_s)
 
 
 def _say_of_rhythms(say: Say, second: Second, proof: Proof, stirs: BoolArray) -> None:

@@ -15,7 +15,7 @@ from device_sim.course import APNOEA_DEPTH, SKIN_OF_CORE, levels
 from device_sim.devices import DEVICES
 from device_sim.events import ARRESTED
 from device_sim.expected import Expected, FaultExpectations, blind_expectations
-from device_sim.foreseen import HARD, STANDS_FOR, event_expectations, hides, rhythm_expectations
+from device_sim.foreseen import ASKED, HARD, STANDS_FOR, event_expectations, hides, rhythm_expectations
 from device_sim.heartvector import QT_FIXED_S, QT_LONGEST_RR_S, QT_STRETCHED_S
 from device_sim.heartwatch import HeartExpectations
 from device_sim.physiology import Beat, rate_over
@@ -272,17 +272,20 @@ class Scribe:
                 condition=one.condition,
                 from_ns=self._ns(one.from_s),
                 to_ns=self._ns(one.to_s),
-                required=one.required and one.to_s <= self._end_s and not self._hidden(one),
+                required=self._asked(one) and one.to_s <= self._end_s and not self._hidden(one),
                 due=one.due and one.to_s <= self._end_s,
             )
             for one in expected
         ]
 
+    def _asked(self, one: Expected) -> bool:
+        return one.required or (one.due and one.condition in ASKED and not self._recorded)
+
     def _hidden(self, one: Expected) -> bool:
         """Whether a fault, a movement or a hard rhythm hides the heart while a physiological alarm would be due."""
         if not one.physiological:
             return False
-        return self._unsaid(one) or (self._eventful and hides(self._script, one.since_s, one.to_s))
+        return self._unsaid(one) or (self._eventful and hides(self._script, one.since_s, one.to_s, one.condition))
 
     def _of_beats(self, expected: Iterable[Expected]) -> list[Expected]:
         """What beats call for; not due where nobody said that it was there, or where a rhythm stands for it."""

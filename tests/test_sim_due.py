@@ -229,7 +229,7 @@ def test_what_an_arrest_leaves_is_due_once_blood_moves_again() -> None:
         "spo2-low",
     ]
     racing, fibrillating, still, dying, blue = found
-    assert (fibrillating[1:], dying[1:]) == ((22, 33), (99, 130))
+    assert (fibrillating[1:], dying[1:]) == ((21, 33), (99, 130))
     assert racing[1] < 15
     assert still[1] == 78, "not while it fibrillates"
     assert blue[2] == 190, "not before the heart has come back"

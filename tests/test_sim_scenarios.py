@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sim_flow import Found, flowed
 
+from dataflows.priorities import HIDES
 from dataflows.rules import RULES
 from deploy.score import score_alarms
 from device_sim.devices import DEVICES
@@ -103,7 +104,9 @@ def test_the_vitals_of_a_code_are_those_of_a_body_and_not_of_a_sensor(code_blue:
 def test_a_rhythm_is_named_and_its_onset_lies_in_it(name: str, seconds: float, condition: str) -> None:
     found = flowed(name, 1, seconds)
     score = score_alarms(found.truth, found.alarms, found.end_ns)
-    assert condition in {alarm.condition for alarm in found.alarms}
+    told = {alarm.condition for alarm in found.alarms}
+    hidden = {name for other in told for name in HIDES.get(other, ())}  # by what is worse, as it is with a rate so low
+    assert condition in told | hidden
     assert not score.false
 
 
