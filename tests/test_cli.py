@@ -16,9 +16,10 @@ import deploy.alarms
 from dataflows.events import Answer, Bad, PatientInfo
 from dataflows.store import Store
 from deploy.alarms import whoami
-from ingest.command import Acknowledge
+from ingest.command import Acknowledge, Comment, Mark, Shelve, Unshelve
 from ingest.documents import decode_command
 from ingest.door import Door
+from ingest.packet import BadPacket
 from ingest.topics import Topic, parse_topic
 
 ROOT = Path(__file__).parents[1]
@@ -262,6 +263,32 @@ def test_an_acknowledgement_goes_to_the_partition_that_has_the_alarm(
     assert Door(two_wards.parent / "main" / "door").take(10) == []
     refused(femtoward("alarms", "ack", "aaaa3333", "--config", two_wards, "--partition", "main"), "no alarm with id")
     refused(femtoward("alarms", "ack", "zzzz", "--config", two_wards), "partition main: no alarm", "partition east: no")
+
+
+def test_each_way_to_answer_an_alarm_is_a_command_at_the_door(
+    femtoward: Run, ward: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy.alarms, "ANSWER_WITHIN_S", 0.0)
+    says = ("--actor", "nina", "--data-dir", ward)
+    for line in (
+        ("shelve", "aaaa1111", "--for", 60, "--note", "suction"),
+        ("shelve", "p1/poor-signal", "--for", 600),
+        ("unshelve", "p1/poor-signal"),
+        ("comment", "aaaa2222", "lead II was off"),
+        ("mark", "aaaa2222", "false"),
+    ):
+        assert femtoward("alarms", *line, *says).status == 1  # nobody answers here
+    given = [decode_command(letter.payload) for letter in Door(ward / "main" / "door").take(10)]
+    assert [replace(command, id="c") for command in given if not isinstance(command, BadPacket)] == [
+        Shelve(id="c", note="suction", patient="p1", condition="asystole", seconds=60),
+        Shelve(id="c", patient="p1", condition="poor-signal", seconds=600),
+        Unshelve(id="c", patient="p1", condition="poor-signal"),
+        Comment(id="c", note="lead II was off", patient="p1", alarm="aaaa2222"),
+        Mark(id="c", patient="p1", alarm="aaaa2222", was="false"),
+    ]
+    refused(femtoward("alarms", "shelve", "p9/poor-signal", "--for", 60, *says), "no patients are called 'p9'")
+    refused(femtoward("alarms", "shelve", "p1/hiccups", "--for", 60, *says), "no condition 'hiccups': there are")
+    refused(femtoward("alarms", "ack", "p1/poor-signal", *says), "names no alarm: give its id")
 
 
 def test_no_answer_says_that_the_command_is_kept(femtoward: Run, ward: Path, monkeypatch: pytest.MonkeyPatch) -> None:
