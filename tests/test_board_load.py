@@ -46,6 +46,11 @@ MORE = {
     ("femtoward-alarms", "Time until acknowledged"): 310_000,
     ("femtoward-alarms", "Most frequent"): 310_000,
     ("femtoward-alarms", "What became of what receivers were told"): 1_300_000,  # closed at first
+    # Closed at first: every event of a day or of a month, for whoever asks what alarms cost people.
+    ("femtoward-alarms", "What people did and said"): 310_000,
+    ("femtoward-alarms", "What became of alarms"): 1_600_000,
+    ("femtoward-alarms", "Shares"): 1_300_000,
+    ("femtoward-alarms", "How long alarms take"): 310_000,
     # A technician's, once a minute: every word of every device of the last hour.
     **{
         ("femtoward-devices", title): 2_800_000
