@@ -34,6 +34,7 @@ _MAY: dict[str, tuple[str, ...]] = {
     "dead-channel": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
     "gain-step": ("poor-signal", "cannot-analyse", "sensor-fault"),
     "wrong-calibration": ("poor-signal", "cannot-analyse", "sensor-fault"),
+    "expired-calibration": ("device-fault",),  # a device says so itself
     "calibrating": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
     "clock-skew": ("late-data",),
     "clock-step": ("late-data", "lost-contact", "poor-signal", "cannot-analyse"),
