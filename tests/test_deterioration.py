@@ -1,4 +1,4 @@
-"""Change of a patient: CUSUM and its threshold, tails, personal baseline, patterns, and the task that judges them."""
+"""Change of a patient: CUSUM and its threshold, personal baseline, patterns, and the task that judges them."""
 
 import pickle
 from pathlib import Path
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from anomaly.baseline import DAY_S, HR, VITALS, Baseline
 from anomaly.cusum import Cusum, CusumState, threshold
 from anomaly.deterioration import PATTERNS, QUIET, Deterioration, DeteriorationOut
-from anomaly.tails import Tail, TailState, pareto_fit
 from deploy.evaluate import deterioration
 from deploy.evaluate.records import EvaluateError
 from deploy.evaluate.request import Request
@@ -68,50 +67,6 @@ def test_a_sum_is_that_of_its_definition() -> None:
         assert total[0, 0] == pytest.approx(slow)
         assert passed[0, 0] == (slow > 5.0)
         slow = 0.0 if slow > 5.0 else slow
-
-
-@pytest.mark.parametrize("shape", [-0.2, 0.0, 0.25])
-def test_the_tail_of_a_pareto_distribution_is_found(shape: float) -> None:
-    rng = np.random.default_rng(3)
-    uniform = rng.random((40, 4000))
-    excess = -1.5 * np.log(uniform) if shape == 0.0 else 1.5 * (uniform**-shape - 1.0) / shape
-    found, scale = pareto_fit(excess)
-    assert np.mean(found) == pytest.approx(shape, abs=0.03)
-    assert np.mean(scale) == pytest.approx(1.5, rel=0.03)
-
-
-@pytest.mark.parametrize("tail", ["normal", "heavy"])
-def test_a_threshold_by_its_tail_keeps_its_budget(tail: str) -> None:
-    rng = np.random.default_rng(4)
-    kernel = Tail(risk=1e-3)
-    n, learning, count = 150, 6000, 0
-    state = kernel.init(n)
-    for k in range(learning + 6000):
-        x = rng.standard_normal(n) if tail == "normal" else 0.7 * rng.standard_t(8, n)
-        state, (_, beyond) = kernel.step(state, x)
-        count += int(beyond.sum()) if k >= learning else 0
-    assert 0.5e-3 < count / n / 6000 < 2e-3  # within a factor of two of what is declared
-
-
-def test_a_row_of_tails_alone_is_as_in_the_bank_and_nothing_is_written_to() -> None:
-    rng, kernel = np.random.default_rng(5), Tail(risk=1e-3)
-    state = kernel.init(6)
-    alone = [kernel.init(1) for _ in range(6)]
-    for _ in range(500):
-        x = rng.standard_normal(6) + (rng.random(6) < 0.05) * 3.0
-        x[rng.random(6) < 0.1] = np.nan
-        before = pickle.dumps((state, x))
-        new, (limit, _) = kernel.step(state, x)
-        assert pickle.dumps((state, x)) == before
-        state = new
-        for row in range(6):
-            alone[row], (one, _) = kernel.step(alone[row], x[row : row + 1])
-            assert one[0] == limit[row]
-    assert all(
-        np.array_equal(getattr(state, name)[row], getattr(alone[row], name)[0], equal_nan=True)
-        for name in TailState._fields
-        for row in range(6)
-    )
 
 
 def test_a_baseline_learns_who_the_patient_is_and_how_the_day_goes() -> None:
@@ -238,8 +193,6 @@ def test_deterioration_is_found_in_a_simulated_ward(monkeypatch: pytest.MonkeyPa
     [
         (Baseline, {"every_s": 0.0}),
         (Baseline, {"priors": ()}),
-        (Tail, {"risk": 0.1}),
-        (Tail, {"risk": 1e-3, "least": 1}),
         (Deterioration, {"shift": 0.0}),
         (Deterioration, {"baseline": Baseline(priors=VITALS[:2])}),
     ],
