@@ -10,6 +10,7 @@ from dataflows.events import NAN, SECOND_NS, DeviceStatus, Ledger
 from dataflows.items import BlockData, Data
 from dataflows.pacing import BEFORE_NS, CREDIT_NS, NOISE_NS, QUEUED_NS, SINCE_NS, Credit
 from dataflows.waking import Now
+from dataflows.wear import Wear
 from ingest.clock import ClockFlag, ClockState, correct, set_ahead, time_of_sample
 from ingest.packet import ALL_FLAGS, BadPacket, Block, Packet, StateFlag
 from ingest.profile import Birth, Status
@@ -75,6 +76,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
     queue: Credit = Credit(BEFORE_NS)  # for all that it measured, queued or not
     set_ns: int = 0  # `Now.set_ns` at the newest packet
     ailments: Ailments = msgspec.field(default_factory=Ailments)
+    wear: Wear = msgspec.field(default_factory=Wear)
     grave: str = ""  # what its wearer's nurse was told last to be wrong with it, by name
 
     def turn_hour(self, site: str, name: str, now: Now, revision: int) -> list[Ledger]:
@@ -89,6 +91,7 @@ class DeviceLog(msgspec.Struct, array_like=True):
     def reborn(self, birth: Birth) -> None:
         """Start every stream anew under a new profile."""
         self.cursors = {}
+        self.wear.moved()  # it may have been calibrated
         self.packet_ns = pacing.cost_ns(birth.periods_ns, len(birth.streams))
 
     def refused(self, bad: BadPacket, now: Now) -> None:
@@ -139,6 +142,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
         self.last_seen_ns, self.offset_ns, self.packet_ns = now.arrival_ns, t0_ns - packet.t0_ns, packet_ns
         self.noise_floor = next((b.noise_floor for b in packet.blocks if b.stream == 0), self.noise_floor)
         self.flags = _flags(packet.blocks)
+        if self.flags == StateFlag.LOCKED:
+            self.wear.take(self.noise_floor, birth.streams[0].noise_floor, now.arrival_ns)
         return Data(key, now.arrival_ns, now.awake_ns, t0_ns, self.offset_ns, blocks)
 
     def falls_silent(self, awake_ns: int) -> bool:
@@ -166,7 +171,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
         expiry_ns = min(filter(None, expiries), default=0)
         self.ailments.told = self.ailments.names(now.arrival_ns)
         expired = ("calibration-expired",) if 0 < expiry_ns < now.arrival_ns else ()
-        faults = {*self.ailments.told, *(status.faults if status else ()), *expired}
+        ageing = ("sensor-ageing",) if self.wear.ages else ()
+        faults = {*self.ailments.told, *(status.faults if status else ()), *expired, *ageing}
         return DeviceStatus(
             site,
             name,
@@ -185,6 +191,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
             locked=bool(self.flags & StateFlag.LOCKED),
             flags=" ".join(word for flag, word in SAID.items() if self.flags & flag),
             faults=" ".join(sorted(faults)),
+            ageing=100.0 * self.wear.a_day,
+            ageing_u=100.0 * self.wear.u,
         )
 
     def _ail(self, verdict: Verdict, t0_ns: int, sample_ns: int, end_ns: int, happened: ClockFlag, now: Now) -> None:

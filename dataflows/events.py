@@ -255,6 +255,8 @@ class DeviceStatus(msgspec.Struct, frozen=True, array_like=True):
     locked: bool = False  # every sensor of the newest packet
     flags: str = ""  # what else its sensors said of themselves, in words
     faults: str = ""  # names of what is wrong with it or its way to us (`ailments.WORDS`), with spaces between
+    ageing: float = NAN  # growth of its noise floor against its own history, % a day
+    ageing_u: float = NAN  # standard uncertainty of that
 
     @property
     def key(self) -> str:

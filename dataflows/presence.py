@@ -111,6 +111,8 @@ class Presence:
         for binding in change.bindings:
             device, before, after = binding.device, binding.before, binding.after
             key = f"{site}/{device}"
+            if (log := self.census.awake(key)) is not None:
+                log.wear.moved()
             if before is not None:
                 self._flood_over(key)
                 self._well(key, before)

@@ -115,6 +115,7 @@ def lines(device: Device | Refusals) -> list[str]:
         f"  {_sensors(s)}",
         f"  wrong: {in_words(s.faults) or 'nothing that is known'}",
         f"  clock corrected by {s.clock_offset_ms:.1f} ms; noise floor {s.noise_floor:g} {s.noise_unit}{_declared(s)}",
+        f"  ageing {_ageing(s)}",
         f"  calibration {_calibrated(s)}",
         f"  {_causes(device)}",
         "  hour (UTC)        " + " ".join(f"{count:>11}" for count in COUNTS),
@@ -133,6 +134,12 @@ def _sensors(status: DeviceStatus) -> str:
 
 def _declared(status: DeviceStatus) -> str:
     return f", declared {status.declared_noise_floor:g}" if math.isfinite(status.declared_noise_floor) else ""
+
+
+def _ageing(status: DeviceStatus) -> str:
+    if not math.isfinite(status.ageing):
+        return "not known yet"
+    return f"its noise floor grows by {status.ageing:+.2f} % a day, u {status.ageing_u:.2f} %"
 
 
 def _calibrated(status: DeviceStatus) -> str:

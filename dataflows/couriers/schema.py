@@ -225,6 +225,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             ),
             *fields("boolean", "", simulated="no real device", locked="every sensor is"),
             *fields("float", "ms", clock_offset_ms="corrected minus raw device time"),
+            *fields("float", "%", ageing="growth of the noise floor a day", ageing_u="its standard uncertainty"),
             *fields("float", "noise_unit", noise_floor="as measured last", declared_noise_floor="by its birth"),
             *fields(
                 "integer",
