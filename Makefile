@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test check verify long scenarios format dashboards screenshots lock clean
+.PHONY: demo test check faults verify long scenarios format dashboards screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
@@ -26,6 +26,11 @@ check: $(READY)
 # Measures the simulator's sensors against what they declare, by an hour of signal each: some minutes.
 verify: $(READY)
 	@$(BIN)/femtoward simulate --verify $(ARGS)
+
+# Every fault of every simulated device through the whole flow, 30 patient-days of it: hours.
+SEEDS := $(shell seq -s, 1 36)
+faults: $(READY)
+	$(BIN)/femtoward evaluate faults --records $(SEEDS) $(ARGS)
 
 # What takes too long for every change: trials of the siege, whole collections of recordings, one more way of many.
 long: $(READY)

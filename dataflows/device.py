@@ -76,8 +76,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
     queue: Credit = Credit(BEFORE_NS)  # for all that it measured, queued or not
     set_ns: int = 0  # `Now.set_ns` at the newest packet
     ailments: Ailments = msgspec.field(default_factory=Ailments)
-    wear: Wear = msgspec.field(default_factory=Wear)
     grave: str = ""  # what its wearer's nurse was told last to be wrong with it, by name
+    wear: Wear = msgspec.field(default_factory=Wear)
 
     def turn_hour(self, site: str, name: str, now: Now, revision: int) -> list[Ledger]:
         """Begin the ledger of a new hour; return what was not told of those before, as one of them is forgotten."""

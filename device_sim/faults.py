@@ -48,6 +48,8 @@ HEATER_HZ, HEATER_PT = 23.0, 25.0
 # A light source or an amplifier that fails grows noisier: the white part of its density when it has, and how fast it
 # gets there; from memory.
 FLICKER_PT, FLICKER_KNEE_HZ, FLICKER_GROWS_S = 0.5, 20.0, 10.0
+# Of a sensor whose own density is larger, as an NV ensemble's is, so many times that: else nobody could see it.
+FAILED_TIMES = 30.0
 GAIN_STEP = 0.7  # an amplifier that loses a part of its gain; from memory
 # Coefficients of another device, by channel in turn; from memory.
 WRONG_GAINS = (1.25, 0.8, 1.12, 0.7)

@@ -12,6 +12,7 @@ from device_sim.faults import (
     CELL_COOLING_S,
     CELL_COOLS_BY_K,
     CELL_HALF_K,
+    FAILED_TIMES,
     FLICKER_GROWS_S,
     FLICKER_KNEE_HZ,
     FLICKER_PT,
@@ -131,7 +132,7 @@ class Hitches:
                 self._stick(row, fault, t_s, reading)
             case "noise" | "lost-lock":
                 self._drown(row, fault, t_s, reading)
-                density = NOISE_PT if fault.name == "noise" else UNLOCKED_NOISE_PT
+                density = self._failed_pt(NOISE_PT) if fault.name == "noise" else UNLOCKED_NOISE_PT
                 noise_pt[row, slots] = np.maximum(noise_pt[row, slots], density)
             case "heater-line":
                 # The current flows through all heaters, and reaches every cell a little differently.
@@ -142,7 +143,7 @@ class Hitches:
                 field += grown * self._flick(row, rng.standard_normal(field.shape))
                 # What it measures of its own noise, about 10 Hz.
                 share = grown.reshape(noise_pt.shape[1], -1).mean(axis=1)
-                noise_pt[row] += share * FLICKER_PT * np.sqrt(1.0 + FLICKER_KNEE_HZ / 10.0)
+                noise_pt[row] += share * self._failed_pt(FLICKER_PT) * np.sqrt(1.0 + FLICKER_KNEE_HZ / 10.0)
             case "dead-channel":
                 # The second one; what is left is noise of the converter.
                 field[1 % n] = np.where(mask, 0.02 * rng.standard_normal(len(t_s)), field[1 % n])
@@ -164,7 +165,7 @@ class Hitches:
         field, mask = reading.field_pt[row], during(fault, t_s)
         white = np.sqrt(self._rate_hz / 2) * self._rngs[row].standard_normal(field.shape)
         if fault.name == "noise":
-            field += mask * NOISE_PT * white
+            field += mask * self._failed_pt(NOISE_PT) * white
             return
         field[:] = np.where(mask, UNLOCKED_NOISE_PT * white, field)
         reading.saturated[row] &= ~mask
@@ -213,4 +214,8 @@ class Hitches:
         """Noise with a knee far above the device's own, pT."""
         pink, noise = noise_step(self._flicker[:, row], white, FLICKER_KNEE_HZ, self._rate_hz)
         self._flicker[:, row] = pink
-        return FLICKER_PT * noise
+        return self._failed_pt(FLICKER_PT) * noise
+
+    def _failed_pt(self, density_pt: float) -> float:
+        """White density of noise that a part which fails adds, pT / sqrt(Hz)."""
+        return max(density_pt, FAILED_TIMES * self._head.noise_pt)

@@ -73,7 +73,8 @@ class Ear:
     def hear(self, at_ns: int, row: object) -> Iterator[Told]:
         """Names that a row tells."""
         if isinstance(row, AlarmEvent):
-            if row.state == "active" and row.change == "raised" and row.patient in self._device_of:
+            fresh = row.state == "active" and row.change == "raised" and row.patient in self._device_of
+            if fresh and row.condition != "device-fault":  # which repeats what the device's state says by name
                 yield Told(at_ns, self._device_of[row.patient], _of_alarm(row), row.category == "physiological")
         elif isinstance(row, DeviceStatus):
             names = frozenset(_of_status(row))

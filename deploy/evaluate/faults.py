@@ -22,7 +22,7 @@ from deploy.evaluate.fault_names import (
     Told,
     explains,
 )
-from deploy.evaluate.fault_scripts import KINDS, as_toml, ward
+from deploy.evaluate.fault_scripts import KINDS, TURNS, as_toml, ward
 from deploy.evaluate.played import rows_of
 from deploy.evaluate.records import EvaluateError
 from deploy.evaluate.request import Request, Tell
@@ -35,7 +35,7 @@ DAY_S: Final = 86_400.0
 WITHIN_NS: Final = 5 * SECOND_NS
 EARLY_NS: Final = SECOND_NS // 2  # what a device says of a packet it says of all of it
 RULE: Final = (
-    "simulated; one patient with and one without faults for each kind of device; a fault is named if its own name is "
+    "simulated; each kind of device with each of its faults in turn, and without; a fault is named if its own name is "
     "told within 5 s of its scripted beginning (a restart or a burst after the fault: of its end); a name is false if "
     "no fault of the device explains it; physiology is false if no rhythm of the patient explains it; each record is a "
     "seed; bounds are exact binomial and Poisson ones, 95 %"
@@ -103,7 +103,7 @@ class Found(NamedTuple):
     wrong: list[tuple[str, Told, str]]  # kind of device, what was told, and of the fault it was near
 
 
-def evaluate(request: Request, tell: Tell, kinds: tuple[str, ...] = KINDS) -> FaultsReport:
+def evaluate(request: Request, tell: Tell, kinds: Sequence[str] = KINDS, turns: int = TURNS) -> FaultsReport:
     """Play wards of faulty devices through the flow and hold what it told to what was wrong.
 
     Parameters
@@ -112,8 +112,8 @@ def evaluate(request: Request, tell: Tell, kinds: tuple[str, ...] = KINDS) -> Fa
         Names no folder; its records are seeds, by default one.
     tell
         Told in words what is being done.
-    kinds
-        Of devices.
+    kinds, turns
+        Of devices, and how many faults each patient's has.
     """
     seeds = request.records or ("1",)
     if not all(seed.isdecimal() for seed in seeds):
@@ -121,7 +121,7 @@ def evaluate(request: Request, tell: Tell, kinds: tuple[str, ...] = KINDS) -> Fa
     begin, days, parts = time.process_time(), 0.0, dict[str, Found]()
     rows = []
     for seed in seeds:
-        scripts, seconds = ward(int(seed), kinds)
+        scripts, seconds = ward(int(seed), kinds, turns)
         n = len(scripts)
         tell(f"seed {seed}: {n} patients for {seconds:g} s")
         with tempfile.TemporaryDirectory() as folder:
