@@ -63,7 +63,8 @@ class Archive:
         """Alarms as they are now that fit, in the order in which they changed last."""
         up = asked.after is not None
         starts = _places(asked.after or asked.before or "")
-        newest = {room.name: store.last_id() for room, store in self._stores()}
+        newest = dict.fromkeys((room.name for room in self._rooms), 0)
+        newest |= {room.name: store.last_id() for room, store in self._stores()}
         parts = [self._part(room, store, asked, starts.get(room.name)) for room, store in self._stores()]
         merged = heapq.merge(
             *(((one.row.arrival_ns, part.name, one) for one in part.found) for part in parts),  # type: ignore[union-attr]  # alarms only
