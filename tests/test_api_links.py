@@ -16,7 +16,7 @@ from servers import answers, eventually, free_port
 
 from dataflows.couriers.links import PATH, LinkOptions, Links
 from dataflows.couriers.receipts import receipts
-from dataflows.events import AlarmEvent
+from dataflows.events import AlarmEvent, Condition
 from deploy.api.link_page import page
 from deploy.api.tokens import make
 
@@ -50,10 +50,13 @@ class Ward:
         return answer.status, text
 
 
+REFUSING = threading.Event()  # the flow says no
+
+
 def answer(ward: Flow, over: threading.Event) -> None:
     """Answer commands as they come, as the flow would."""
     while not over.wait(0.01):
-        ward.answer()
+        ward.answer(not REFUSING.is_set(), "it is shelved" if REFUSING.is_set() else "")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,25 @@ def test_a_link_acknowledges_once_and_keeps_who_when_and_why(ward: Ward) -> None
     status, text = ward.post(ward.link(event), do="shelve", minutes="5")
     assert status == 200
     assert re.search(r"shelved until \d\d:\d\dZ by pager", text)
+
+
+def test_what_the_flow_refuses_uses_up_no_link_and_is_not_accepted(ward: Ward) -> None:
+    event = ward.flow.raise_(alarm(3))
+    REFUSING.set()
+    try:
+        for _ in range(2):
+            status, text = ward.post(ward.link(event), do="acknowledge")
+            assert (status, "Not done: it is shelved" in text, ">Acknowledge<" in text) == (409, True, True)
+    finally:
+        REFUSING.clear()
+    assert ward.noted(event) == {"refused acknowledge 1", "refused acknowledge 2", "seen"}
+    assert ward.post(ward.link(event), do="acknowledge")[0] == 200
+    assert "accepted" in ward.noted(event)
+
+
+@pytest.mark.parametrize(("condition", "minutes"), [("asystole", ["2"]), ("bigeminy", ["2", "5", "15", "60"])])
+def test_a_link_offers_no_longer_a_shelf_than_the_alarm_may_have(condition: Condition, minutes: list[str]) -> None:
+    assert re.findall(r'<option value="(\d+)"', page(alarm(1, condition), set())) == minutes
 
 
 def test_without_a_word_of_what_to_do_a_post_acknowledges(ward: Ward) -> None:

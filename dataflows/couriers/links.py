@@ -122,10 +122,11 @@ class Links:
         return link
 
 
-def command_id(link: Link, doing: Doing) -> str:
-    """Id of the command by which a link does something: the same however often it is followed."""
+def command_id(link: Link, doing: Doing, refused: int = 0) -> str:
+    """Id of the command by which a link does something: the same however often it is followed, until it is refused."""
     # Not of the token: base64 has more than one spelling of the same bytes.
-    return f"link-{hashlib.sha256(msgspec.msgpack.encode((link, doing))).hexdigest()[:32]}"
+    said = msgspec.msgpack.encode((link, doing, refused) if refused else (link, doing))
+    return f"link-{hashlib.sha256(said).hexdigest()[:32]}"
 
 
 def _mac(key: bytes, said: bytes) -> bytes:

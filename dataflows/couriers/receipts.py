@@ -28,7 +28,7 @@ class Receipt(NamedTuple):
     site: str
     alarm: str
     step: int
-    what: str  # a What; or "did " and what a link was used for, which it is once
+    what: str  # a What; or "did " and what a link was used for, which it is once; or "refused ", likewise, and a number
     at_ns: int
 
 

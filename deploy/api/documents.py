@@ -77,7 +77,7 @@ class Receipt(msgspec.Struct, frozen=True):
 
     receiver: str
     step: int
-    what: str  # queued, delivered, seen, accepted; or "did " and what a signed link was used for
+    what: str  # queued, delivered, seen, accepted; or "did " or "refused " and what a signed link was used for
     at: str
 
 

@@ -89,7 +89,7 @@ def _form(event: AlarmEvent, used: Collection[str]) -> str:
         f'<button name="do" value="{doing}"{" class=main" if doing == "acknowledge" else ""}>{_BUTTONS[doing]}</button>'
         for doing in left
     )
-    return _FORM.format(buttons=f'{_MINUTES if "shelve" in left else ""}\n<p class="buttons">\n{rows}\n</p>')
+    return _FORM.format(buttons=f'{_minutes(event) if "shelve" in left else ""}\n<p class="buttons">\n{rows}\n</p>')
 
 
 def _minutes(event: AlarmEvent) -> str:

@@ -77,8 +77,8 @@ class LinkPages:
         place = await self._ward.read(partial(self._ward.archive.alarm, link.alarm))
         if place is None:
             return _said("This alarm is not kept any more.", HTTPStatus.GONE)
-        used = await self._ward.read(partial(self._used, place, link))
-        return _html(page(place.event, used))
+        noted = await self._ward.read(partial(self._noted, place, link))
+        return _html(page(place.event, _used(noted)))
 
     async def do(self, request: Request) -> Response:
         """Do what a person says, or keep that a browser has shown the page."""
@@ -102,23 +102,26 @@ class LinkPages:
 
     async def _done(self, place: Place, link: Link, doing: Doing, form: dict[str, str]) -> Response:
         """Have something done, once."""
-        used = await self._ward.read(partial(self._used, place, link))
+        before = await self._ward.read(partial(self._noted, place, link))
+        used, refused = _used(before), sum(what.startswith(f"refused {doing} ") for what in before)
         if doing in used:
             return _html(page(place.event, used, said=f"This link was used for that before, by {link.receiver}."), 409)
         try:
-            wanted = _command(place, link, doing, form)
+            wanted = _command(place, doing, form, command_id(link, doing, refused))
             actor = _actor(form.get("actor", ""), link.receiver)
         except ValueError as error:
             return _html(page(place.event, used, said=f"Not done: {error}."), HTTPStatus.BAD_REQUEST)
         state, detail, _ = await settled(self._ward, Errand(place.room.door, link.site, actor, wanted))
         if state == "refused":  # nothing was left at the door: the link is as good as before
             return _html(page(place.event, used, said=f"Not done: {detail}."), HTTPStatus.SERVICE_UNAVAILABLE)
-        for what in (f"did {doing}", "seen", *(("accepted",) if doing == "acknowledge" else ())):
+        failed = state == "failed"  # the flow said no: the link may try again
+        deed = f"refused {doing} {refused + 1}" if failed else f"did {doing}"
+        for what in (deed, "seen", *(("accepted",) if doing == "acknowledge" and not failed else ())):
             await self._ward.read(partial(self._note, place, link, what))
         newest = await self._ward.read(partial(self._ward.archive.alarm, link.alarm)) or place
         words = {"done": "Done", "failed": "Not done"}.get(state, "Kept")
-        status = HTTPStatus.CONFLICT if state == "failed" else HTTPStatus.OK
-        return _html(page(newest.event, {*used, doing}, said=f"{words}: {detail}."), status)
+        status = HTTPStatus.CONFLICT if failed else HTTPStatus.OK
+        return _html(page(newest.event, used if failed else {*used, doing}, said=f"{words}: {detail}."), status)
 
     def _link(self, request: Request) -> Link | Response:
         """Link of a token that is ours and holds, or what is wrong with it."""
@@ -129,13 +132,13 @@ class LinkPages:
             self._ward.doorkeeper.failed(request)
         return _refused(found)
 
-    def _used(self, place: Place, link: Link) -> set[str]:
-        """Return what the link was used for."""
+    def _noted(self, place: Place, link: Link) -> set[str]:
+        """Return what was noted of the link's event at its receiver."""
         with contextlib.suppress(sqlite3.Error):  # then the flow tells by the command's id
             return {
-                one.what.removeprefix("did ")
+                one.what
                 for one in self._ward.archive.receipts(place)
-                if (one.receiver, one.step) == (link.receiver, link.step) and one.what.startswith("did ")
+                if (one.receiver, one.step) == (link.receiver, link.step)
             }
         return set()
 
@@ -144,13 +147,18 @@ class LinkPages:
             kept.note(Receipt(link.receiver, link.site, link.alarm, link.step, what, self._now_ns()))
 
 
+def _used(noted: set[str]) -> set[str]:
+    """What a link was used for."""
+    return {what.removeprefix("did ") for what in noted if what.startswith("did ")}
+
+
 async def _file(name: str, _request: Request) -> Response:
     await asyncio.sleep(0)
     return FileResponse(STATIC / name)
 
 
-def _command(place: Place, link: Link, doing: Doing, form: dict[str, str]) -> Command:
-    event, id_, note = place.event, command_id(link, doing), form.get("note", "").strip()[:1000]
+def _command(place: Place, doing: Doing, form: dict[str, str], id_: str) -> Command:
+    event, note = place.event, form.get("note", "").strip()[:1000]
     match doing:
         case "shelve":
             minutes = form.get("minutes", "15")
