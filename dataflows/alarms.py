@@ -31,7 +31,7 @@ STALE_NS = 30 * SECOND_NS  # older evidence neither raises nor clears
 TRUE, FALSE, UNKNOWN, REFUTED = 1, 0, -1, -2  # what is known of a condition; refuted: what passed for it was none
 NEVER_NS: Final = 1 << 62
 
-_DELAY_NS = np.array([round(rule.delay_s * SECOND_NS) for rule in RULES], np.int64)
+DELAY_NS = np.array([round(rule.delay_s * SECOND_NS) for rule in RULES], np.int64)
 _CLEAR_NS = np.array([round(rule.clear_s * SECOND_NS) for rule in RULES], np.int64)
 _GAP_NS = np.array([round(rule.gap_s * SECOND_NS) if rule.gap_s else -1 for rule in RULES], np.int64)
 _LATCHES = np.array([rule.latches for rule in RULES])
@@ -123,7 +123,9 @@ for _truth in (TRUE, FALSE, UNKNOWN, REFUTED):
 _EVENT_OF = _EVENT_OF.ravel()  # one index is the quicker look
 
 
-def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, arrival_ns: IntArray) -> tuple[AlarmBank, Happened]:
+def step(
+    bank: AlarmBank, evidence: Evidence, event_ns: IntArray, arrival_ns: IntArray, delay_ns: IntArray = DELAY_NS
+) -> tuple[AlarmBank, Happened]:
     """Advance every alarm by one moment.
 
     Parameters
@@ -137,6 +139,8 @@ def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, arrival_ns: In
         is recorded.
     arrival_ns : shape (n_patients,)
         Arrival of what brought it.
+    delay_ns : shape (N_CONDITIONS,)
+        How long each condition holds before it is an alarm.
 
     Returns
     -------
@@ -153,7 +157,7 @@ def step(bank: AlarmBank, evidence: Evidence, event_ns: IntArray, arrival_ns: In
     fresh = may_begin & true & ((bank.begun_ns == 0) | (now - bank.true_ns > CONTINUITY_NS))
     begun = np.where(fresh, np.maximum(evidence.onset_ns, bank.ended_ns + 1), bank.begun_ns)
     begun = np.where(may_begin & false, 0, begun)
-    ripe = true & (now - begun >= _DELAY_NS)
+    ripe = true & (now - begun >= delay_ns)
     found = np.where(fresh | (begun == 0), 0, bank.found_ns)
     found = np.where(ripe & (found == 0), arrival, found)
     counts = false & ~may_begin & (~stale | missed)

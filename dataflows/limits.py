@@ -23,16 +23,25 @@ def defaults(n: int) -> FloatArray:
 
 
 class InForce:
-    """Limits of those who have some of their own."""
+    """Limits of those who have some of their own.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    usual : shape (vitals, 2)
+        Limits of who has none of his own.
+    shift : shape (vitals, 2)
+        By how much every limit, also a patient's own, is moved: to try out what other limits would do.
+    """
+
+    def __init__(self, usual: FloatArray = DEFAULTS, shift: FloatArray | None = None) -> None:
+        self._usual, self._shift = usual, shift
         self._own: dict[str, Own] = {}
         self._made: dict[str, FloatArray] = {}
 
     def set(self, patient: str, own: Own) -> None:
         """Take up all of a patient's own limits."""
         self._own[patient] = own
-        made = DEFAULTS.copy()
+        made = self._usual.copy()
         for vital, edges in own.items():
             for side, value in enumerate(edges):
                 if value is not None:
@@ -46,9 +55,11 @@ class InForce:
 
     def of(self, patients: Sequence[str]) -> FloatArray:
         """Limits of some patients, shape (n, vitals, 2): of heart, breath, saturation, skin; low and high."""
-        if not self._made:
-            return defaults(len(patients))
-        return np.stack([self._made.get(patient, DEFAULTS) for patient in patients])
+        if self._made:
+            found = np.stack([self._made.get(patient, self._usual) for patient in patients])
+        else:
+            found = np.broadcast_to(self._usual, (len(patients), *self._usual.shape))
+        return found if self._shift is None else found + self._shift
 
     def image(self) -> dict[str, Own]:
         """Copy everything for a snapshot."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from dataflows import findings, fusion
 from dataflows.away import Away
@@ -55,19 +56,33 @@ _AT_FIRST = -1  # `Shard._anew_ns`: at the first item
 
 
 class Shard:
-    """Everything that is known of the patients of one key."""
+    """Everything that is known of the patients of one key.
+
+    Parameters
+    ----------
+    wearables
+        Somebody's who listens to what they measure; None: its own.
+    limits, delay_ns
+        Other than those of the rules, to try out what they would do.
+    """
 
     VERSION = 9  # of the snapshot
     READS = (8, 9)  # those that can be taken up whole
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        wearables: Wearables | None = None,
+        limits: InForce | None = None,
+        delay_ns: NDArray[np.int64] | None = None,
+    ) -> None:
         self.roster = Roster()
-        self.wearables = Wearables()
+        self.wearables = wearables or Wearables()
         self.breathing = Breathing()
         self.beds = Beds()
-        self.ward = Ward(self._strip, self.beds.place)
+        self.ward = Ward(self._strip, self.beds.place, delay_ns)
         self.courses = Courses()
-        self.limits = InForce()
+        self.limits = limits or InForce()
         self.slow = SlowVitals()
         self._hearsay = Hearsay(self.ward)
         self._contact = Contact(self.roster, self._hearsay)

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from dataflows import alarm_images, alarms
-from dataflows.alarm_bank import HOLDS, STANDS, AlarmBank, Happened, alarm_id, happen, no_alarms
+from dataflows.alarm_bank import HOLDS, STANDS, AlarmBank, Happened, IntArray, alarm_id, happen, no_alarms
 from dataflows.alarm_images import Cells, Lore, WardImage
 from dataflows.alarm_table import Event
 from dataflows.alarms import Evidence
@@ -48,9 +48,12 @@ class Ward:
         ``strip(patient, event_ns)`` returns the 10 s before an event, as int16 bytes, and their scale.
     place : callable
         ``place(patient)`` returns ward and bed.
+    delay_ns : shape (N_CONDITIONS,)
+        How long each condition holds before it is an alarm; None: as the rules have it.
     """
 
-    def __init__(self, strip: Strip, place: Place) -> None:
+    def __init__(self, strip: Strip, place: Place, delay_ns: IntArray | None = None) -> None:
+        self._delay_ns = alarms.DELAY_NS if delay_ns is None else delay_ns
         self.bank: Bank[AlarmBank] = Bank(no_alarms(1))
         self._lore: dict[str, dict[str, Lore]] = {}  # by patient and condition
         self._past = Past()
@@ -133,7 +136,7 @@ class Ward:
         """Advance the alarms of some patients by one moment."""
         before = self.bank.take(moment.patients)
         event_ns, arrival_ns = np.array(moment.event_ns, np.int64), np.array(moment.arrival_ns, np.int64)
-        after, happened = alarms.step(before, evidence, event_ns, arrival_ns)
+        after, happened = alarms.step(before, evidence, event_ns, arrival_ns, self._delay_ns)
         self._put(moment.patients, before, after)
         for row, column in _renamed(before, after):
             patient = moment.patients[row]

@@ -37,6 +37,7 @@ app = typer.Typer(
 cli_orders.attach(alarms_app)
 app.add_typer(alarms_app, name="alarms")
 alarms_app.command("report")(cli_burden.report)
+alarms_app.command("what-if")(cli_burden.what_if)
 app.add_typer(devices_app, name="devices")
 
 

@@ -55,6 +55,9 @@ def derived() -> Iterator[str]:
     for n in range(Assumed().receivers):
         for what in (*get_args(What), *(f"did {doing}" for doing in DOINGS)):
             yield receipt_points.line(Receipt(f"pager{n}", "north", "a1", 0, what, SECOND * NS), None)
+    for house in range(Assumed().houses):
+        for kind in range(Assumed().alarmed):
+            yield f"burden,condition=c{kind},priority=high,site=north,ward=w{house} raised=1i {SECOND * NS}"
     for part in get_args(part_metrics.Part):
         yield part_metrics.line(part, "main", {"alive": 1}, SECOND * NS)
 
@@ -74,12 +77,12 @@ def test_influxd_counts_the_series_that_the_schema_foretells(tmp_path_factory: p
 
 
 def test_a_thousand_patients_bring_twenty_eight_thousand_series_in_a_day() -> None:
-    assert sum(series(Assumed(patients=1000)).values()) == 28_032
+    assert sum(series(Assumed(patients=1000)).values()) == 28_332
 
 
 def test_a_year_of_new_patients_brings_two_million_series_most_of_them_of_alarms_which_are_kept_for_good() -> None:
     year = series(Assumed(), days=365)
-    assert sum(year.values()) == 1_950_395
+    assert sum(year.values()) == 1_950_695
     assert (year["alarm"], year["strip"]) == (92_000 * 14.4, 92_000 * 4)
     longer = series(Assumed(), days=730)
     assert {name for name in year if longer[name] > year[name]} == {"alarm", "strip", "vitals_1m", "vitals_1h"}
@@ -107,6 +110,7 @@ def test_series_grow_with_patients_and_not_with_time_rows_or_alarms() -> None:
         "pipeline": 18,
         "removal": 5,
         "receipt": 55,
+        "burden": 300,
         "process": 4,
     }
     assert many - few == few - sum(fixed.values())

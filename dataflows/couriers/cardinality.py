@@ -37,6 +37,8 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5
     receivers: Annotated[int, Meta(description="receivers of alarms")] = 5
     receipts: Annotated[int, Meta(description="what may become of an event at one of them")] = 11
+    houses: Annotated[int, Meta(description="wards of a site")] = 20
+    alarmed: Annotated[int, Meta(description="conditions that are alarmed on a ward")] = 15
     parts: Annotated[int, Meta(description="processes of a partition: ingest, flow, couriers, page")] = 4
 
 
@@ -99,7 +101,9 @@ def _series(one: Measurement | Derived, assumed: Assumed, days: int) -> int:
         ("patient", "priority"): 1,
         ("patient", "state"): assumed.states,
         ("part", "instance"): 1,
-        ("site", "condition"): assumed.reasons,
+        ("site", "condition"): assumed.alarmed if one.name == "burden" else assumed.reasons,
+        ("site", "ward"): assumed.houses,
+        ("site", "priority"): 1,
         ("site", "kind"): assumed.removed,
         ("site", "receiver"): assumed.receivers,
         ("site", "what"): assumed.receipts,

@@ -4,10 +4,11 @@ import logging
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from dataflows.couriers.burden_points import BurdenPoints
 from dataflows.couriers.carrier import Carrier, Health, Pace, Report
 from dataflows.couriers.delivery import Courier
 from dataflows.couriers.duty import Duty, Shift
@@ -110,12 +111,8 @@ def run_couriers(
         haste = Haste(options.store, options.cursors, options.webhooks, patience, hastens_at(options.door))
         threading.Thread(target=haste.run, args=(stopping, time.time_ns), name="haste", daemon=True).start()
     beacon = beacon or Beacon()
-    if options.influx is not None and options.process is not None:
-        points = ProcessPoints(options.process, options.influx, beacon)
-        threading.Thread(target=points.run, args=(stopping,), name="process points", daemon=True).start()
-    if options.influx is not None and options.webhooks:
-        receipt_points = ReceiptPoints(options.cursors, options.influx)
-        threading.Thread(target=receipt_points.run, args=(stopping,), name="receipt points", daemon=True).start()
+    for name, run in _points(options, beacon):
+        threading.Thread(target=run, args=(stopping,), name=name, daemon=True).start()
     for thread in threads:
         thread.start()
     while not stopping.wait(LOOK_AFTER_S):
@@ -130,6 +127,16 @@ def run_couriers(
             log.warning("courier %s was still busy after %.1f s of draining", carrier.courier.name, options.drain_s)
         else:
             carrier.courier.close()
+
+
+def _points(options: CourierOptions, beacon: Beacon) -> Iterator[tuple[str, Callable[[threading.Event], None]]]:
+    """What writes points that are no rows."""
+    if options.influx is not None:
+        yield "burden points", BurdenPoints(options.store, options.influx).run
+        if options.process is not None:
+            yield "process points", ProcessPoints(options.process, options.influx, beacon).run
+        if options.webhooks:
+            yield "receipt points", ReceiptPoints(options.cursors, options.influx).run
 
 
 def _tell(beacon: Beacon, healths: Sequence[Health], now_s: float) -> None:

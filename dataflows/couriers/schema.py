@@ -345,6 +345,33 @@ DERIVED: Final[tuple[Derived, ...]] = (
         ),
     ),
     Derived(
+        "burden",
+        "how heavy alarms are, by ward and hour in which they were raised; condition and priority `all`: the sum",
+        HOUR,
+        ("site", "ward", "condition", "priority"),
+        (
+            *fields(
+                "integer",
+                "{count}",
+                raised="alarms",
+                acknowledged="of these",
+                repeats="of the same patient and condition within 10 min, and comings back within an alarm's life",
+                escalated="of these",
+                missed="over before their late evidence came: they paged nobody",
+                marked_true="by people",
+                marked_false="by people",
+                floods="10 alarms within 10 min; of `all`",
+            ),
+            *fields(
+                "float",
+                "s",
+                acknowledged_s_p50="until acknowledged, median",
+                acknowledged_s_p90="the same, 90th percentile",
+                patient_s="time that patients were there, added up; of `all`",
+            ),
+        ),
+    ),
+    Derived(
         "process",
         "the processes of a host, every 10 s",
         SECOND,

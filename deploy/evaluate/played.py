@@ -53,22 +53,27 @@ def played(scenario: str, patients: int, seconds: float, seed: int = 1) -> Playe
     )
 
 
-def rows_of(options: FleetOptions, lines: list[TruthLine]) -> Iterator[tuple[int, Row]]:
+def rows_of(options: FleetOptions, lines: list[TruthLine], shard: Shard | None = None) -> Iterator[tuple[int, Row]]:
     """Vitals, alarms and states of devices as they leave the flow, each with the arrival of what it was made by then.
 
-    They come step by step, and the truth is added to `lines` likewise.
+    They come step by step, and the truth is added to `lines` likewise. A shard of the caller's own may be listened to.
     """
-    fleet, fold, shard = Fleet(options, t_start_ns=T0_NS), Fold(1), Shard()
-    offset = 0
-    for arrivals in _steps(fleet, round(options.seconds * 4), lines):
-        records = [Record(offset + k, T0_NS + at_ns, *what) for k, (at_ns, what) in enumerate(arrivals)]
-        offset += len(records)
+    fold, shard = Fold(1), shard or Shard()
+    for records in records_of(options, lines):
         folded = fold.feed(records)
         at_ns = records[-1].arrival_ns if records else T0_NS
         yield from ((at_ns, row) for where, row in folded if where is None and isinstance(row, DeviceStatus))
         items = [content for where, content in folded if where is not None]
         found = shard.feed(items)  # type: ignore[arg-type]  # what has a shard is an item
         yield from ((at_ns, row) for row in found if isinstance(row, Vitals | AlarmEvent))
+
+
+def records_of(options: FleetOptions, lines: list[TruthLine]) -> Iterator[list[Record]]:
+    """Return the journal that a fleet would leave, some records at a time; the truth is added to `lines` likewise."""
+    fleet, offset = Fleet(options, t_start_ns=T0_NS), 0
+    for arrivals in _steps(fleet, round(options.seconds * 4), lines):
+        yield [Record(offset + k, T0_NS + at_ns, *what) for k, (at_ns, what) in enumerate(arrivals)]
+        offset += len(arrivals)
 
 
 def _steps(fleet: Fleet, n_steps: int, lines: list[TruthLine]) -> Iterator[list[Arrival]]:

@@ -26,9 +26,9 @@ TASKS: Final[Mapping[str, str]] = {
     "resp": "breath rate from light and ECG against two annotators, on BIDMC recordings",
     "vf": "fibrillation, flutter and tachycardia of the ventricles, on WFDB records with rhythm labels",
 }
-SIMULATED: Final = frozenset(
+SIMULATED: Final = frozenset(  # these need no folder
     {"delays", "deterioration", "faults", "rates", "scenarios", "vitals"}
-)  # these need no folder
+)
 
 
 class Task(Protocol):
