@@ -38,6 +38,38 @@ def test_a_token_is_taken_back_at_once_and_a_file_in_the_making_changes_nothing(
         Keyring("", str(tmp_path / "none"))
 
 
+@pytest.mark.parametrize("how", ["emptied", "deleted"])
+def test_an_empty_or_deleted_file_lets_nobody_in(tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "tokens.toml"
+    text, entry = make("one", "admin")
+    file.write_text(entry)
+    keyring = Keyring("", str(file))
+    assert keyring.whose(text) is not None
+    if how == "emptied":
+        file.write_text("\n")
+    else:
+        file.unlink()
+    assert keyring.whose(text) is keyring.whose(text) is None
+    assert caplog.text.count("no token of the API is good") == 1
+    file.write_text(entry)
+    assert keyring.whose(text) is not None
+
+
+def test_a_malformed_file_lets_the_tokens_before_it_in_for_ten_seconds(tmp_path: Path) -> None:
+    file, now_s = tmp_path / "tokens.toml", [0.0]
+    text, entry = make("one", "admin")
+    file.write_text(entry)
+    keyring = Keyring("", str(file), lambda: now_s[0])
+    for malformed, at_s, is_in in (("[[token]", 5.0, True), ("[[tok", 14.9, True), ("[[", 15.0, False)):
+        file.write_text(malformed)
+        now_s[0] = at_s
+        assert (keyring.whose(text) is not None) is is_in
+    file.write_text(entry)
+    assert keyring.whose(text) is not None
+    file.write_text("[[token]")
+    assert keyring.whose(text) is not None
+
+
 def test_a_token_is_shown_once_and_its_hash_kept_where_the_settings_say(femtoward: Run, tmp_path: Path) -> None:
     config = tmp_path / "ward.toml"
     config.write_text(f'[api]\nport = {free_port()}\ntokens_file = "tokens.toml"\n')

@@ -5,7 +5,10 @@ A token is 32 random bytes, which nobody guesses: a plain SHA-256 keeps it as we
 
 import hashlib
 import hmac
+import logging
 import secrets
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -21,8 +24,11 @@ Role = Literal["view", "acknowledge", "admin"]
 ROLES: Final[tuple[Role, ...]] = ("view", "acknowledge", "admin")  # each may do what those before it may
 PREFIX: Final = "fwd_"  # by which whoever finds one knows what it opens
 LONGEST: Final = 200  # characters that are looked at
+GRACE_S: Final = 10.0  # for which tokens outlive a file that cannot be understood: somebody is writing it
 TokenName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,24}$")]
 _HINTS = {"token": "each token stands under a [[token]] of its own, with name, role and sha256"}
+
+log = logging.getLogger(__name__)
 
 
 class Token(Section, frozen=True):
@@ -52,10 +58,14 @@ class TokenFile(Section, frozen=True):
 class Keyring:
     """The tokens that are good now: a file that is changed is read again, so that one can be taken back at once.
 
+    By an empty or deleted file none is good any more; by a malformed one those before are, for ten seconds.
+
     Parameters
     ----------
     env, file
         Variable that holds the TOML, or the file that does.
+    now_s
+        Monotonic clock.
 
     Raises
     ------
@@ -74,20 +84,22 @@ class Keyring:
     ('nurse-station', None, False)
     """
 
-    def __init__(self, env: str, file: str) -> None:
-        self._env, self._file = env, file
+    def __init__(self, env: str, file: str, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._env, self._file, self._now_s = env, file, now_s
+        self._unread_s: float | None = None  # since when the file has not been understood
         self._mark = self._look()
         self._tokens = read_tokens(env, file)
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        """All of them, as they are now; those before where the file cannot be read at this moment."""
+        """All of them, as they are now."""
         if (mark := self._look()) != self._mark:
             try:
                 self._tokens = read_tokens(self._env, self._file)
-            except (UserError, ValueError):  # somebody is writing it; `femtoward doctor` says so if that stays
-                return self._tokens
-            self._mark = mark
+            except (UserError, ValueError) as error:
+                self._mistrust(error)
+            else:
+                self._mark, self._unread_s = mark, None
         return self._tokens
 
     def whose(self, text: str) -> Token | None:
@@ -98,6 +110,22 @@ class Keyring:
             if hmac.compare_digest(token.sha256, digest):
                 found = token
         return found
+
+    def _mistrust(self, error: Exception) -> None:
+        """Let no token be good where the file holds none, or has not been understood for some time."""
+        now_s = self._now_s()
+        self._unread_s = now_s if self._unread_s is None else self._unread_s
+        if self._tokens and (now_s - self._unread_s >= GRACE_S or self._is_empty()):
+            log.warning("no token of the API is good until its file is put right: %s", error)
+            self._tokens = ()
+
+    def _is_empty(self) -> bool:
+        try:
+            return not Path(self._file).read_bytes().strip()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
 
     def _look(self) -> tuple[int, int, int]:
         if not self._file:
