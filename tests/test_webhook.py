@@ -10,9 +10,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, vitals
 from receiver import SECRET, Behaviour, Receiver
 
+from dataflows.couriers import bodies
 from dataflows.couriers.bodies import message_id
 from dataflows.couriers.delivery import DeliveryFailed, ReceiverGone
 from dataflows.couriers.signing import sign
@@ -107,6 +109,15 @@ def test_the_body_says_what_happened_and_nothing_more_of_the_patient() -> None:
             "actor": "nurse-7",
         },
     }
+
+
+def test_the_least_as_fhir_names_neither_bed_nor_ward_nor_anybody() -> None:
+    event = replace(alarm(step=1, state="acknowledged"), change="acknowledged", actor="nurse-7", bed="bed-4")
+    event = replace(event, ward="ward-9", note="Mrs Example", reason="acknowledged by nurse-7")
+    least, full = (bodies.body_of(event, "fhir", detail).content for detail in ("minimal", "full"))
+    assert all(word in full for word in (b"nurse-7", b"bed-4", b"SampledData"))
+    assert not [word for word in (b"nurse", b"bed-4", b"ward-9", b"Example", b"SampledData") if word in least]
+    assert b"acknowledged" in least
 
 
 def test_the_same_event_is_the_same_body_and_id_each_time() -> None:

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from dataflows.events import AlarmEvent
 from dataflows.fhir import bundles as fhir
@@ -140,7 +141,7 @@ def body_of(event: AlarmEvent, template: Template, detail: Detail, link: str = "
     if template == "text":
         return Body("application/json", msgspec.json.encode(_Text(text(event, detail, link, since))))
     if template == "fhir":
-        return Body(MEDIA_TYPE, fhir.encode(alarm_bundle(event)))
+        return Body(MEDIA_TYPE, fhir.encode(alarm_bundle(event if detail == "full" else _least(event))))
     return Body("application/json", msgspec.json.encode(message(event, detail, link)))
 
 
@@ -230,6 +231,12 @@ def rfc3339(time_ns: int) -> str:
     """A time to the nanosecond."""
     seconds, ns = divmod(time_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09d}Z"
+
+
+def _least(event: AlarmEvent) -> AlarmEvent:
+    """The event without bed and ward, without who did it, and without what people wrote and the strip."""
+    reason = event.reason.removesuffix(f" by {event.actor}") if event.actor else event.reason
+    return replace(event, ward="", bed="", actor="", note="", strip=b"", reason=reason)
 
 
 def _strip(event: AlarmEvent) -> Strip:
