@@ -22,7 +22,7 @@ class Webhook(Section, frozen=True):
     priorities: Annotated[tuple[Priority, ...], Meta(min_length=1)] = get_args(Priority)
     template: Template = "json"  # json, fhir (R4), text (for a chat)
     detail: Detail = "minimal"  # full: bed, ward, what people wrote and the strip, too
-    rung: Annotated[int, Meta(ge=0, le=9)] = 0  # of the escalation ladder, from which on it is told
+    rung: Annotated[int, Meta(ge=0, le=3)] = 0  # of the escalation ladder, from which on it is told
     team: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = (
         ""  # is told in the shifts of its team; empty: always
     )

@@ -85,6 +85,8 @@ def test_the_receiver_of_the_docs_rejects_a_wrong_key_and_a_changed_body() -> No
     assert kept.receiver.receive(headers | {"webhook-signature": "v1,ü v2,x"}, b"a") == NOT_SIGNED
     assert kept.receiver.receive(headers | {"webhook-id": ""}, b"a") == MALFORMED
     assert kept.receiver.receive(headers | {"webhook-timestamp": "soon"}, b"a") == MALFORMED
+    for digits in (13, 400, 5000):  # int() itself refuses the last
+        assert kept.receiver.receive(headers | {"webhook-timestamp": "1" * digits}, b"a") == MALFORMED
     assert kept.bodies == []
 
 
