@@ -37,6 +37,7 @@ class Life(NamedTuple):
     occurrences: int
     mark: Literal["", "true", "false"]
     escalated: bool
+    missed: bool  # it was over before its late evidence came
     onset_ns: int
 
 
@@ -162,7 +163,8 @@ def _life(history: list[AlarmEvent]) -> Life:
     history.sort(key=lambda event: event.step)
     first, last = history[0], history[-1]
     raised = next((event.arrival_ns for event in history if event.state == "active"), 0)
-    seen = next((event.arrival_ns for event in history if event.state == "acknowledged"), 0)
+    # The event that acknowledges one that latched ends it, too.
+    seen = next((event.arrival_ns for event in history if "acknowledged" in {event.state, event.change}), 0)
     over = last.arrival_ns if last.state in {"ended", "retracted"} else 0
     return Life(
         site=first.site,
@@ -177,6 +179,7 @@ def _life(history: list[AlarmEvent]) -> Life:
         occurrences=max(event.occurrences for event in history),
         mark=next((event.mark for event in reversed(history) if event.mark), ""),
         escalated=any(event.change == "escalated" for event in history),
+        missed=not raised and any(event.state == "missed" for event in history),
         onset_ns=first.onset_ns,
     )
 
@@ -215,7 +218,7 @@ def _count(condition: str, priority: str, members: Sequence[tuple[Life, int]], d
         acknowledged_s_p90=p90,
         repeats=sum(again for _, again in members),
         escalated=sum(life.escalated for life in raised),
-        missed=len(members) - len(raised),
+        missed=sum(life.missed for life, _ in members),
         marked_true=marks["true"],
         marked_false=marks["false"],
         false_share=marks["false"] / marked if marked else np.nan,

@@ -51,6 +51,22 @@ def test_what_was_over_before_it_could_page_is_missed_and_no_burden() -> None:
     assert np.isnan(found.total.acknowledged)
 
 
+def test_what_was_only_shelved_is_not_missed() -> None:
+    shelved = event("a", 0, "shelved", 0.0, onset_ns=T0, change="shelved")
+    found = burden(lives([shelved, event("a", 1, "ended", 9.0)]), T0, T0 + DAY_NS, DAY_NS)
+    assert (found.total.raised, found.total.missed) == (0, 0)
+
+
+def test_whoever_acknowledges_a_latched_alarm_has_acknowledged_it() -> None:
+    history = [
+        event("a", 0, "active", 0.0),
+        event("a", 1, "latched", 5.0, change="latched"),
+        event("a", 2, "ended", 30.0, change="acknowledged"),
+    ]
+    total = burden(lives(history), T0, T0 + DAY_NS, DAY_NS).total
+    assert (total.acknowledged, total.acknowledged_s_p50) == (1.0, 30.0)
+
+
 def test_a_repeat_is_of_the_same_patient_and_condition_within_ten_minutes() -> None:
     events = [event(f"a{n}", 0, "active", at) for n, at in enumerate((0.0, 599.0, 1200.0))]
     other = event("b", 0, "active", 1.0, patient="p2")

@@ -9,10 +9,11 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from outgoing import alarm, any_alarm, any_vitals, device, floats, names, readings, texts, vitals
 from strategies import births
 
-from dataflows.events import WARD, AlarmEvent, AlarmState, Condition, DeviceStatus, Reading, Vitals
+from dataflows.events import WARD, AlarmChange, AlarmEvent, AlarmState, Condition, DeviceStatus, Reading, Vitals
 from dataflows.fhir import bundles, codes
 from dataflows.fhir.alarms import alarm_bundle
 from dataflows.fhir.devices import device as device_resource
@@ -214,6 +215,20 @@ def test_an_alarm_keeps_its_id_through_its_life() -> None:
     assert seen["mitigation"][0]["action"]["coding"][0]["code"] == "acknowledged"
     assert "end" not in first["identifiedPeriod"]
     assert "end" in over["identifiedPeriod"]
+
+
+def test_who_acknowledged_is_said_once_and_of_a_latched_alarm_too() -> None:
+    def mitigations(state: AlarmState, change: AlarmChange) -> list[dict[str, Any]]:
+        event = replace(alarm(step=1, state=state), change=change, actor="ana")
+        found: list[dict[str, Any]] = said(alarm_bundle(event))["entry"][-1]["resource"].get("mitigation", [])
+        return found
+
+    [latched] = mitigations("ended", "acknowledged")
+    assert latched["author"]["identifier"]["value"] == "ana"
+    assert mitigations("acknowledged", "acknowledged") == [latched]
+    [commented] = mitigations("acknowledged", "commented")  # whoever commented has not acknowledged it
+    assert "author" not in commented
+    assert mitigations("ended", "ended") == []
 
 
 def test_a_retracted_alarm_is_withdrawn_and_not_deleted() -> None:

@@ -180,15 +180,16 @@ def _method(event: AlarmEvent) -> CodeableConcept | None:
 
 
 def _mitigation(event: AlarmEvent) -> tuple[Mitigation, ...]:
-    """That somebody saw it."""
-    if event.state != "acknowledged":
+    """That somebody saw it, and, by the event that says so, when and who."""
+    is_told = event.change == "acknowledged"  # also of one that had latched, whose state then is that it ended
+    if event.state != "acknowledged" and not is_told:
         return ()
-    actor = words(event.actor)
+    actor = words(event.actor) if is_told else ""
     who = Identifier(system=system_of("actor", event.site), value=actor) if actor else None
     return (
         Mitigation(
             action=local("acknowledged", "Alarm acknowledged"),
-            date=at_ns(event.arrival_ns),
+            date=at_ns(event.arrival_ns) if is_told else "",
             author=Reference(type="Practitioner", identifier=who) if who else None,
         ),
     )

@@ -136,7 +136,7 @@ class Mitigation(Element, frozen=True, kw_only=True):
     """What was done about an issue."""
 
     action: CodeableConcept
-    date: str
+    date: str = ""
     author: Reference | None = None
 
 
