@@ -55,7 +55,7 @@ class AlarmBank(NamedTuple):
     first_ns: Numbers  # onset that names the alarm; 0: there was none
     episode_ns: Numbers  # onset that names the first alarm of its episode; 0: it is itself the first
     occurrences: Numbers  # how often the condition came true
-    since_ns: Numbers  # arrival of what made the alarm stand as it does
+    since_ns: Numbers  # arrival of what made the alarm stand as it does; no later than the onset of what came shelved
     until_ns: Numbers  # of arrival, until when it is shelved; 0: it is not
     priority: Numbers  # rank
     level: Numbers  # rung of the ladder
@@ -116,12 +116,14 @@ def happen(
     linked = named & (was.first_ns > 0) & (first - was.ended_ns <= _EPISODE_NS[column])
     episode = np.where(was.episode_ns > 0, was.episode_ns, was.first_ns)
     onset = np.where(on_shelf, first, np.where(named | again, was.begun_ns, was.onset_ns))
+    kept = SHELF[was.phase] & SHELF[t]
     wakes = (t == Phase.ACTIVE) & (was.phase != Phase.ACTIVE)
-    stays = (t == was.phase) | (SHELF[t] & SHELF[was.phase]) | ((t == Phase.LATCHED) & (was.phase == Phase.ACTIVE))
+    stays = (t == was.phase) | kept | ((t == Phase.LATCHED) & (was.phase == Phase.ACTIVE))
     ended = np.where(over, at, was.ended_ns)
     ended = np.where((was.phase == Phase.RESTING) & _CLOSED[t], np.maximum(ended, onset), ended)
     closed = np.where(_CLOSED[t], t, np.where(STANDS[t] | (t == Phase.MISSED), 0, was.closed))
-    rises = named | again | (c == _RAISED) | (c == _WORSENED)
+    # What comes back on the shelf keeps its priority: if it is worse by now, it worsens, and that breaks the shelf.
+    rises = (named | again | (c == _RAISED) | (c == _WORSENED)) & ~kept
     now = AlarmBank(
         phase=t,
         onset_ns=onset,
@@ -134,7 +136,8 @@ def happen(
         first_ns=first,
         episode_ns=np.where(named, np.where(linked, episode, 0), was.episode_ns),
         occurrences=np.where(on_shelf, 0, np.where(named, 1, was.occurrences + again)),
-        since_ns=np.where(stays, was.since_ns, arrival),
+        # Its onset may lie before the shelf, though it was found only on it: it has still to be seen.
+        since_ns=np.where(kept & again, np.minimum(was.since_ns, onset), np.where(stays, was.since_ns, arrival)),
         until_ns=np.where(c == _SHELVED, until_ns, np.where(SHELF[t], was.until_ns, 0)),
         priority=np.where(rises, np.broadcast_to(rank, event.shape)[cells], was.priority),
         level=np.where(named | wakes, 0, was.level) + (e == Event.CLIMBS),

@@ -151,10 +151,12 @@ class Twin:
             cell.level += 1
         if event == Event.MARK:
             cell.mark = mark
-        if named or move.change in {"raised", "worsened"} or again:
+        if (named or move.change in {"raised", "worsened"} or again) and not {move.to, was} <= SHELF:
             cell.rank = rank
         on = move.to == was or {move.to, was} <= SHELF or (was, move.to) == (Phase.ACTIVE, Phase.LATCHED)
         cell.since = cell.since if on else arrival
+        if again and {move.to, was} <= SHELF:
+            cell.since = min(cell.since, cell.onset)
         cell.until = until if move.change == "shelved" else cell.until if move.to in SHELF else 0
         if was == Phase.RESTING and move.to in CLOSED:
             cell.ended = max(cell.ended, cell.onset)

@@ -3,14 +3,16 @@
 from typing import get_args
 
 import numpy as np
+import pytest
 from alarm_twin import Twin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflows.alarm_bank import AlarmBank, no_alarms
-from dataflows.alarm_table import CHANGES, STATE, Phase
+from dataflows.alarm_bank import AlarmBank, happen, no_alarms
+from dataflows.alarm_table import CHANGES, STATE, Event, Phase
 from dataflows.alarms import REFUTED, STALE_NS, Evidence, nothing_known, step, tick
 from dataflows.events import SECOND_NS, Condition
+from dataflows.priorities import RANK
 from dataflows.rules import COLUMN, N_CONDITIONS, RULES
 from dataflows.units import UNITS
 from dataflows.ward import Moment, Ward
@@ -132,6 +134,39 @@ def test_who_asks_for_what_has_gone_on_getting_worse_gets_the_higher_priority_al
     bank.phase[0, column] = Phase.ACKNOWLEDGED
     bank, change = one_step(bank, column, 1, 60)  # not looked at for longer than a condition goes on by itself
     assert (change, bank.phase[0, column]) == ("worsened", Phase.ACTIVE)
+
+
+def shelved(bank: AlarmBank, column: int, second: float, minutes: float) -> AlarmBank:
+    event, at_ns = np.zeros(bank.phase.shape, np.int8), np.array([T0 + round(second * SECOND_NS)])
+    event[0, column] = Event.SHELVE
+    return happen(bank, event, at_ns, at_ns, until_ns=int(at_ns[0]) + round(minutes * 60) * SECOND_NS)[0]
+
+
+@pytest.mark.parametrize("true_s", [(0, 17), (0, 1), (0, 0)])  # it stands, its delay ran, it never was
+def test_what_comes_back_worse_on_the_shelf_breaks_it(true_s: tuple[int, int]) -> None:
+    column, happened = COLUMN["spo2-low"], list[tuple[int, str]]()
+    bank, _ = run(column, [(s, int(s in range(*true_s))) for s in range(17)])
+    bank = shelved(bank, column, 17, 60)
+    for second in range(18, 120):
+        evidence = told(column, int(second >= 60), T0 + max(second, 60) * SECOND_NS)
+        evidence.value[0, column] = 80.0
+        at_ns = np.array([T0 + second * SECOND_NS])
+        bank, one = step(bank, evidence, at_ns, at_ns)
+        if change := CHANGES[one.change[0, column]]:
+            happened.append((second, change))
+    assert happened == [(70, "retriggered"), (71, "worsened")]
+    assert (bank.phase[0, column], bank.priority[0, column]) == (Phase.ACTIVE, RANK["high"])
+
+
+@pytest.mark.parametrize(("found", "last"), [(2, "latched"), (-1, "unshelved")])  # before it, somebody has seen it
+def test_what_was_found_only_on_the_shelf_has_to_be_seen_though_its_onset_lies_before(found: int, last: str) -> None:
+    bank = no_alarms(1) if found > 0 else run(ASYSTOLE, [(found, 1)])[0]
+    bank = shelved(bank, ASYSTOLE, 0, 2)
+    for second in range(1, 60):
+        now = np.array([T0 + second * SECOND_NS])
+        bank, _ = step(bank, told(ASYSTOLE, int(found <= second < 20 and found > 0), T0 - 2 * SECOND_NS), now, now)
+    bank, happened = tick(bank, np.array([T0 + 120 * SECOND_NS]))
+    assert CHANGES[happened.change[0, ASYSTOLE]] == last
 
 
 def test_what_is_worse_hides_what_says_the_same_until_it_is_over() -> None:
