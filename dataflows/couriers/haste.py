@@ -1,9 +1,11 @@
 """Hurries an alarm up its ladder when the receivers of its rung cannot have seen it, or have not looked in time.
 
 Undelivered to all of them for some seconds, or, where there are links to follow, unseen by all: the flow is told by the
-local door, and lets the alarm climb at once. What waits for its receiver's time on purpose hurries nobody.
+local door, and lets the alarm climb at once. What waits for its receiver's time on purpose hurries nobody. Nor does
+what waits in a crowd, or for a courier that works and is only behind: only high priorities then, a few at a time.
 """
 
+import json
 import logging
 import re
 import sqlite3
@@ -14,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from dataflows.couriers.cursors import Cursors
-from dataflows.couriers.receipts import receipts
 from dataflows.couriers.webhook import WebhookOptions
+from dataflows.disk_full import open_to_read
 from dataflows.events import WARD, AlarmEvent, AlarmState
 from dataflows.store import Store, StoreError
 from ingest import door
@@ -28,7 +29,17 @@ from ingest.topics import command_topic
 ACTOR: Final = "couriers"  # who gives the command
 LOOK_S: Final = 1.0
 OPEN: Final[tuple[AlarmState, ...]] = ("active", "latched")  # nobody has answered
-Leave = Callable[[AlarmEvent, str], None]  # tells the flow of an alarm and why; OSError: it could not now
+MANY: Final = 20  # that wait at once, and that are hurried at a look: more would bury what they are to bring help to
+Leave = Callable[[AlarmEvent, int, str], None]  # tells the flow: alarm, `Standing.step`, why; OSError: not now
+
+_DONE: Final = """
+SELECT site, alarm, receiver, what, max(step) FROM receipt
+WHERE alarm IN (SELECT value FROM json_each(?)) AND what != 'queued' GROUP BY site, alarm, receiver, what
+"""
+_WORKED: Final = """
+SELECT receiver, max(at_ns) FROM (SELECT receiver, what, at_ns FROM receipt ORDER BY id DESC LIMIT 2000)
+WHERE what = 'delivered' GROUP BY receiver
+"""
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +49,22 @@ class Patience(NamedTuple):
 
     undelivered_s: float = 15.0
     unseen_s: float = 0.0
+
+
+class Standing(NamedTuple):
+    """An alarm that nobody has answered, on one rung."""
+
+    newest: AlarmEvent
+    step: int  # that brought it there: receipts of earlier ones say nothing of it
+    since_ns: int
+
+
+class Known(NamedTuple):
+    """What the couriers' file says at one look."""
+
+    done: dict[tuple[str, str], list[tuple[str, str, int]]]  # by site and alarm: receiver, what, newest step
+    worked_ns: dict[str, int]  # when each receiver was last delivered something, of late
+    held: frozenset[tuple[str, str]]  # courier and lane
 
 
 @dataclass
@@ -61,7 +88,7 @@ class Haste:
     webhooks: Sequence[WebhookOptions]
     patience: Patience
     leave: Leave
-    _since_ns: dict[tuple[str, str, int], int] = field(default_factory=dict)  # of each alarm that is open on a rung
+    _standing: dict[tuple[str, str], Standing] = field(default_factory=dict)
     _told: set[tuple[str, str, int]] = field(default_factory=set)
     _begun_ns: int = 0
 
@@ -78,56 +105,83 @@ class Haste:
 
     def look(self, store: Store, now_ns: int) -> None:
         """Look at every alarm that nobody has answered."""
-        events = {(event.site, event.id, event.level): event for event in store.alarms(OPEN) if event.priority != "low"}
         self._begun_ns = self._begun_ns or now_ns  # what came while the couriers were down is delivered first
-        self._since_ns = {
-            key: self._since_ns.get(key, max(event.arrival_ns, self._begun_ns)) for key, event in events.items()
-        }
-        self._told &= events.keys()
-        for key, event in events.items():
-            if key not in self._told and (why := self._why(event, now_ns - self._since_ns[key])):
-                self.leave(event, why)
-                self._told.add(key)
-                log.warning("alarm %s of rung %d climbs: %s", event.id, event.level, why)
+        # What a ward's alarm sums up pages nobody by itself.
+        events = [event for event in store.alarms(OPEN) if event.priority != "low" and not event.within]
+        self._standing = {(event.site, event.id): self._stands(store, event) for event in events}
+        keys = {(site, id_, one.step): one for (site, id_), one in self._standing.items()}
+        self._told &= keys.keys()
+        soonest_ns = min((round(limit_s * 1e9) for limit_s in self.patience if limit_s > 0.0), default=0)
+        late = [one for key, one in keys.items() if key not in self._told and now_ns - one.since_ns >= soonest_ns > 0]
+        if not late:
+            return
+        known = _known(Path(self.cursors), [one.newest.id for one in late])
+        waiting = [(one, *found) for one in late if (found := self._why(one, now_ns, known))]
+        crowd = len(waiting) > MANY
+        hurried = [one for one in waiting if one[0].newest.priority == "high" or not (crowd or one[2])]
+        for one, why, _ in hurried[:MANY]:
+            event = one.newest
+            self.leave(event, one.step, why)
+            self._told.add((event.site, event.id, one.step))
+            log.warning("alarm %s of rung %d climbs: %s", event.id, event.level, why)
 
-    def _why(self, event: AlarmEvent, age_ns: int) -> str:
-        """Why an alarm has to climb; empty: it need not."""
+    def _stands(self, store: Store, event: AlarmEvent) -> Standing:
+        was = self._standing.get((event.site, event.id))
+        if was is not None and was.newest.step == event.step:
+            return was
+        opened = event
+        past = store.history(event.id) if event.step else []
+        for one in reversed(past):
+            if one.site == event.site and one.step < event.step:
+                if one.state not in OPEN or one.level != event.level:
+                    break
+                opened = one
+        if was is not None and was.step == opened.step:
+            return was._replace(newest=event)
+        return Standing(event, opened.step, max(opened.arrival_ns, self._begun_ns))
+
+    def _why(self, one: Standing, now_ns: int, known: Known) -> tuple[str, bool] | None:
+        """Why an alarm has to climb, and whether its courier is only behind; None: it need not."""
+        event = one.newest
         undelivered_ns, unseen_ns = (round(limit_s * 1e9) for limit_s in self.patience)
-        late, unlooked = 0 < undelivered_ns <= age_ns, 0 < unseen_ns <= age_ns
-        if not late and not unlooked:
-            return ""
         rung = max((one.rung for one in self.webhooks if one.wants(event)), default=None)
-        told = [one for one in self.webhooks if one.rung == rung and one.wants(event)]
-        if not told:
-            return ""
-        whats = self._receipts(event, {one.name for one in told})
-        names = ", ".join(one.name for one in told)
-        if late and not whats and not self._held(event, told):
-            return f"not delivered to {names} within {self.patience.undelivered_s:g} s"
-        if unlooked and whats == {"delivered"}:
-            return f"not seen by {names} within {self.patience.unseen_s:g} s"
-        return ""
+        names = [one.name for one in self.webhooks if one.rung == rung and one.wants(event)]
+        if not names:
+            return None
+        done = known.done.get((event.site, event.id), ())
+        whats = {what for receiver, what, step in done if receiver in names and step >= one.step}
+        if 0 < undelivered_ns <= now_ns - one.since_ns and not whats and not self._held(event, names, known):
+            works = any(now_ns - known.worked_ns.get(name, 0) < undelivered_ns for name in names)
+            return f"not delivered to {', '.join(names)} within {self.patience.undelivered_s:g} s", works
+        if 0 < unseen_ns <= now_ns - one.since_ns and whats == {"delivered"}:
+            return f"not seen by {', '.join(names)} within {self.patience.unseen_s:g} s", False
+        return None
 
-    def _receipts(self, event: AlarmEvent, names: set[str]) -> set[str]:
-        found = receipts(Path(self.cursors), event.id)
-        return {
-            one.what
-            for one in found
-            if one.receiver in names and (one.site, one.alarm) == (event.site, event.id) and one.what != "queued"
-        }
+    def _held(self, event: AlarmEvent, names: Sequence[str], known: Known) -> bool:
+        # Whoever is not on duty does not come for a high priority either.
+        lane = f"{event.site}/{event.id}"
+        return event.priority != "high" and any((f"webhook-{name}", lane) in known.held for name in names)
 
-    def _held(self, event: AlarmEvent, told: Sequence[WebhookOptions]) -> bool:
-        if event.priority == "high":  # whoever is not on duty does not come
-            return False
-        with closing(Cursors(self.cursors)) as cursors:
-            return any(f"{event.site}/{event.id}" in cursors.held(f"webhook-{one.name}") for one in told)
+
+def _known(path: Path, alarms: Sequence[str]) -> Known:
+    """Read what the couriers did of some alarms, once for all of them."""
+    with closing(open_to_read(path)) as db:
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+        done: dict[tuple[str, str], list[tuple[str, str, int]]] = {}
+        if "receipt" not in tables:  # of an earlier version, whose couriers have not come back
+            return Known(done, {}, frozenset())
+        for site, alarm, *rest in db.execute(_DONE, (json.dumps(alarms),)):
+            done.setdefault((site, alarm), []).append((rest[0], rest[1], rest[2]))
+        lanes = db.execute("SELECT courier, lane FROM held").fetchall() if "held" in tables else ()
+        held = frozenset((courier, lane) for courier, lane in lanes)
+        return Known(done, dict(db.execute(_WORKED).fetchall()), held)
 
 
 def hastens_at(folder: str) -> Leave:
     """Return what leaves the command at ingest's local door; left twice, it is done once."""
 
-    def leave(event: AlarmEvent, why: str) -> None:
-        command = Hasten(id=f"hasten-{event.id}-{event.level}", note=why, patient=event.patient, alarm=event.id)
+    def leave(event: AlarmEvent, step: int, why: str) -> None:
+        command = Hasten(id=f"hasten-{event.id}-{event.level}-{step}", note=why, patient=event.patient, alarm=event.id)
         # Alarms of the whole ward are of no site; a command has to come from one.
         site = event.site if re.fullmatch(NAME_PATTERN, event.site) else WARD
         try:
