@@ -5,8 +5,11 @@ import hashlib
 import hmac
 import json
 import logging
+import socket
 import ssl
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -17,6 +20,7 @@ from receiver import SECRET, Behaviour, Receiver
 from dataflows.couriers import bodies
 from dataflows.couriers.bodies import message_id
 from dataflows.couriers.delivery import DeliveryFailed, ReceiverGone
+from dataflows.couriers.post import Poster
 from dataflows.couriers.signing import sign
 from dataflows.couriers.webhook import WebhookCourier, WebhookOptions
 from dataflows.events import AlarmEvent, Priority
@@ -190,6 +194,33 @@ def test_who_hangs_up_is_a_failure_that_may_pass() -> None:
 def test_a_huge_answer_is_not_read() -> None:
     with Receiver(lambda _: "huge") as receiver:
         deliver(courier(receiver.url), alarm())
+
+
+def test_neither_a_name_server_nor_dead_addresses_hold_a_delivery_beyond_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: asked.wait(10.0))
+    to = Poster("pager", "http://name.example/", 0.05, allow_local=True)
+    with pytest.raises(DeliveryFailed, match=r"name.example cannot be reached: no name server answers in time"):
+        to.post(b"", {})
+    asked.set()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, Receiver() as receiver:
+        port = full.getsockname()[1]
+        fill = [socket.socket() for _ in range(4)]
+        for one in fill:  # until its queue is full: whoever connects then waits
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        place = urlsplit(receiver.url)
+        both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", at)) for at in (port, place.port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        deliver(courier(receiver.url, timeout_s=1.0), alarm())
+        assert len(receiver.deliveries) == 1
+        both[1] = both[0]
+        with pytest.raises(DeliveryFailed, match="timed out"):
+            Poster("pager", receiver.url, 0.1, allow_local=True).post(b"", {})
+        for one in fill:
+            one.close()
 
 
 def test_a_receiver_that_is_not_there_is_a_failure_that_may_pass() -> None:

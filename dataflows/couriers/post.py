@@ -6,11 +6,19 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Sequence
 from functools import cache
+from queue import Empty, Queue
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from dataflows.couriers.delivery import DeliveryFailed
+
+# Family, kind, protocol, canonical name, address.
+_Address = tuple[
+    socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+]
 
 
 class Answered(NamedTuple):
@@ -30,7 +38,7 @@ class Poster:
     url
         Where to.
     timeout_s
-        For the whole of a delivery, from the connection to the answer's headers.
+        For the whole of a delivery, from the name server to the answer's headers.
     allow_local
         Whether the address may be this machine's or on its link.
 
@@ -70,11 +78,12 @@ class Poster:
             connection = http.client.HTTPSConnection(self._host, self._port, context=self._tls)
         timeout_s = self._timeout_s
         late = f"{self._host} has not answered within {timeout_s:g} s"
-        bare = socket.create_connection((self._host, self._port), timeout=timeout_s)
+        until_s = time.monotonic() + timeout_s
+        bare = _connected(self._host, self._port, until_s)
         connection.sock = bare
         overdue = threading.Event()
         # A socket's own timeout starts anew with every byte: who drips must not hold the courier either.
-        timer = threading.Timer(timeout_s, _hang_up, (connection, overdue))
+        timer = threading.Timer(until_s - time.monotonic(), _hang_up, (connection, overdue))
         timer.daemon = True
         timer.start()
         try:
@@ -120,6 +129,47 @@ def _is_local(host: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
+def _connected(host: str, port: int, until_s: float) -> socket.socket:
+    """Connect to the first address of a host that answers; each has its share of the time that is left."""
+    addresses = _addresses(host, port, until_s)
+    failure = OSError("the name leads nowhere")
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        left_s = until_s - time.monotonic()
+        if left_s <= 0.0:
+            raise TimeoutError("timed out")
+        one = socket.socket(family, kind, protocol)
+        try:
+            one.settimeout(left_s / (len(addresses) - tried))
+            one.connect(address)
+            one.settimeout(max(until_s - time.monotonic(), 0.001))
+        except OSError as error:
+            one.close()
+            failure = error
+        else:
+            return one
+    raise failure
+
+
+def _addresses(host: str, port: int, until_s: float) -> Sequence[_Address]:
+    """Ask for the addresses of a host: in a thread, for the system's own resolver has no deadline of ours."""
+    found: Queue[Sequence[_Address] | OSError] = Queue(1)
+
+    def ask() -> None:
+        try:
+            found.put(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:  # a label of more than 63 letters is the latter
+            found.put(error if isinstance(error, OSError) else OSError(str(error)))
+
+    threading.Thread(target=ask, name="name server", daemon=True).start()
+    try:
+        said = found.get(timeout=max(until_s - time.monotonic(), 0.0))
+    except Empty as error:
+        raise TimeoutError("no name server answers in time") from error
+    if isinstance(said, OSError):
+        raise said
+    return said
 
 
 def _hang_up(connection: http.client.HTTPConnection, overdue: threading.Event) -> None:
