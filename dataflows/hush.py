@@ -37,6 +37,7 @@ class Burst(msgspec.Struct, array_like=True):
     silent: int  # devices that fell silent
     few_ns: int = 0  # waking time since which few of them are silent; 0: that is not so
     next_ns: int = 0  # waking time at which it is looked at next
+    joined_ns: int = 0  # arrival time at which the newest of them were found; 0: when it was told
 
 
 class Told(NamedTuple):
@@ -46,6 +47,7 @@ class Told(NamedTuple):
     silent: int  # 0: it is over
     of: int
     begun_ns: int
+    joined_ns: int  # when the newest of them were found
 
 
 class Hush:
@@ -96,22 +98,26 @@ class Hush:
             if silence_ns >= LOST_NS - WITHIN_NS:
                 silent.setdefault(where, {})[device] = at_ns
         for where, devices in silent.items():
-            burst = self.bursts.get(where)  # one that stands tells of these, too
-            if burst is None and len(devices) >= max(LEAST, SHARE * spoke[where]):
+            if len(devices) < max(LEAST, SHARE * spoke[where]):
+                continue
+            burst = self.bursts.get(where)
+            if burst is None:
                 remembered = dict(islice(devices.items(), REMEMBERED))
-                self.bursts[where] = Burst(remembered, spoke[where], now.arrival_ns, len(devices))
-                told.append(Told(where, len(devices), spoke[where], now.arrival_ns))
+                self.bursts[where] = burst = Burst(remembered, spoke[where], now.arrival_ns, len(devices))
+                told.append(_told(where, burst))
+            elif _join(burst, devices, now, heard_ns):
+                told.append(_told(where, burst))
         return told
 
     def again(self) -> list[Told]:
         """Tell of those that are silent, to who may have forgotten."""
-        return [Told(where, burst.silent, burst.of, burst.begun_ns) for where, burst in self.bursts.items()]
+        return [_told(where, burst) for where, burst in self.bursts.items()]
 
     def _over(self, where: Where, burst: Burst, now: Now, heard_ns: Callable[[str], int | None]) -> Told | None:
         if now.awake_ns < burst.next_ns:
             return None
         burst.next_ns = now.awake_ns + (LOOK_NS if now.arrival_ns - burst.begun_ns < LONG_NS else LONG_LOOK_NS)
-        still = sum(heard_ns(device) in (at_ns, None) for device, at_ns in burst.heard_ns.items())
+        still = sum(_silent(device, now, heard_ns) for device in burst.heard_ns)
         if still >= max(LEAST, HALF * len(burst.heard_ns)):
             burst.few_ns = 0
             return None
@@ -119,4 +125,24 @@ class Hush:
         if now.awake_ns - burst.few_ns < OVER_NS:
             return None
         del self.bursts[where]
-        return Told(where, 0, burst.of, burst.begun_ns)
+        return _told(where, burst)._replace(silent=0)
+
+
+def _told(where: Where, burst: Burst) -> Told:
+    return Told(where, burst.silent, burst.of, burst.begun_ns, burst.joined_ns or burst.begun_ns)
+
+
+def _silent(device: str, now: Now, heard_ns: Callable[[str], int | None]) -> bool:
+    """Whether a device is silent now, whatever it said meanwhile."""
+    at_ns = heard_ns(device)
+    return at_ns is None or (at_ns >= 0 and now.awake_ns - at_ns >= LOST_NS - WITHIN_NS)
+
+
+def _join(burst: Burst, devices: dict[str, int], now: Now, heard_ns: Callable[[str], int | None]) -> bool:
+    """Take those that fell silent at once into an alarm that stands; whether there are any it did not know."""
+    if all(burst.heard_ns.get(device) == at_ns for device, at_ns in devices.items()):
+        return False
+    still = {device: at_ns for device, at_ns in burst.heard_ns.items() if _silent(device, now, heard_ns)}
+    burst.heard_ns = dict(islice((still | devices).items(), REMEMBERED))
+    burst.joined_ns = now.arrival_ns
+    return True

@@ -111,6 +111,7 @@ class Hushed(NamedTuple):
     silent: int  # devices; 0: it is over
     of: int  # devices that spoke until then
     begun_ns: int
+    joined_ns: int  # when the newest of them were found
     arrival_ns: int
     mine: bool  # this shard tells of it
 

@@ -71,12 +71,12 @@ class Outbox:
         if (shown := self.refusals.take(row)) is not None:
             self.row(shown)
 
-    def hush(self, where: Where, silent: int, of: int, begun_ns: int, arrival_ns: int) -> None:
+    def hush(self, where: Where, silent: int, of: int, begun_ns: int, joined_ns: int, arrival_ns: int) -> None:
         """Tell every shard that a ward fell silent, or is so no more; that of the ward tells it."""
         subject = f"{WARD_KEY}/{where.site}/{where.ward}"
         ward = shard_of(WARD_KEY, self._n_shards)
         for shard in range(self._n_shards):
-            hushed = Hushed(subject, where, silent, of, begun_ns, arrival_ns, shard == ward)
+            hushed = Hushed(subject, where, silent, of, begun_ns, joined_ns, arrival_ns, shard == ward)
             self._out.append(Folded(shard, hushed))
 
     def tick(self, now: Now, link_down_ns: int) -> None:

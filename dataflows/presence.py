@@ -236,8 +236,8 @@ class Presence:
             self._tell_flood(key, self.flooding[key], log.flood)
 
     def _tell_hush(self, told: Iterable[Told]) -> None:
-        for where, silent, of, begun_ns in told:
-            self.outbox.hush(where, silent, of, begun_ns, self.now.arrival_ns)
+        for one in told:
+            self.outbox.hush(*one, self.now.arrival_ns)
 
     def _heard_ns(self, key: str) -> int | None:
         log = self.census.awake(key)

@@ -66,8 +66,8 @@ class Shard:
         Other than those of the rules, to try out what they would do.
     """
 
-    VERSION = 9  # of the snapshot
-    READS = (8, 9)  # those that can be taken up whole
+    VERSION = 10  # of the snapshot
+    READS = (8, 9, 10)  # those that can be taken up whole
 
     def __init__(
         self,
@@ -143,6 +143,7 @@ class Shard:
                 limits=self.limits.image(),
                 slow=self.slow.image(),
                 silence=self._silence.image(),
+                joined_ns=dict(self._silence.joined_ns),
             )
         )
 
@@ -171,7 +172,7 @@ class Shard:
         self.roster.left, self._hearsay.early = dict(kept.left), kept.early
         self.beds.restore(kept.beds)
         self.limits.restore(kept.limits)
-        self._silence.restore(kept.silence)
+        self._silence.restore(kept.silence, kept.joined_ns)
         for device in kept.devices:
             self.wearables.plug(device)
         problems = [*self.wearables.restore(kept.lanes), *self.courses.restore(kept.courses)]

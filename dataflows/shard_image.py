@@ -44,6 +44,7 @@ class ShardImage(Lasting, frozen=True, array_like=True):
     limits: dict[str, Own] = {}  # the same
     slow: BankImage | None = None  # the same
     silence: tuple[dict[str, tuple[Where, str]], dict[str, str]] = ({}, {})  # the same
+    joined_ns: dict[str, int] = {}  # see `Silence`; the same
 
 
 class ParkedAlarms(msgspec.Struct, frozen=True, array_like=True):

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from dataflows.alarm_bank import alarm_id
-from dataflows.events import AlarmEvent, Condition
+from dataflows.events import SECOND_NS, AlarmEvent, Condition
 from dataflows.hearsay import Hearsay
 from dataflows.items import WARD_KEY, Hushed, Where, site_of
 from dataflows.ward import Ward
@@ -14,6 +14,9 @@ from dataflows.ward import Ward
 SINGLE: Final[Condition] = "lost-contact"
 WHOLE: Final[Condition] = "ward-silent"
 _BEGINS: Final = frozenset({"raised", "retriggered"})
+TOGETHER_NS: Final = (
+    30 * SECOND_NS
+)  # whose contact was lost so long after the newest of a ward is lost for another cause
 
 
 class Silence:
@@ -35,6 +38,8 @@ class Silence:
     ----------
     wards
         By subject, where it is silent, and the id of its alarm.
+    joined_ns
+        By subject, when the newest of those that are silent there were found.
     held
         By patient whose alarm is told within a ward's, that one's subject.
     """
@@ -42,14 +47,17 @@ class Silence:
     def __init__(self, ward: Ward, hearsay: Hearsay, place: Callable[[str], tuple[str, str]]) -> None:
         self._ward, self._hearsay, self._place = ward, hearsay, place
         self.wards: dict[str, tuple[Where, str]] = {}
+        self.joined_ns: dict[str, int] = {}
         self.held: dict[str, str] = {}
 
     def take(self, item: Hushed) -> list[AlarmEvent]:
         """Take note that a ward fell silent, or is so no more."""
         if item.silent:
             self.wards[item.subject] = (item.where, alarm_id(item.subject, WHOLE, item.begun_ns))
+            self.joined_ns[item.subject] = item.joined_ns
         else:
             self.wards.pop(item.subject, None)
+            self.joined_ns.pop(item.subject, None)
         if not item.mine:
             return []
         self._ward.admit(item.subject)
@@ -82,9 +90,11 @@ class Silence:
         """Copy everything for a snapshot."""
         return dict(self.wards), dict(self.held)
 
-    def restore(self, image: tuple[Mapping[str, tuple[Where, str]], Mapping[str, str]]) -> None:
-        """Take up a snapshot."""
-        self.wards, self.held = dict(image[0]), dict(image[1])
+    def restore(
+        self, image: tuple[Mapping[str, tuple[Where, str]], Mapping[str, str]], joined_ns: Mapping[str, int]
+    ) -> None:
+        """Take up a snapshot; the fold soon tells what one of before does not know."""
+        self.wards, self.held, self.joined_ns = dict(image[0]), dict(image[1]), dict(joined_ns)
 
     def _named(self, row: AlarmEvent) -> AlarmEvent:
         """A subject is ``ward/site/ward``."""
@@ -97,8 +107,9 @@ class Silence:
         patient = f"{row.site}/{row.patient}"
         if row.state == "active" and row.change in _BEGINS:
             where = Where(row.site, self._place(patient)[0])
+            self.held.pop(patient, None)
             subject = next((subject for subject, (silent, _) in self.wards.items() if silent == where), None)
-            if subject is not None:
+            if subject is not None and row.onset_ns - self.joined_ns.get(subject, row.onset_ns) <= TOGETHER_NS:
                 self.held[patient] = subject
         subject = self.held.get(patient)
         if subject is None or subject not in self.wards:

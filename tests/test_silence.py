@@ -9,7 +9,7 @@ from wire import SECOND_NS, T0_NS, Tape, birth_of
 from dataflows.events import AlarmEvent
 from dataflows.fold import Fold
 from dataflows.hush import LEAST, OVER_NS, Hush, Told
-from dataflows.items import Hushed, Where
+from dataflows.items import Hushed, Park, Where
 from dataflows.roster import LOST_NS
 from dataflows.shard import Row, Shard
 from dataflows.waking import Now
@@ -27,10 +27,10 @@ ICU, ER = range(150), range(150, 200)
 class Ward:
     """A tape of 200 patients in two wards who wear a thermometer each."""
 
-    def __init__(self) -> None:
+    def __init__(self, *beds: int) -> None:
         self.tape = Tape()
         self.second = 0
-        for n in (*ICU, *ER):
+        for n in beds or (*ICU, *ER):
             self.tape.birth(birth_of(f"w{n}", f"p{n}", streams=(SKIN,)))
             self.tape.command(Admit(id=f"c{n}", patient=f"p{n}", device=f"w{n}", ward="icu" if n in ICU else "er"))
 
@@ -115,6 +115,39 @@ def test_the_alarm_of_a_ward_can_be_acknowledged_by_the_one_name_of_all_wards(wa
     tape.command(Acknowledge(id="a1", patient="ward", alarm=whole.id))
     seen = of(AlarmEvent, Shard().feed(items_of(tape)[0]))[-1]
     assert (seen.id, seen.patient, seen.ward, seen.state) == (whole.id, "ward", "icu", "acknowledged")
+
+
+def test_the_alarm_of_a_ward_stands_while_it_is_silent_though_it_spoke_for_a_moment_and_was_parked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dataflows.census.WARM_MOST", 2)  # so that all others are parked after 30 s
+    here = range(24)
+    ward = Ward(*here)
+    ward.go_on(2, here)
+    ward.go_on(16, here[20:])
+    ward.go_on(2, here)
+    ward.go_on(150)
+    items = items_of(ward.tape)[0]
+    assert sum(isinstance(item, Park) for item in items) >= 22
+    events = of(AlarmEvent, Shard().feed(items))
+    loud = [(event.condition, event.state) for event in events if not event.within and event.change != "escalated"]
+    assert loud == [("ward-silent", "active")]
+    assert {event.patient for event in events if event.within} == {f"p{n}" for n in here}
+
+
+def test_who_is_lost_long_after_the_others_of_a_silent_ward_is_told_alone() -> None:
+    here = range(12)
+    ward = Ward(*here)
+    ward.go_on(2, here)
+    ward.go_on(12, here[8:])
+    ward.go_on(30, here[9:])
+    ward.go_on(20, here[10:])
+    events = [event for event in of(AlarmEvent, Shard().feed(items_of(ward.tape)[0])) if event.change == "raised"]
+    assert [(event.condition, event.patient) for event in events if not event.within] == [
+        ("ward-silent", "ward"),
+        ("lost-contact", "p9"),
+    ]
+    assert {event.patient for event in events if event.within} == {f"p{n}" for n in here[:9]}
 
 
 def silent(n: int, of_: int, first_s: float = 10.0, later_s: float = 0.0) -> list[Told]:
