@@ -74,7 +74,7 @@ def test_what_is_sent_again_after_a_crash_overwrites_itself(server: FhirReceiver
 def test_an_alarm_goes_as_a_transaction_and_keeps_its_strip(server: FhirReceiver, place: Place) -> None:
     place.put(alarm())
     one = courier(server, place)
-    seen = replace(alarm(step=1, state="acknowledged"), strip=b"", actor="nurse-7")
+    seen = replace(alarm(step=1, state="acknowledged"), change="acknowledged", strip=b"", actor="nurse-7")
     assert one.deliver(stored([alarm()])) == []
     assert one.deliver(stored([seen])) == []
     assert all(json.loads(request.body)["type"] == "transaction" for request in server.requests)
