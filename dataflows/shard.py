@@ -224,9 +224,11 @@ class Shard:
             case Tick() | Reported() | Hushed():
                 rows = self._of_all(item)
             case Commanded():
-                item = item._replace(patient=self._silence.meant(item.patient, getattr(item.command, "alarm", "")))
-                self._wake(item.patient)
-                rows = self.ward.obey(item)
+                meant = self._silence.meant(item)
+                if isinstance(meant, Answer):
+                    return [meant]
+                self._wake(meant.patient)
+                rows = self.ward.obey(meant)
         return rows
 
     def _of_all(self, item: OfAll) -> Sequence[Row]:

@@ -6,10 +6,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from dataflows.alarm_bank import alarm_id
-from dataflows.events import SECOND_NS, AlarmEvent, Condition
+from dataflows.events import SECOND_NS, AlarmEvent, Answer, Condition
 from dataflows.hearsay import Hearsay
-from dataflows.items import WARD_KEY, Hushed, Where, site_of
+from dataflows.items import WARD_KEY, Commanded, Hushed, Where, site_of
 from dataflows.ward import Ward
+from ingest.command import Shelve, Unshelve
 
 SINGLE: Final[Condition] = "lost-contact"
 WHOLE: Final[Condition] = "ward-silent"
@@ -78,13 +79,23 @@ class Silence:
         """Name whom an alarm of a ward concerns, and mark one that is told within it."""
         return self._named(row) if row.site == site_of(WARD_KEY) else self._within(row)
 
-    def meant(self, patient: str, alarm: str) -> str:
-        """Whose alarm is meant: all wards answer to one name."""
-        if patient == WARD_KEY:
-            for subject, (_, id_) in self.wards.items():
-                if id_ == alarm:
-                    return subject
-        return patient
+    def meant(self, item: Commanded) -> Commanded | Answer:
+        """Find out whose alarm is meant, as all wards answer to one name, or say that this cannot be known."""
+        command = item.command
+        if item.patient != WARD_KEY:
+            return item
+        if isinstance(command, Shelve | Unshelve):
+            if command.condition != WHOLE:
+                return item
+            if len(self.wards) == 1:
+                return item._replace(patient=next(iter(self.wards)))
+            why = f"{len(self.wards)} wards are silent: acknowledge the alarm of each by its id" if self.wards else ""
+            detail = f"{WHOLE} is shelved for the one ward that is silent; {why or 'none is'}"
+            who = site_of(item.patient), command.id, item.actor
+            return Answer(*who, done=False, detail=detail, arrival_ns=item.arrival_ns)
+        alarm = getattr(command, "alarm", "")
+        subject = next((subject for subject, (_, id_) in self.wards.items() if id_ == alarm), item.patient)
+        return item._replace(patient=subject)
 
     def image(self) -> tuple[dict[str, tuple[Where, str]], dict[str, str]]:
         """Copy everything for a snapshot."""

@@ -6,14 +6,14 @@ import pytest
 from shards import canonical, items_of, of
 from wire import SECOND_NS, T0_NS, Tape, birth_of
 
-from dataflows.events import AlarmEvent
+from dataflows.events import AlarmEvent, Answer
 from dataflows.fold import Fold
 from dataflows.hush import LEAST, OVER_NS, Hush, Told
 from dataflows.items import Hushed, Park, Where
 from dataflows.roster import LOST_NS
 from dataflows.shard import Row, Shard
 from dataflows.waking import Now
-from ingest.command import Acknowledge, Admit
+from ingest.command import Acknowledge, Admit, Shelve
 from ingest.packet import Block, Packet
 from ingest.profile import StreamProfile
 
@@ -115,6 +115,19 @@ def test_the_alarm_of_a_ward_can_be_acknowledged_by_the_one_name_of_all_wards(wa
     tape.command(Acknowledge(id="a1", patient="ward", alarm=whole.id))
     seen = of(AlarmEvent, Shard().feed(items_of(tape)[0]))[-1]
     assert (seen.id, seen.patient, seen.ward, seen.state) == (whole.id, "ward", "icu", "acknowledged")
+    tape.command(Shelve(id="a2", patient="ward", condition="ward-silent", seconds=60))
+    shelved = of(AlarmEvent, Shard().feed(items_of(tape)[0]))[-1]
+    assert (shelved.id, shelved.ward, shelved.state) == (whole.id, "icu", "shelved")
+
+
+def test_no_ward_is_shelved_where_none_is_silent() -> None:
+    tape = Tape()
+    tape.ticks(1.0)
+    tape.command(Shelve(id="a1", patient="ward", condition="ward-silent", seconds=60))
+    rows = Shard().feed(items_of(tape)[0])
+    assert of(AlarmEvent, rows) == []
+    (answer,) = of(Answer, rows)
+    assert (answer.done, answer.detail) == (False, "ward-silent is shelved for the one ward that is silent; none is")
 
 
 def test_the_alarm_of_a_ward_stands_while_it_is_silent_though_it_spoke_for_a_moment_and_was_parked(
