@@ -14,7 +14,7 @@ demo: $(READY)
 	@$(BIN)/femtoward demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """What the fold keeps of one device: its sequence, its streams, its clock, its credit and its ledger."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -191,8 +192,8 @@ class DeviceLog(msgspec.Struct, array_like=True):
             locked=bool(self.flags & StateFlag.LOCKED),
             flags=" ".join(word for flag, word in SAID.items() if self.flags & flag),
             faults=" ".join(sorted(faults)),
-            ageing=100.0 * self.wear.a_day,
-            ageing_u=100.0 * self.wear.u,
+            ageing=_percent(self.wear.a_day),
+            ageing_u=_percent(self.wear.u),
         )
 
     def _ail(self, verdict: Verdict, t0_ns: int, sample_ns: int, end_ns: int, happened: ClockFlag, now: Now) -> None:
@@ -280,6 +281,10 @@ class DeviceLog(msgspec.Struct, array_like=True):
         off_s, side = abs(self.offset_ns) / SECOND_NS, "behind" if self.offset_ns > 0 else "ahead"
         off = f"{off_s / 86_400:.1f} days" if off_s > 86_400 else f"{off_s:.0f} s"
         return f"its clock is {off} {side}: set it; the time of arrival is used"
+
+
+def _percent(share: float) -> float:
+    return NAN if math.isnan(share) else 100.0 * share  # one NaN for all, so that rows can be compared
 
 
 def _flags(blocks: Sequence[Block]) -> int:

@@ -27,19 +27,21 @@ _MAY: dict[str, tuple[str, ...]] = {
     "stuck": ("poor-signal", "cannot-analyse", "sensor-fault"),
     "noise": ("cannot-analyse", "sensor-fault"),
     "lost-lock": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
-    "laser-step": ("saturated", "poor-signal", "cannot-analyse", "sensor-fault"),
-    "cell-cooling": ("saturated", "poor-signal", "cannot-analyse", "asystole", "sensor-fault"),
-    "heater-line": ("poor-signal", "cannot-analyse", "sensor-fault"),
+    "laser-step": ("saturated", "poor-signal", "cannot-analyse", "sensor-fault", "device-fault"),
+    "cell-cooling": ("saturated", "poor-signal", "cannot-analyse", "asystole", "sensor-fault", "device-fault"),
+    "heater-line": ("poor-signal", "cannot-analyse", "sensor-fault", "device-fault"),
     "flicker": ("poor-signal", "cannot-analyse", "sensor-fault"),
     "dead-channel": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
     "gain-step": ("poor-signal", "cannot-analyse", "sensor-fault"),
     "wrong-calibration": ("poor-signal", "cannot-analyse", "sensor-fault"),
     "expired-calibration": ("device-fault",),  # a device says so itself
     "calibrating": ("frozen", "poor-signal", "cannot-analyse", "sensor-fault"),
-    "clock-skew": ("late-data",),
-    "clock-step": ("late-data", "lost-contact", "poor-signal", "cannot-analyse"),
-    "packet-loss": ("poor-signal", "cannot-analyse", "lost-contact"),
-    "reordering": ("poor-signal", "cannot-analyse"),
+    "battery-low": ("device-fault",),  # and this
+    "clock-skew": ("late-data", "device-fault"),
+    "clock-step": ("late-data", "lost-contact", "poor-signal", "cannot-analyse", "device-fault"),
+    "packet-loss": ("poor-signal", "cannot-analyse", "lost-contact", "device-fault"),
+    "duplication": ("device-fault",),
+    "reordering": ("poor-signal", "cannot-analyse", "device-fault"),
     # No heart and no pulse: "asystole or sensor off" is a right answer too.
     "off-body": ("off-body", "asystole", "poor-signal", "cannot-analyse", "temp-low"),
 }
@@ -80,7 +82,11 @@ class FaultExpectations:
         ended = fault.to_s + AFTERMATH_S
         if fault.name in MUTE:
             # After a restart the sensor has to warm up and to zero itself.
-            after = ("saturated", "poor-signal", "cannot-analyse", "sensor-fault") if fault.name == "reboot" else ()
+            after = (
+                ("saturated", "poor-signal", "cannot-analyse", "sensor-fault", "device-fault")
+                if fault.name == "reboot"
+                else ()
+            )
             ended += warm_up_s(fault) if after else 0.0
             return [
                 *self._contact(fault),

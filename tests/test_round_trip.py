@@ -91,6 +91,7 @@ def extremes() -> list[Row]:
         replace(alarm("a8"), onset_ns=MOST, arrival_ns=LEAST, limit=40.0, value=math.nan, note=NASTY, actor=NASTY),
         replace(alarm("a9"), u=0.5, condition_delay_ms=-0.0, signal_delay_ms=5e-324, episode=NASTY, until_ns=MOST),
         replace(device(revision=MOST), device="w9", simulated=False, calibration_expiry_ns=MOST, reason=NASTY),
+        replace(device(revision=MOST), device="w10", ageing=3.1, ageing_u=0.4),
         Removal("-", MOST, SECOND * NS, "wave", LEAST, MOST, 0, NASTY),
         Bad("s", MOST, 1, SECOND * NS, NASTY, "undecodable", NASTY, MOST, MOST),
         Answer("s", NASTY, NASTY, False, NASTY, SECOND * NS),
