@@ -241,9 +241,7 @@ RULES: tuple[Rule, ...] = (
         gap_s=0.0,
     ),
     Rule("broker-lost", "technical", _HARMFUL_SOON, 10.0, 10.0, 0.0, ("the connection to the MQTT broker is down",)),
-    Rule(
-        "system-fault", "technical", _HARMFUL_LATER, 0.0, 0.0, 0.0, ("a part of the system is in trouble",), gap_s=0.0
-    ),
+    Rule("system-fault", "technical", _HARMFUL_SOON, 0.0, 0.0, 0.0, ("a part of the system is in trouble",), gap_s=0.0),
 )
 COLUMN: dict[Condition, int] = {rule.condition: i for i, rule in enumerate(RULES)}
 N_CONDITIONS = len(RULES)

@@ -27,7 +27,8 @@ def said(tape: Tape, *reports: Report) -> None:
 
 
 def events(tape: Tape) -> list[AlarmEvent]:
-    return [event for event in of(AlarmEvent, rows_of(tape)) if event.condition == "system-fault"]
+    events = [event for event in of(AlarmEvent, rows_of(tape)) if event.condition == "system-fault"]
+    return [event for event in events if event.change != "escalated"]  # nobody answers here
 
 
 def states(tape: Tape) -> list[str]:
