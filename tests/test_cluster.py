@@ -132,6 +132,7 @@ def test_a_cluster_is_drained_by_one_of_its_processes_and_started_again_and_agai
     assert {name: digests(own[name], name) for name in NAMES} == alone
 
 
+@pytest.mark.long
 def test_a_flow_is_spread_over_two_processes_and_taken_back(
     tapes: dict[str, list[Record]], alone: dict[str, Digests], tmp_path: Path
 ) -> None:

@@ -67,7 +67,7 @@ def full(partition: Path) -> None:
     (partition / "big").write_bytes(bytes(9_000_000))
 
 
-@pytest.mark.parametrize("trouble", ["far-behind", "full"])
+@pytest.mark.parametrize("trouble", ["far-behind", pytest.param("full", marks=pytest.mark.long)])
 def test_a_ward_in_trouble_drains_within_ten_seconds(started: list[Process], tmp_path: Path, trouble: str) -> None:
     """The broker is gone and InfluxDB hangs in every case."""
     main, secret = tmp_path / "data" / "main", tmp_path / "secret"

@@ -144,7 +144,8 @@ def test_what_cannot_be_evaluated_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.recordings
-@pytest.mark.parametrize(("half", "least"), [pytest.param(0, 0.82, marks=pytest.mark.long), (1, 0.78)])
+@pytest.mark.parametrize(("half", "least"), [(0, 0.82), (1, 0.78)])
+@pytest.mark.long
 def test_bedside_alarms_are_told_true_from_false(recordings: Path, half: int, least: float) -> None:
     # Changes may not lead to worse results. Half of the records at a time, by the constants that the flow has.
     names = [alarm.record for alarm in alarms_of(recordings / "cinc2015", None)]

@@ -90,6 +90,7 @@ def test_workers_that_read_ahead_wait_for_the_others_and_change_no_digest(
     assert any(waited)
 
 
+@pytest.mark.long
 def test_two_workers_give_the_digests_of_one(journal: Path, once: Digests, tmp_path: Path) -> None:
     options = FlowOptions(
         data_dir=str(tmp_path), shards=4, workers=2, stop_at_end=True, journals={"main": str(journal)}

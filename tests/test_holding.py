@@ -108,6 +108,7 @@ def test_a_flow_whose_disk_fills_up_waits_through_many_epochs_and_goes_on(place:
     assert digests(place.options) == alone
 
 
+@pytest.mark.long
 def test_a_flow_that_has_nothing_to_do_outlives_a_full_disk(place: Ward) -> None:
     write(place.journal, place.tape)
     flow = place.start()

@@ -126,6 +126,7 @@ def test_what_is_missing_or_damaged_is_named(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.recordings
+@pytest.mark.long
 def test_breath_rate_on_recordings_does_not_get_worse(recordings: Path) -> None:
     report = measure(recordings / "bidmc")
     for of, mae, coverage, full in ((report.ppg, 0.75, 0.90, 0.85), (report.ppg_ecg, 0.70, 0.95, 0.75)):

@@ -218,7 +218,7 @@ def test_neither_grouping_nor_a_stop_and_resume_changes_a_row() -> None:
     check()
 
 
-@pytest.mark.parametrize("n_shards", [3, 4])
+@pytest.mark.parametrize("n_shards", [3, pytest.param(4, marks=pytest.mark.long)])
 def test_the_number_of_shards_changes_no_row(n_shards: int) -> None:
     assert canonical(rows_of(ward_tape(), n_shards)) == canonical(rows_of(ward_tape(), 1))
 

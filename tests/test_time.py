@@ -233,7 +233,14 @@ def test_after_two_minutes_without_a_broker_every_second_has_its_row_and_only_wh
 
 
 @pytest.mark.parametrize(
-    ("by_s", "for_s", "clock"), [(3600, 15, 2), (3600, 9999, 0), (3600, 9999, 2), (-3600, 9999, 2), (-30, 50, 0)]
+    ("by_s", "for_s", "clock"),
+    [
+        (3600, 15, 2),
+        pytest.param(3600, 9999, 0, marks=pytest.mark.long),
+        pytest.param(3600, 9999, 2, marks=pytest.mark.long),
+        (-3600, 9999, 2),
+        (-30, 50, 0),
+    ],
 )
 def test_a_hosts_clock_that_is_set_stops_nobodys_vitals_and_loses_nobodys_contact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_s: int, for_s: int, clock: int
@@ -264,7 +271,7 @@ def test_a_hosts_clock_that_is_set_stops_nobodys_vitals_and_loses_nobodys_contac
     assert all(abs(row.hr.value - 70.0) < 1.0 for row in vitals[-12:])
 
 
-@pytest.mark.parametrize("clock", [0, 2])
+@pytest.mark.parametrize("clock", [pytest.param(0, marks=pytest.mark.long), 2])
 @pytest.mark.parametrize("how", ["set", pytest.param("start", marks=pytest.mark.long), "reboot"])
 def test_a_heart_that_stops_a_minute_after_the_hosts_clock_leapt_ahead_of_right_ones_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, clock: int

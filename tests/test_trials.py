@@ -71,6 +71,7 @@ def test_devices_that_flood_are_throttled_and_told_of_and_the_ledger_balances(tm
 
 
 @pytest.mark.servers
+@pytest.mark.long
 def test_a_cluster_that_is_killed_gives_the_rows_of_one_process(tmp_path: Path) -> None:
     program("mosquitto")
     figures, wrong = Cluster(patients=4, seconds=4.0, quiet_s=2.0).run(tmp_path, print)
