@@ -1,7 +1,7 @@
 """What is wrong with a device or its way to us, by its packets alone: each is named, and forgotten some time after."""
 
 import math
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -35,18 +35,8 @@ WORDS: Final[dict[str, str]] = {  # of an ailment, or of what a device's status 
     "laser-mode": "its laser is in another mode",
     "cell-cold": "its cells are colder than they should be",
 }
-PASSING: Final = frozenset(  # of no use to a nurse: the others call for another device, or for a new battery
-    {
-        "silent",
-        "rebooted",
-        "packets-lost",
-        "packets-doubled",
-        "packets-swapped",
-        "late-burst",
-        "clock-step",
-        "clock-skew",
-    }
-)
+LASTING: Final[frozenset[Ailment]] = frozenset({"calibration-expired", "sensor-ageing"})  # another device is needed
+PASSING: Final = frozenset(get_args(Ailment)) - LASTING  # of no use to a nurse
 HOLD_NS: Final = 30 * SECOND_NS  # what happened is told for so long
 PATIENCE_NS: Final = SECOND_NS  # a packet that is missing may be on its way for so long
 SILENT_NS: Final = 5 * SECOND_NS // 2  # nothing for so long, in waking time

@@ -104,8 +104,10 @@ def filled(cells: Cells) -> AlarmBank:
             continue
         if isinstance(cell, tuple):
             before = True
-            cell = {**dict(zip(_BEFORE, cell, strict=False)), "phase": _PHASES_BEFORE[cell[0]]}  # noqa: PLW2901
-        for name, value in cell.items():
+            named: dict[str, int | str] = {**dict(zip(_BEFORE, cell, strict=False)), "phase": _PHASES_BEFORE[cell[0]]}
+        else:
+            named = cell
+        for name, value in named.items():
             if name == "phase":
                 bank.phase[0, COLUMN[condition]] = Phase.__members__.get(str(value), Phase.CLEAR)
             elif name in bank._fields:

@@ -169,7 +169,7 @@ def _table() -> dict[tuple[Phase, Event], Move]:
 TABLE: Final = _table()
 
 
-def _lookup(entry: dict[tuple[Phase, Event], int], identity: bool) -> NDArray[np.int8]:  # noqa: FBT001 - one private use
+def _lookup(entry: dict[tuple[Phase, Event], int], *, identity: bool) -> NDArray[np.int8]:
     found = np.zeros((len(Phase), len(Event)), np.int8)
     for (phase, event), value in entry.items():
         found[phase, event] = value

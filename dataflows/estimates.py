@@ -1,6 +1,6 @@
 """What each lane of a device knows of one second; absent is a value too."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ N_BEATS = 64  # newest beats and pulses that slow vitals are made from: half a m
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+E = TypeVar("E", bound=NamedTuple)
 BoolArray = NDArray[np.bool_]
 
 
@@ -192,7 +193,8 @@ _WIDE = {"breath": N_RATES, "beats_ns": N_BEATS, "sinus": N_BEATS, "feet_ns": N_
 LANE_KINDS = ("cardiac", "optical", "motion", "thermal", "neural")
 
 
-def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
+def _absent(kind: type[E], n: int) -> E:
+    """Return estimates of nothing; columns are made from the annotations."""
     hints = kind.__annotations__
     nothing: dict[object, object] = {FloatArray: np.nan, IntArray: 0, BoolArray: False}
     types: dict[object, type] = {FloatArray: np.float64, IntArray: np.int64, BoolArray: np.bool_}
@@ -202,17 +204,17 @@ def _absent(kind: type[NamedTuple], n: int) -> tuple[NDArray[np.generic], ...]:
         value = -1 if name in _JUDGED else value
         shape = (n, _WIDE[name]) if name in _WIDE else (n,)
         columns.append(np.full(shape, 0.0 if name == "breath" else value, types[hints[name]]))
-    return tuple(columns)
+    return kind._make(columns)
 
 
 def nothing_measured(n: int) -> Second:
     """Return the estimates of patients who wear nothing, to be filled in lane by lane."""
     return Second(
-        Cardiac(*_absent(Cardiac, n)),  # type: ignore[arg-type]  # columns are made from the annotations
-        Optical(*_absent(Optical, n)),  # type: ignore[arg-type]
-        Motion(*_absent(Motion, n)),  # type: ignore[arg-type]
-        Thermal(*_absent(Thermal, n)),  # type: ignore[arg-type]
+        _absent(Cardiac, n),
+        _absent(Optical, n),
+        _absent(Motion, n),
+        _absent(Thermal, n),
         np.zeros(n, np.bool_),
-        Sensors(*_absent(Sensors, n)),  # type: ignore[arg-type]
-        Neural(*_absent(Neural, n)),  # type: ignore[arg-type]
+        _absent(Sensors, n),
+        _absent(Neural, n),
     )

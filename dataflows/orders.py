@@ -51,7 +51,7 @@ def obey(order: Commanded, bank: AlarmBank, lore: dict[str, Lore], place: tuple[
     command, name = order.command, name_of(order.patient)
     no = Answer(site_of(order.patient), command.id, order.actor, done=False, detail="", arrival_ns=order.arrival_ns)
     if isinstance(command, Shelve | Unshelve):
-        column = COLUMN.get(command.condition)  # type: ignore[call-overload]  # anybody may write anything
+        column = COLUMN.get(command.condition)  # anybody may write anything
         subject = f"{command.condition} of {name}"
         if column is None:
             known = ", ".join(COLUMN)

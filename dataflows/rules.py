@@ -1,5 +1,6 @@
 """The rules: what makes an alarm of each condition, in one table; each rule is a column of every bank of alarms."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from dataflows.events import AlarmKind, Condition, Priority
@@ -243,5 +244,5 @@ RULES: tuple[Rule, ...] = (
     Rule("broker-lost", "technical", _HARMFUL_SOON, 10.0, 10.0, 0.0, ("the connection to the MQTT broker is down",)),
     Rule("system-fault", "technical", _HARMFUL_SOON, 0.0, 0.0, 0.0, ("a part of the system is in trouble",), gap_s=0.0),
 )
-COLUMN: dict[Condition, int] = {rule.condition: i for i, rule in enumerate(RULES)}
+COLUMN: Mapping[str, int] = {rule.condition: i for i, rule in enumerate(RULES)}
 N_CONDITIONS = len(RULES)

@@ -36,7 +36,7 @@ class Bedside:
         """Tell what is true now."""
         known = nothing_known(1)
         for condition, true in truth.items():
-            column = COLUMN[condition]  # type: ignore[index]  # a name
+            column = COLUMN[condition]
             known.truth[0, column], known.onset_ns[0, column] = true, self.now if true != UNKNOWN else 0
             known.value[0, column] = value
         arrival = self.now + round(late_s * SECOND_NS)

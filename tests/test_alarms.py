@@ -235,7 +235,7 @@ def test_an_event_tells_what_is_known_of_its_value_and_how_sure_it_is() -> None:
         ("asystole", float("nan"), float("nan"), float("nan")),
         ("frozen", float("nan"), float("nan"), float("nan")),
     ):
-        column = COLUMN[condition]  # type: ignore[index]  # a literal in a tuple
+        column = COLUMN[condition]
         evidence.truth[0, column], evidence.onset_ns[0, column], evidence.value[0, column] = 1, T0, 38.0
         evidence.u[0, column], evidence.limit[0, column] = u, limit
         evidence.confidence[0, column] = confidence

@@ -107,7 +107,7 @@ def test_a_pulse_speaks_for_a_heart_of_which_nothing_is_known() -> None:
         rate = np.array([bpm])
         counted = {"trust": np.ones(1), "slowest_bpm": rate, "fastest_bpm": rate}
         lost = second_of(pulse(bpm) | counted, present=np.zeros(1, np.bool_), asystole=np.array([-1]))
-        evidence, column = known(lost), COLUMN[condition]  # type: ignore[index]  # a literal in a tuple
+        evidence, column = known(lost), COLUMN[condition]
         assert evidence.truth[0, column] == 1
         assert evidence.value[0, column] == bpm
         assert "of the heart's own signal nothing is known" in RULES[column].reasons[evidence.why[0, column]]

@@ -221,7 +221,7 @@ def test_alarms_of_a_snapshot_from_before_the_table_go_on_under_their_ids() -> N
     fields = ("phase", "onset_ns", "true_ns", "over_ns", "ended_ns", "next_step")
     arrays = {name: np.zeros((1, len(COLUMN)), np.int64) for name in fields}
     for condition, phase, begun in ((SLOW, 2, onset), (STILL, 1, onset), ("poor-signal", 0, onset)):
-        column = COLUMN[condition]  # type: ignore[index]  # a name
+        column = COLUMN[condition]
         arrays["phase"][0, column], arrays["onset_ns"][0, column], arrays["true_ns"][0, column] = phase, begun, T0
         arrays["next_step"][0, column] = phase
     data = tree.encode(tuple(arrays.values()))

@@ -80,7 +80,7 @@ def test_a_tile_says_what_the_flow_says_of_the_bed() -> None:
     for first in range(len(raised)):
         alarms, bed = no_alarms(1), Bed("p1")
         for condition, onset_ns, seen in raised[first:]:
-            column = COLUMN[condition]  # type: ignore[index]  # a condition
+            column = COLUMN[condition]
             alarms.onset_ns[0, column] = onset_ns
             alarms.phase[0, column] = Phase.ACKNOWLEDGED if seen else Phase.ACTIVE
             alarms.priority[0, column] = RANK[RULES[column].priority]

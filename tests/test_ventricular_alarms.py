@@ -12,7 +12,7 @@ from dataflows.courses import Course
 from dataflows.events import SECOND_NS, Condition
 from dataflows.limits import defaults
 from dataflows.rows import Made
-from dataflows.rules import COLUMN
+from dataflows.rules import RULES
 from dataflows.slow_vitals import nothing_told
 from dataflows.speakers import sensors_of
 
@@ -41,7 +41,7 @@ def said(light: dict[str, Any] | None = None, **heart: Any) -> dict[Condition, i
     breath = Breath(nan, nan, np.zeros(1), zero, zero, nan, zero, no)
     made = Made(fusion.fused(second), breath, course, nothing_told(1))
     known = findings.evidence(second, made, defaults(1), np.array([NOW]))
-    return {condition: int(known.truth[0, column]) for condition, column in COLUMN.items()}
+    return {rule.condition: int(known.truth[0, column]) for column, rule in enumerate(RULES)}
 
 
 def pulse(bpm: float) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Alarm(msgspec.Struct, frozen=True):
     occurrences: int
     level: int
     episode: str
+    within: str  # id of the alarm of a silent ward that this one is told within; empty: it stands alone
     until: str | None
     condition_delay_ms: float | None
     signal_delay_ms: float | None
@@ -105,6 +106,9 @@ class Device(msgspec.Struct, frozen=True):
     declared_noise_floor: float | None
     noise_unit: str
     calibration_expiry: str | None
+    faults: str  # codes of what is wrong with it or its way here
+    ageing: float | None  # growth of its noise floor, % a day
+    ageing_u: float | None
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -174,12 +178,29 @@ class Second(msgspec.Struct, frozen=True):
     temp: Value
     resp: Value
     spo2: Value
+    resp_reason: str  # why it could not be measured, in one word; empty: it could; and so on
+    resp_source: str
+    spo2_reason: str
     pvc: Value
+    pnn50: Value
+    lf: Value
+    hf: Value
+    hrv_reason: str
+    qt: Value
+    qtc: Value
+    qt_reason: str
+    transit: Value
+    transit_reason: str
+    alpha: Value
+    beta: Value
+    brain_reason: str
+    seizure: Value  # an index, no diagnosis
     af: float | None
     vf: float | None
     vt: float | None
     news2_min: float | None
     news2_max: float | None
+    news2_trend: Value
     deviation: float | None
     coverage: float | None
     quality: float | None
@@ -187,6 +208,7 @@ class Second(msgspec.Struct, frozen=True):
     source: str
     settling: bool
     late: bool
+    clock_offset_ms: float | None
 
 
 class Seconds(msgspec.Struct, frozen=True):
