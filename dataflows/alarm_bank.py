@@ -61,6 +61,7 @@ class AlarmBank(NamedTuple):
     level: Numbers  # rung of the ladder
     mark: Numbers  # index into MARKS
     closed: Numbers  # Phase in which the last alarm ended; 0: none did
+    within: Numbers  # 1: it is told within an alarm of its ward, which climbs for both
 
 
 class Happened(NamedTuple):
@@ -72,7 +73,7 @@ class Happened(NamedTuple):
 
 def no_alarms(n_patients: int) -> AlarmBank:
     """Return a bank in which nothing is wrong."""
-    small = {"phase", "priority", "level", "mark", "closed"}
+    small = {"phase", "priority", "level", "mark", "closed", "within"}
     shape = (n_patients, N_CONDITIONS)
     return AlarmBank(*(np.zeros(shape, np.int8 if name in small else np.int64) for name in AlarmBank._fields))
 
@@ -143,6 +144,7 @@ def happen(
         level=np.where(named | wakes, 0, was.level) + (e == Event.CLIMBS),
         mark=np.where(e == Event.MARK, mark, np.where(named, 0, was.mark)),
         closed=np.where((was.phase == Phase.MISSED) & (t == Phase.CLEAR), Phase.MISSED, closed),
+        within=np.where(named | again, 0, was.within),
     )
     after = AlarmBank(*(field.copy() for field in bank))
     for field, new in zip(after, now, strict=True):

@@ -194,7 +194,7 @@ def tick(bank: AlarmBank, arrival_ns: IntArray) -> tuple[AlarmBank, Happened]:
     arrival, phase = arrival_ns[:, None], bank.phase
     expires = SHELF[phase] & (bank.until_ns <= arrival)
     unseen = expires & _LATCHES & (bank.occurrences > 0) & (bank.onset_ns >= bank.since_ns)
-    climbs = _CLIMBS[phase] & (arrival - bank.since_ns >= _LADDER_NS[bank.priority, bank.level])
+    climbs = _may_climb(bank) & (arrival - bank.since_ns >= _LADDER_NS[bank.priority, bank.level])
     climbs &= ~_hidden(phase, bank.over_ns, np.zeros(phase.shape, np.bool_))
     ages = (phase == Phase.ACKNOWLEDGED) & (bank.over_ns == 0) & (arrival - bank.since_ns >= _AGE_NS[bank.priority])
     event = np.zeros(phase.shape, np.int8)
@@ -217,9 +217,14 @@ def due_ns(bank: AlarmBank) -> int:
     """When the clock may next change an alarm; it may be past, as long as something holds that back."""
     phase = bank.phase
     due = np.where(SHELF[phase], bank.until_ns, NEVER_NS)
-    due = np.where(_CLIMBS[phase], bank.since_ns + _LADDER_NS[bank.priority, bank.level], due)
+    due = np.where(_may_climb(bank), bank.since_ns + _LADDER_NS[bank.priority, bank.level], due)
     due = np.where(phase == Phase.ACKNOWLEDGED, bank.since_ns + _AGE_NS[bank.priority], due)
     return int(due.min(initial=NEVER_NS))
+
+
+def _may_climb(bank: AlarmBank) -> BoolArray:
+    may: BoolArray = _CLIMBS[bank.phase] & (bank.within == 0)
+    return may
 
 
 def _ranked(held_ns: IntArray, value: FloatArray, true: BoolArray) -> Numbers:

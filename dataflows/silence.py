@@ -122,6 +122,7 @@ class Silence:
             subject = next((subject for subject, (silent, _) in self.wards.items() if silent == where), None)
             if subject is not None and row.onset_ns - self.joined_ns.get(subject, row.onset_ns) <= TOGETHER_NS:
                 self.held[patient] = subject
+                self._ward.told_within(patient, SINGLE)
         subject = self.held.get(patient)
         if subject is None or subject not in self.wards:
             return row

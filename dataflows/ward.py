@@ -155,6 +155,13 @@ class Ward:
         self._put(patients, before, after)
         return self._timed(patients, arrival_ns, before, after, happened)
 
+    def told_within(self, patient: str, condition: Condition) -> None:
+        """Leave an alarm where it is on the ladder: an alarm of the whole ward speaks for it."""
+        bank = self.bank.take([patient])
+        bank.within[0, COLUMN[condition]] = 1
+        self.bank.put([patient], bank)
+        self._due_ns = None
+
     def obey(self, order: Commanded) -> list[AlarmEvent | Answer]:
         """Do a command, or say why not."""
         patient, place = order.patient, self._place(order.patient)

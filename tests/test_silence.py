@@ -10,6 +10,7 @@ from dataflows.events import AlarmEvent, Answer
 from dataflows.fold import Fold
 from dataflows.hush import LEAST, OVER_NS, Hush, Told
 from dataflows.items import Hushed, Park, Where
+from dataflows.priorities import LADDER_S
 from dataflows.roster import LOST_NS
 from dataflows.shard import Row, Shard
 from dataflows.waking import Now
@@ -139,13 +140,15 @@ def test_the_alarm_of_a_ward_stands_while_it_is_silent_though_it_spoke_for_a_mom
     ward.go_on(2, here)
     ward.go_on(16, here[20:])
     ward.go_on(2, here)
-    ward.go_on(150)
+    ward.go_on(round(LADDER_S["medium"][0]) + 20)
     items = items_of(ward.tape)[0]
     assert sum(isinstance(item, Park) for item in items) >= 22
     events = of(AlarmEvent, Shard().feed(items))
     loud = [(event.condition, event.state) for event in events if not event.within and event.change != "escalated"]
     assert loud == [("ward-silent", "active")]
     assert {event.patient for event in events if event.within} == {f"p{n}" for n in here}
+    climbed = {event.condition for event in events if event.change == "escalated"}
+    assert climbed == {"ward-silent"}  # for all that are told within it
 
 
 def test_who_is_lost_long_after_the_others_of_a_silent_ward_is_told_alone() -> None:
