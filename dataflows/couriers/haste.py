@@ -91,6 +91,7 @@ class Haste:
     _standing: dict[tuple[str, str], Standing] = field(default_factory=dict)
     _told: set[tuple[str, str, int]] = field(default_factory=set)
     _begun_ns: int = 0
+    _newest: int = 0  # row of the store, of those that `_standing` was made from
 
     def run(self, stopping: threading.Event, now_ns: Callable[[], int]) -> None:
         """Look until told to stop."""
@@ -106,9 +107,11 @@ class Haste:
     def look(self, store: Store, now_ns: int) -> None:
         """Look at every alarm that nobody has answered."""
         self._begun_ns = self._begun_ns or now_ns  # what came while the couriers were down is delivered first
-        # What a ward's alarm sums up pages nobody by itself.
-        events = [event for event in store.alarms(OPEN) if event.priority != "low" and not event.within]
-        self._standing = {(event.site, event.id): self._stands(store, event) for event in events}
+        if (newest := store.newest(AlarmEvent.kind)) != self._newest:
+            # What a ward's alarm sums up pages nobody by itself.
+            events = [event for event in store.alarms(OPEN) if event.priority != "low" and not event.within]
+            self._standing = {(event.site, event.id): self._stands(store, event) for event in events}
+            self._newest = newest
         keys = {(site, id_, one.step): one for (site, id_), one in self._standing.items()}
         self._told &= keys.keys()
         soonest_ns = min((round(limit_s * 1e9) for limit_s in self.patience if limit_s > 0.0), default=0)
