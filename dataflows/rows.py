@@ -12,10 +12,10 @@ from dataflows.alarms import STALE_NS
 from dataflows.breathing import Breath
 from dataflows.courses import Course
 from dataflows.estimates import BRAIN_REASONS, SPO2_REASONS, Second
-from dataflows.events import SECOND_NS, Reading, Vitals, Wave
+from dataflows.events import NAN, SECOND_NS, Reading, Vitals, Wave
 from dataflows.fusion import POOR_QUALITY, SOURCES, Fused
 from dataflows.items import name_of, site_of
-from dataflows.roster import Patient
+from dataflows.roster import Device, Patient
 from dataflows.slow_vitals import HRV_REASONS, QT_REASONS, TRANSIT_REASONS, Slow
 from ingest.profile import StreamProfile
 
@@ -39,13 +39,27 @@ class Made(NamedTuple):
     slow: Slow
 
 
+class Received(NamedTuple):
+    """What came of one second, whatever it says."""
+
+    coverage: float  # share of the expected samples, 0..1
+    offset_ms: float  # corrected minus raw time of the device whose samples came first; NaN: none came
+
+
+def received(closings: Sequence[Closing], worn: Sequence[Sequence[Device]]) -> list[Received]:
+    """Look at the devices that each patient wears."""
+    came = [
+        [(device, ns) for device in devices if (ns := device.covered_ns(closing.second))]
+        for closing, devices in zip(closings, worn, strict=True)
+    ]
+    return [
+        Received(max(ns for _, ns in some) / SECOND_NS, some[0][0].offset_ns / 1e6) if some else Received(0.0, NAN)
+        for some in came
+    ]
+
+
 def vitals_rows(
-    closings: Sequence[Closing],
-    known: Second,
-    made: Made,
-    coverage: Sequence[float],
-    offset_ms: Sequence[float],
-    wards: Sequence[str],
+    closings: Sequence[Closing], known: Second, made: Made, came: Sequence[Received], wards: Sequence[str]
 ) -> Iterator[Vitals]:
     """Make one row per closed second; Python at the rate of rows, columns made at once."""
     heart, light, skin = known.cardiac, known.optical, known.thermal
@@ -88,13 +102,13 @@ def vitals_rows(
             sdnn=sdnn[i],
             pulse=pulse[i],
             temp=temp[i],
-            coverage=coverage[i],
+            coverage=came[i].coverage,
             quality=q[i],
             reason=REASONS[reason[i]],
             source=SOURCES[source[i]],
             settling=settling[i],
             late=arrival_ns - (second + 1) * SECOND_NS > STALE_NS,
-            clock_offset_ms=offset_ms[i],
+            clock_offset_ms=came[i].offset_ms,
             ward=wards[i],
             deviation=deviation[i],
             news2_min=low[i],

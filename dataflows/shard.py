@@ -34,15 +34,8 @@ from dataflows.items import (
 from dataflows.limits import HR, InForce
 from dataflows.roll_call import ROLL_CALL_NS, RollCall
 from dataflows.roster import Patient, Roster
-from dataflows.rows import Closing, Made, as_counts, vitals_rows, wave_row
-from dataflows.shard_image import (
-    FORMAT,
-    Lasting,
-    Parked,
-    ShardImage,
-    decode_image,
-    decode_lasting,
-)
+from dataflows.rows import Closing, Made, as_counts, received, vitals_rows, wave_row
+from dataflows.shard_image import FORMAT, Lasting, Parked, ShardImage, decode_image, decode_lasting
 from dataflows.silence import Silence, is_of_a_ward
 from dataflows.slow_vitals import SlowVitals
 from dataflows.ward import Moment, Ward
@@ -103,9 +96,7 @@ class Shard:
                 if device := self.roster.devices.get(item.device):
                     queues.setdefault(device.patient, []).append(item)
                 continue
-            if (
-                isinstance(item, Tick | Reported | Hushed) or item.patient in queues
-            ):  # what concerns others need not wait
+            if isinstance(item, OfAll) or item.patient in queues:  # what concerns others need not wait
                 rows += self._rounds(queues)
                 queues = {}
             rows += self._other(item)
@@ -347,14 +338,6 @@ class Shard:
         # A device that runs ahead of time tells nothing, and that must not pass for one that is not worn.
         known.worn[:] = [self.wearables.measures(self.roster.worn(closing.patient)) for closing in closings]
         vitals = fusion.fused(known)
-        coverage = [
-            max(device.covered_ns(closing.second) for device in devices) / SECOND_NS
-            for closing, devices in zip(closings, worn, strict=True)
-        ]
-        offset_ms = [
-            next((d.offset_ns / 1e6 for d in devices if d.covered_ns(closing.second)), float("nan"))
-            for closing, devices in zip(closings, worn, strict=True)
-        ]
         wards = [self.beds.place(key)[0] for key in keys]
         breath = self.breathing.step(keys, known, end_ns)
         course = self.courses.step(
@@ -362,16 +345,10 @@ class Shard:
         )
         slow = self.slow.step(keys, known, course, end_ns)
         made = Made(vitals, breath, course, slow)
-        rows: list[Row] = list(vitals_rows(closings, known, made, coverage, offset_ms, wards))
-        for closing, strip in zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True):
-            if strip is not None:
-                rows.append(wave_row(closing, *strip))
-        moment = Moment(
-            keys,
-            end_ns.tolist(),
-            [closing.arrival_ns for closing in closings],
-            known.cardiac.quality.tolist(),
-        )
+        rows: list[Row] = list(vitals_rows(closings, known, made, received(closings, worn), wards))
+        strips = zip(closings, self.wearables.strips(worn, end_ns, 1.0), strict=True)
+        rows += [wave_row(closing, *strip) for closing, strip in strips if strip is not None]
+        moment = Moment(keys, end_ns.tolist(), [c.arrival_ns for c in closings], known.cardiac.quality.tolist())
         rows += self.ward.observe(moment, findings.evidence(known, made, limits, end_ns))
         return rows + self._hearsay.lateness(moment)
 

@@ -26,6 +26,7 @@ from dataflows.events import (
     Wave,
 )
 from dataflows.keep import CONFLICTS_MOST
+from dataflows.newest import KEEP_NEWEST, newest_of_each
 from dataflows.retention import BAD_END, Retention
 from dataflows.store_file import APPLICATION_ID, StoreError, StoreMissing, StoreUnfit, open_store
 from dataflows.totals import Refusal, Totals
@@ -56,11 +57,6 @@ SELECT body FROM time CROSS JOIN out
 """
 LAST: Final = (1 << 63) - 1  # no id is higher
 _BULK = frozenset({Vitals.kind, Wave.kind})
-_NEWEST = """
-INSERT INTO newest (kind, subject, site, rank, state, id) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (kind, subject, site) DO UPDATE SET rank = excluded.rank, state = excluded.state, id = excluded.id
-WHERE excluded.rank > rank
-"""
 
 
 class Put(NamedTuple):
@@ -365,7 +361,7 @@ class Store:
                         self._refuse(row, kept[2], body)
                     yield "same" if same else "conflict"
         yield from ["new"] * inserted
-        self._db.executemany(_NEWEST, _newest(once))
+        self._db.executemany(KEEP_NEWEST, newest_of_each(once))
         self._totals.add(row for id_, row, _ in once if isinstance(row, Bad) and id_ not in known)
 
     def _kept(self, row: Row) -> tuple[int, int, bytes] | None:
@@ -396,21 +392,3 @@ def _place(row: Row) -> tuple[str, int, str, str]:
 
 def _decoded(kind: type[R], found: Iterable[tuple[bytes]]) -> list[R]:
     return [decode(kind, body) for (body,) in found]
-
-
-def _newest(rows: Iterable[tuple[int, Row, bytes]]) -> list[tuple[str, str, str, int, str, int]]:
-    """One entry for each patient, bed and alarm among new rows; the database keeps that of the highest rank."""
-    newest: dict[tuple[str, str, str], tuple[int, str, int]] = {}
-    for id_, row, _ in rows:
-        if isinstance(row, Vitals):
-            entry, subject = (row.second, "", id_), row.patient
-        elif isinstance(row, AlarmEvent):
-            entry, subject = (row.step, row.state, id_), row.id
-        elif isinstance(row, BedState):
-            entry, subject = (row.at_ns, "", id_), row.patient
-        else:
-            continue
-        place = (row.kind, subject, row.site)
-        if place not in newest or entry[0] > newest[place][0]:
-            newest[place] = entry
-    return [(*place, *entry) for place, entry in newest.items()]

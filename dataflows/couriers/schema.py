@@ -5,10 +5,10 @@ for ever, since InfluxDB refuses a point whose field has changed its type. The l
 retention policies and the queries of the dashboards are all made from, or held against, what stands here.
 """
 
-import zlib
 from collections.abc import Mapping
 from typing import Final
 
+from dataflows.couriers.alarm_time import apart, time_of
 from dataflows.couriers.measurement import (
     FOREVER,
     HOUR,
@@ -30,7 +30,6 @@ NS: Final = 1_000_000_000
 MS: Final = 1_000_000
 HOUR_S: Final = 3600
 STRIP_STEP_NS: Final = NS // 125
-_BEGUN: Final = frozenset({("active", "raised"), ("missed", "raised"), ("missed", "missed")})  # state and change
 HISTORY: Final = frozenset({"device"})  # measurements whose rows are revised, and leave a point with each revision
 
 
@@ -43,18 +42,6 @@ def qualified(measurement: str) -> str:
     'SELECT mean(hr) FROM "minute"."vitals_1m"'
     """
     return f'"{RETENTION_OF[measurement].name}"."{measurement}"'
-
-
-def _time_of(event: AlarmEvent) -> int:
-    # An alarm begins where its evidence is, beside its strip. What becomes of it is in the order in which the ward took
-    # it in: an end out of a device's queue is evidence older than the acknowledgement that came before it.
-    return _apart(event, event.event_ns if (event.state, event.change) in _BEGUN else event.arrival_ns)
-
-
-def _apart(event: AlarmEvent, at_ns: int) -> int:
-    # Two alarms of one patient and condition may change at one moment (two devices at one tick): their key, below the
-    # microsecond, keeps them apart. The exact times are fields.
-    return at_ns - at_ns % 1000 + zlib.crc32(event.key.encode()) % 1000
 
 
 _SITE = Tag("site", "site")
@@ -194,7 +181,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
             *fields("bytes", "", strip="the 10 s before: little-endian int16, 125 Hz, base64"),
             *fields("float", "of the stream", strip_scale="a count of the strip"),
         ),
-        _time_of,
+        time_of,
     ),
     Measurement(
         "strip",
@@ -203,7 +190,7 @@ SCHEMA: Final[tuple[Measurement, ...]] = (
         AlarmEvent,
         (_SITE, _PATIENT, _CONDITION),
         (Field("value", "float", "of the stream", "the lead", "strip"),),
-        lambda row: _apart(row, row.event_ns) - len(row.strip) // 2 * STRIP_STEP_NS,
+        lambda row: apart(row, row.event_ns) - len(row.strip) // 2 * STRIP_STEP_NS,
         shape="samples",
     ),
     Measurement(
