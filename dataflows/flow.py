@@ -121,6 +121,7 @@ def dataflow(options: FlowOptions, stopping: Callable[[], bool], observer: Progr
         observer=observer,
         hold=_hold(options, stopping, beacon),
         ahead=headway,
+        rests=len(options.partitions) == options.workers == 1 and not options.addresses,
     )
     records = op.input(SOURCE, graph, source)
     folded = op.stateful_batch("fold", records, fold_builder(options.shards, beacon))

@@ -1,5 +1,6 @@
 """The journal as a Bytewax source: each record once and in order, through stops, resumes and drains."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from bytewax.testing import TestingSink, cluster_main
 
 from dataflows.headway import Headway, Mark
 from ingest.journal import Journal, JournalError, JournalReader, Record, RecordKind
-from ingest.source import DOZE_AFTER, IDLE, JournalSource, Reading
+from ingest.source import DOZE, DOZE_AFTER, IDLE, JournalSource, Reading
 
 
 def fill(path: Path, count: int, **limits: int) -> None:
@@ -116,6 +117,21 @@ def test_a_source_to_which_nobody_sends_looks_less_often_until_somebody_does(tmp
     due = part.next_awake()
     assert due is not None
     assert due <= datetime.now(UTC) + IDLE
+    part.close()
+
+
+def test_a_source_that_is_alone_waits_in_its_looks_where_nobody_sends(tmp_path: Path) -> None:
+    part = JournalSource({"main": tmp_path / "journal"}, rests=True).build_part("in", "main", None)
+    for _ in range(DOZE_AFTER):
+        assert part.next_batch() == []
+    assert part.next_awake() is not None
+    assert part.next_batch() == []
+    assert part.next_awake() is None  # the next look waits by itself
+    fill(tmp_path / "journal", 1)
+    begin = time.monotonic()
+    assert len(part.next_batch()) == 1
+    assert time.monotonic() - begin >= DOZE.total_seconds()
+    assert part.next_awake() is not None
     part.close()
 
 
