@@ -8,9 +8,9 @@ import numpy as np
 from anomaly.apnoea import ChestBreath, ChestOut, ChestState
 from anomaly.breath import EVERY_S, N_RATES, BreathState, BreathTracker, evidence
 from dataflows import tree
-from dataflows.bank import Bank, BankImage
 from dataflows.estimates import BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS
+from dataflows.followed import Followed
 
 GOOD_QUALITY = 0.5  # belief near the rate, from which on it is told
 FORGET_NS = 30 * SECOND_NS  # without a look: what was believed is not worth more than what is usual
@@ -87,31 +87,15 @@ class Breath(NamedTuple):
     sure: BoolArray  # False: it may not have moved for longer, since something was missed
 
 
-class Breathing:
+class Breathing(Followed[PatientState]):
     """The trackers of a shard's patients."""
 
     def __init__(self) -> None:
-        self.bank: Bank[PatientState] = Bank(_nothing_heard(1))
-
-    def forget(self, patient: str) -> None:
-        """Give up a patient's row."""
-        self.bank.unseat(patient)
-
-    def image(self) -> BankImage:
-        """Copy everything for a snapshot."""
-        return self.bank.image()
-
-    def restore(self, image: BankImage) -> list[str]:
-        """Take up a snapshot, or say why that cannot be: then everything is learned anew."""
-        mismatch = self.bank.restore(image)
-        return [f"breath: {mismatch.detail}"] if mismatch else []
+        super().__init__("breath", lambda patients: _nothing_heard(len(patients)))
 
     def step(self, patients: Sequence[str], known: Second, end_ns: IntArray) -> Breath:
         """Take what the lanes know of one second of some patients, each of whom stands here once."""
-        new = [patient for patient in patients if patient not in self.bank]
-        if new:
-            self.bank.seat(new, _nothing_heard(len(new)))
-        state = self.bank.take(patients)
+        state = self.state_of(patients)
         stale = np.flatnonzero((state.looked_ns > 0) & (end_ns - state.looked_ns > FORGET_NS))
         if len(stale):
             tree.put(state, stale, _nothing_heard(len(stale)))

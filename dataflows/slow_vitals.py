@@ -12,11 +12,11 @@ from anomaly.qt import LEAST_LOOKS
 from anomaly.slope import slope
 from anomaly.transit import transit
 from dataflows import tree
-from dataflows.bank import Bank, BankImage
 from dataflows.cardiac_slow import BEATS_AT, EVERY_S, QT_AT, due
 from dataflows.courses import Course
 from dataflows.estimates import N_SHAPE, QT_METER, BoolArray, FloatArray, IntArray, Second
 from dataflows.events import SECOND_NS
+from dataflows.followed import Followed
 
 VITALS: Final = ("pnn50", "lf", "hf", "qt", "qtc", "transit", "news2_trend")  # columns of `Slow`
 HRV, QT, TRANSIT, TREND = slice(0, 3), slice(3, 5), slice(5, 6), slice(6, 7)
@@ -67,31 +67,15 @@ def nothing_told(n: int) -> Slow:
     return Slow(nan, nan, zero, np.zeros((n, 3), np.int64))
 
 
-class SlowVitals:
+class SlowVitals(Followed[SlowState]):
     """The slow vitals of a shard's patients."""
 
     def __init__(self) -> None:
-        self.bank: Bank[SlowState] = Bank(_nothing(["s"]))
-
-    def forget(self, patient: str) -> None:
-        """Give up a patient's row."""
-        self.bank.unseat(patient)
-
-    def image(self) -> BankImage:
-        """Copy everything for a snapshot."""
-        return self.bank.image()
-
-    def restore(self, image: BankImage) -> list[str]:
-        """Take up a snapshot, or say why that cannot be: then everything is gathered anew."""
-        mismatch = self.bank.restore(image)
-        return [f"slow vitals: {mismatch.detail}"] if mismatch else []
+        super().__init__("slow vitals", _nothing)
 
     def step(self, patients: Sequence[str], known: Second, course: Course, end_ns: IntArray) -> Slow:
         """Take what is known of one second of some patients, each of whom stands here once."""
-        new = [patient for patient in patients if patient not in self.bank]
-        if new:
-            self.bank.seat(new, _nothing(new))
-        state = self.bank.take(patients)
+        state = self.state_of(patients)
         second = end_ns // SECOND_NS
         looks = (
             (due(end_ns, BEATS_AT), _beaten),

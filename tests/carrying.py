@@ -95,9 +95,15 @@ class Place:
 
 @contextmanager
 def carrying(place: Place, courier: Recorder, report: Reports | None = None, pace: Pace = FAST) -> Iterator[None]:
+    with running_until_then(Carrier(courier, place.store, place.cursors, report or Reports(), pace).run):
+        yield
+
+
+@contextmanager
+def running_until_then(run: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Run something in a thread until the block ends, when it is told to stop."""
     stopping = threading.Event()
-    carrier = Carrier(courier, place.store, place.cursors, report or Reports(), pace)
-    thread = threading.Thread(target=carrier.run, args=(stopping,))
+    thread = threading.Thread(target=run, args=(stopping,))
     thread.start()
     try:
         yield

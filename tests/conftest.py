@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commandline import Run, command_line
 from hypothesis import HealthCheck, settings
 
 from ingest.room import Room
@@ -71,3 +72,9 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     room = [10 << 30]
     monkeypatch.setattr(Room, "left", lambda _: room[0])
     return room
+
+
+@pytest.fixture
+def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line, in this process."""
+    return command_line(monkeypatch, capsys)

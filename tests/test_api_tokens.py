@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 from servers import free_port
 
 from deploy.api.tokens import Keyring, make
@@ -11,11 +11,6 @@ from deploy.grounds import grounds
 from deploy.problem import UserError
 from deploy.settings import parse_settings, read_settings
 from deploy.wiring import api_options
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return command_line(monkeypatch, capsys)
 
 
 def test_a_token_is_taken_back_at_once_and_a_file_in_the_making_changes_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -107,11 +107,6 @@ def test_exposure_is_the_time_in_a_bed_that_goes_on_saying_so() -> None:
     beds = [of(0), of(3600), of(5000, admitted=False), of(100, patient="p2")]
     assert exposure_ns(beds, T0, T0 + 10_000 * NS) == (5000 + 3700) * NS
     assert exposure_ns(beds, T0 + 1000 * NS, T0 + 2000 * NS) == 2000 * NS
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 from msgspec.structs import replace
 from wire import ECG, birth_of
 
@@ -11,12 +11,6 @@ from ingest.codec import encode_bundle, encode_packet
 from ingest.command import Acknowledge
 from ingest.documents import encode_birth, encode_command
 from ingest.packet import Block, Packet
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line, in this process."""
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 from msgspec.structs import replace
 from outgoing import NS, SECOND, alarm, device, ledger, vitals
 from servers import eventually
@@ -39,12 +39,6 @@ COMMANDS = {
     "provision",
     "token",
 }
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line, in this process."""
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from carrying import Place, Reports
+from carrying import Place, Reports, running_until_then
 from influx_server import InfluxServer
 from misbehaving import WAYS, Misbehaving
 from outgoing import SECOND, alarm, ledger, vitals
@@ -54,17 +54,10 @@ def webhook(receiver: Receiver, name: str = "pager", timeout_s: float = 5.0) -> 
 
 @contextmanager
 def running(place: Place, report: Reports | None = None, **options: object) -> Iterator[None]:
-    stopping = threading.Event()
     pace = {"poll_s": 0.005, "first_retry_s": 0.005, "longest_retry_s": 0.05, "report_after_s": 0.05}
     every = CourierOptions(store=place.store, cursors=place.cursors, **{**pace, **options})  # type: ignore[arg-type]
-    thread = threading.Thread(target=run_couriers, args=(every, stopping, report))
-    thread.start()
-    try:
+    with running_until_then(lambda stopping: run_couriers(every, stopping, report)):
         yield
-    finally:
-        stopping.set()
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
 
 
 def test_two_hundred_receivers_that_fail_in_every_way_delay_no_other(

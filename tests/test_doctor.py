@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from commandline import Run, command_line
+from commandline import Run
 from grafana_stub import GrafanaStub
 from msgspec.structs import replace
 from receiver import SECRET
@@ -22,12 +22,6 @@ from ingest.beacon import Beacon
 
 DAY_ONLY = '[people]\nshift = [{ team = "day", hours = "07:00-19:00" }]\n'
 NO_HEALTH = "[health]\ningest = -1\nflow = -1\ncouriers = -1\nrun = -1\n"
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line, in this process."""
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

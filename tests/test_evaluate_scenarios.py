@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 
 from dataflows.rules import RULES
 from deploy.evaluate import scenarios
@@ -18,12 +17,6 @@ rhythms = [{ rhythm = "asystole", from_s = 16.0, for_s = 10.0 }]
 [[patients]]
 rhythms = [{ rhythm = "pulseless", from_s = 10.0, for_s = 20.0 }]
 """
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line, in this process."""
-    return command_line(monkeypatch, capsys)
 
 
 def test_what_was_due_is_counted_by_condition_and_no_detector_is_no_miss(femtoward: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from carrying import Place, stored
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 from fhir.resources.R4B import get_fhir_model_class
 from fhir_receiver import Entry, FhirReceiver
 from http_stub import Reply
@@ -174,11 +174,6 @@ def test_rows_come_through_the_machinery_of_the_couriers(place: Place, server: F
     with running(place, fhir=FhirOptions(url=f"{server.url}/fhir")):
         eventually(lambda: server.of("DetectedIssue") and server.of("Observation"))
         eventually(lambda: place.settled("fhir") == 5)
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 from matplotlib.image import imread
 
 from device_sim.days import DayBlock, DayOptions, days
@@ -16,12 +16,6 @@ from device_sim.fleet import FleetOptions
 from device_sim.scenario import names
 from device_sim.script import EVENT_LISTS
 from device_sim.witness import witnessed
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line, in this process."""
-    return command_line(monkeypatch, capsys)
 
 
 def test_the_list_says_what_each_scenario_is_about(femtoward: Run) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 
 from deploy.verify import CheckRow, VerifyReport, in_words
 from device_sim import verify as report
@@ -27,11 +27,6 @@ SHORT_S = 240
 def verified() -> report.Verified:
     """All that does not depend on the machine, by four minutes of signal."""
     return report.verify(SHORT_S, lambda _: None, speed=False)
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return command_line(monkeypatch, capsys)
 
 
 def test_every_figure_agrees_with_its_declaration(verified: report.Verified) -> None:

@@ -9,7 +9,7 @@ from shutil import which
 
 import msgspec
 import pytest
-from commandline import Run, command_line, refused
+from commandline import Run, refused
 
 from deploy.doctor import examine
 from deploy.settings import read_settings
@@ -21,12 +21,6 @@ PROGRAM = "/opt/femtoward/.venv/bin/femtoward"
 SERVICES = [file.name for file in sorted(UNITS.glob("*.service"))]
 ONCE = "femtoward-provision.service"
 PARTS = [name for name in SERVICES if name != ONCE]  # those that run for ever
-
-
-@pytest.fixture
-def femtoward(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line, in this process."""
-    return command_line(monkeypatch, capsys)
 
 
 def keys(name: str) -> dict[str, list[str]]:

@@ -10,13 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from carrying import FAST, Place, Reports
+from carrying import FAST, Place, Reports, running_until_then
 from commandline import command_line, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from outgoing import NS, alarm
-from receiver import SECRET, WAIT_S, Delivery, Receiver
+from receiver import SECRET, Delivery, Receiver
 from servers import eventually
 
 from dataflows.couriers import carrier, letters
@@ -72,18 +72,11 @@ def telling(
     **options: Any,  # noqa: ANN401 - of the receiver
 ) -> Iterator[None]:
     """Carry events to a receiver while the block runs."""
-    stopping = threading.Event()
     told = WebhookOptions(name="pager", url=receiver.url, secret_env=VARIABLE, allow_local=True, **options)
     courier = WebhookCourier(told, duty=duty, links=links)
     one = Carrier(courier, place.store, place.cursors, report or Reports(), FAST, now_ns=clock or Clock())
-    thread = threading.Thread(target=one.run, args=(stopping,))
-    thread.start()
-    try:
+    with running_until_then(one.run):
         yield
-    finally:
-        stopping.set()
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
 
 
 def pause(id_: str, step: int = 0, state: AlarmState = "active", priority: Priority = "low") -> AlarmEvent:
